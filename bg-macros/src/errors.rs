@@ -1,0 +1,190 @@
+//! All mistakes of an item, reported together, each on the token it is about.
+
+use std::fmt::Display;
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use quote::ToTokens;
+
+/// Collects the mistakes found in one item.
+///
+/// One exists only inside [`Errors::collect`], which hands out what was collected together with the
+/// result: there is no way to find a mistake and then forget to report it.
+pub(crate) struct Errors {
+    found: Option<syn::Error>,
+}
+
+impl Errors {
+    /// Runs `work`, and returns its result with the `compile_error!`s it collected: no tokens if all
+    /// was well.
+    pub(crate) fn collect<T>(work: impl FnOnce(&mut Self) -> T) -> (T, TokenStream) {
+        let mut errors = Self { found: None };
+        let result = work(&mut errors);
+        (
+            result,
+            errors
+                .found
+                .map(syn::Error::into_compile_error)
+                .unwrap_or_default(),
+        )
+    }
+
+    /// A mistake that `tokens`, all of them, are.
+    pub(crate) fn on(&mut self, tokens: impl ToTokens, message: impl Display) {
+        self.push(syn::Error::new_spanned(tokens, message));
+    }
+
+    /// A mistake at one place.
+    pub(crate) fn at(&mut self, span: Span, message: impl Display) {
+        self.push(syn::Error::new(span, message));
+    }
+
+    pub(crate) fn push(&mut self, error: syn::Error) {
+        match &mut self.found {
+            Some(found) => found.combine(error),
+            none => *none = Some(error),
+        }
+    }
+
+    /// The value, or nothing and one mistake more.
+    pub(crate) fn ok<T>(&mut self, result: syn::Result<T>) -> Option<T> {
+        result.map_err(|error| self.push(error)).ok()
+    }
+
+    /// Has anything been found so far?
+    pub(crate) fn any(&self) -> bool {
+        self.found.is_some()
+    }
+}
+
+/// The same tokens, all of them at `span`.
+///
+/// rustc points at the expression that an error is about, and shows the attribute instead if only
+/// one token of that expression is the attribute's own. `quote_spanned!` leaves interpolated tokens
+/// where they were, hence this.
+pub(crate) fn at(span: Span, tokens: impl ToTokens) -> TokenStream {
+    tokens
+        .into_token_stream()
+        .into_iter()
+        .map(|mut tree| {
+            if let TokenTree::Group(group) = &tree {
+                let inner = at(span, group.stream());
+                tree = Group::new(group.delimiter(), inner).into();
+            }
+            tree.set_span(span);
+            tree
+        })
+        .collect()
+}
+
+/// The same tokens, from where `place` begins to where it ends.
+pub(crate) fn across(place: impl ToTokens, tokens: impl ToTokens) -> TokenStream {
+    // Spans can be joined on nightly alone, but rustc joins the first and last of an expression.
+    let mut place = place.into_token_stream().into_iter();
+    let Some(first) = place.next() else {
+        return tokens.into_token_stream();
+    };
+    let last = place.last().map_or(first.span(), |last| last.span());
+    let mut tokens = at(last, tokens).into_iter();
+    tokens
+        .next()
+        .map(|mut tree| {
+            tree.set_span(first.span());
+            tree
+        })
+        .into_iter()
+        .chain(tokens)
+        .collect()
+}
+
+/// `tokens`, wherever they are, in parentheses at `span`: for a call that an error message may be
+/// about, of arguments that it is not.
+pub(crate) fn parenthesized(span: Span, tokens: TokenStream) -> Group {
+    let mut group = Group::new(Delimiter::Parenthesis, tokens);
+    group.set_span(span);
+    group
+}
+
+/// The candidate that `word` is most likely a slip of the keyboard for, if there is one.
+pub(crate) fn did_you_mean<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    // One slip in a short word, two in `max_concurent`: more, and the guess is noise.
+    let allowed = word.chars().count().div_ceil(5).min(3);
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, _)| *distance <= allowed)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// How many letters to add, remove, replace or swap with their neighbour to get from `a` to `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.to_lowercase().chars().collect();
+    let b: Vec<char> = b.to_lowercase().chars().collect();
+    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, row) in table.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    for j in 0..=b.len() {
+        table[0][j] = j;
+    }
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replaced
+                .min(table[i - 1][j] + 1)
+                .min(table[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(table[i - 2][j - 2] + 1);
+            }
+            table[i][j] = best;
+        }
+    }
+    table[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::quote;
+
+    #[test]
+    fn nothing_found_is_no_tokens() {
+        let (value, errors) = Errors::collect(|_| 7);
+        assert_eq!(value, 7);
+        assert!(errors.is_empty());
+    }
+
+    #[test]
+    fn everything_found_is_reported() {
+        let ((), errors) = Errors::collect(|errors| {
+            errors.on(quote!(a b), "first");
+            errors.at(Span::call_site(), "second");
+            let none: Option<syn::Ident> = errors.ok(syn::parse_str("1"));
+            assert!(none.is_none() && errors.any());
+        });
+        let errors = errors.to_string();
+        assert!(errors.contains("first") && errors.contains("second"));
+        assert!(errors.contains("expected identifier"));
+    }
+
+    #[test]
+    fn guesses_what_was_meant() {
+        let keys = ["name", "timeout", "on_error", "crate"];
+        assert_eq!(did_you_mean("timeut", keys), Some("timeout"));
+        assert_eq!(did_you_mean("tiemout", keys), Some("timeout"));
+        assert_eq!(did_you_mean("onerror", keys), Some("on_error"));
+        assert_eq!(did_you_mean("Name", keys), Some("name"));
+        assert_eq!(did_you_mean("nam", keys), Some("name"));
+    }
+
+    #[test]
+    fn does_not_guess_wildly() {
+        let keys = ["name", "timeout", "on_error", "crate"];
+        assert_eq!(did_you_mean("retries", keys), None);
+        assert_eq!(did_you_mean("x", keys), None);
+        assert_eq!(did_you_mean("", keys), None);
+    }
+}

@@ -1,0 +1,117 @@
+//! `background = ..`: evaluated for each request, with the handler's arguments in scope.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens as _, quote};
+use syn::parse::{ParseStream, Parser as _};
+use syn::spanned::Spanned as _;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Attribute, Expr, FieldPat, Pat, PatIdent};
+
+use super::handler::Argument;
+use crate::errors::{at, parenthesized};
+use crate::krate::Krate;
+
+/// A block that queues the tasks of `background`.
+///
+/// It borrows the arguments, and ends before they are moved into the handler: the future of the
+/// route holds none of its borrows.
+pub(super) fn block(background: &Expr, arguments: &[Argument], krate: &Krate) -> TokenStream {
+    let names = arguments.iter().map(|argument| names(argument, krate));
+    let pushes = pushes(background);
+    quote! {
+        {
+            #[allow(unused_imports)]
+            use #krate::__private::{ByReference as _, ByValue as _};
+            #(#names)*
+            let __tasks = #krate::__private::route_tasks();
+            #pushes
+        }
+    }
+}
+
+/// Brings the names in an argument's pattern into scope: what is `Copy` by value, and the rest by
+/// reference.
+fn names(argument: &Argument, krate: &Krate) -> TokenStream {
+    if let Pat::Wild(_) = argument.pattern {
+        return TokenStream::new();
+    }
+    let mut pattern = argument.pattern.clone();
+    let mut names = Names(Vec::new());
+    names.visit_pat_mut(&mut pattern);
+
+    let variable = &argument.variable;
+    let names = names.0.iter();
+    let quiet = quote!(#[allow(unused_variables, non_snake_case)]);
+    quote! {
+        #quiet
+        let #pattern = &#variable;
+        #(
+            #quiet
+            let #names = (&#krate::__private::Seen(#names)).seen();
+        )*
+    }
+}
+
+/// Collects the names that a pattern binds, and takes from it what cannot stand in a pattern for a
+/// reference: `mut`, `ref` and `&`, which edition 2024 refuses there.
+struct Names(Vec<Ident>);
+
+impl VisitMut for Names {
+    fn visit_pat_mut(&mut self, pattern: &mut Pat) {
+        while let Pat::Reference(reference) = pattern {
+            *pattern = (*reference.pat).clone();
+        }
+        visit_mut::visit_pat_mut(self, pattern);
+    }
+
+    fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
+        pattern.by_ref = None;
+        pattern.mutability = None;
+        // A capital letter is a unit struct or a constant, which binds nothing. A variable called
+        // so is seen by reference.
+        let name = pattern.ident.to_string();
+        if !name.starts_with(char::is_uppercase) && !self.0.contains(&pattern.ident) {
+            self.0.push(pattern.ident.clone());
+        }
+        visit_mut::visit_pat_ident_mut(self, pattern);
+    }
+
+    fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
+        let before = self.0.len();
+        visit_mut::visit_field_pat_mut(self, field);
+        // Under a `#[cfg]` the name may not be there.
+        if !field.attrs.is_empty() {
+            self.0.truncate(before);
+        }
+    }
+}
+
+/// One call for each task of a list, whose types may all be different.
+fn pushes(background: &Expr) -> TokenStream {
+    match background {
+        Expr::Array(list) => list.elems.iter().map(push).collect(),
+        Expr::Group(group) => pushes(&group.expr),
+        task => push(task),
+    }
+}
+
+fn push(task: &Expr) -> TokenStream {
+    // On the task's own token, so that an error about its type does not point at the attribute.
+    let span = task.span();
+    let push = at(span, quote!(push));
+    // Attributes, `#[cfg]` above all, are for the whole statement.
+    let (attrs, task) = split_attributes(task);
+    let task = parenthesized(span, task);
+    quote! {
+        #(#attrs)*
+        __tasks.#push #task;
+    }
+}
+
+fn split_attributes(task: &Expr) -> (Vec<Attribute>, TokenStream) {
+    let split = |input: ParseStream<'_>| Ok((input.call(Attribute::parse_outer)?, input.parse()?));
+    let tokens = task.to_token_stream();
+    split
+        .parse2(tokens.clone())
+        .unwrap_or_else(|_| (Vec::new(), tokens))
+}

@@ -1,0 +1,213 @@
+//! Which argument takes which parameter of the path.
+//!
+//! An argument named like a parameter is that parameter. All others are extractors, and what an
+//! extractor reads is its own business: there is a mistake only where none that is written could
+//! be right.
+
+use syn::{GenericArgument, PathArguments, PathSegment, Type};
+
+use super::handler::Argument;
+use super::parse::Path;
+use crate::errors::{Errors, did_you_mean};
+
+/// As many extractors as axum calls a handler with, and as many values as serde makes a tuple of.
+const MOST: usize = 16;
+
+/// Finds out which arguments are parameters of the path.
+pub(super) fn assign(path: &Path, arguments: &mut [Argument], errors: &mut Errors) {
+    let mut free: Vec<usize> = (0..path.parameters.len()).collect();
+    for argument in arguments.iter_mut() {
+        if is_extractor(&argument.ty) {
+            continue;
+        }
+        let Some(name) = argument.name() else { continue };
+        if let Some(at) = free.iter().position(|&index| path.parameters[index] == name) {
+            argument.parameter = Some(free.remove(at));
+            owned(argument, errors);
+        }
+    }
+    let free: Vec<&str> = free.iter().map(|&index| &*path.parameters[index]).collect();
+    let missed = slips(&free, arguments, path, errors);
+    taken(&free, &missed, arguments, path, errors);
+    for argument in arguments.iter() {
+        enough(&argument.ty, path, errors);
+    }
+    not_too_many(path, arguments, errors);
+}
+
+/// A parameter is made from the request's path, and nothing keeps that for the handler to borrow.
+fn owned(argument: &Argument, errors: &mut Errors) {
+    if let Type::Reference(reference) = plain(&argument.ty) {
+        errors.on(
+            reference,
+            "an argument from the path owns its value: `String`, not `&str`",
+        );
+    }
+}
+
+/// Arguments that can only be parameters of the path, which has none of that name. Returns the
+/// parameters that were probably meant.
+fn slips<'a>(
+    free: &[&'a str],
+    arguments: &[Argument],
+    path: &Path,
+    errors: &mut Errors,
+) -> Vec<&'a str> {
+    let mut meant = Vec::new();
+    for argument in arguments.iter().filter(|it| it.parameter.is_none()) {
+        let Some(name) = argument.name() else { continue };
+        // A `String` is the request's body, unless another thing is missing one so very like it.
+        let is_value = is_value(&argument.ty);
+        if !is_value && !is(&argument.ty, &["String"]) {
+            continue;
+        }
+        if let Some(like) = did_you_mean(&name, free.iter().copied()) {
+            meant.push(like);
+            errors.on(
+                &argument.pattern,
+                format!("the path has no parameter `{name}`, did you mean `{like}`?"),
+            );
+        } else if is_value {
+            errors.on(
+                &argument.pattern,
+                format!(
+                    "the path has no parameter `{name}`{}\n\
+                     an argument is a parameter of the path, or an extractor",
+                    listed(path)
+                ),
+            );
+        }
+    }
+    meant
+}
+
+fn listed(path: &Path) -> String {
+    let names: Vec<_> = path.parameters.iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("\nit has {}", names.join(", "))
+    }
+}
+
+/// Something takes each parameter, or could.
+fn taken(free: &[&str], missed: &[&str], arguments: &[Argument], path: &Path, errors: &mut Errors) {
+    let could = |it: &Argument| it.parameter.is_none() && !is(&it.ty, BLIND) && !is_value(&it.ty);
+    if arguments.iter().any(could) {
+        return;
+    }
+    for name in free {
+        // As for a variable, `_` in front says that nothing needs to.
+        if !name.starts_with('_') && !missed.contains(name) {
+            errors.at(
+                path.literal.span(),
+                format!(
+                    "nothing takes the path parameter `{name}`\n\
+                     add an argument `{name}: ..`, or call the parameter `_{name}` if nothing \
+                     needs it"
+                ),
+            );
+        }
+    }
+}
+
+/// `Path<..>` has room for what the path has.
+///
+/// It may have more: a router that is nested below a path with parameters has those, too.
+fn enough(ty: &Type, path: &Path, errors: &mut Errors) {
+    let Some(taken) = argument_of(ty, "Path") else { return };
+    let takes = match plain(taken) {
+        // `Path<()>` is there for the check that the path is valid text.
+        Type::Tuple(tuple) if tuple.elems.is_empty() => return,
+        Type::Tuple(tuple) => tuple.elems.len(),
+        ty if is_value(ty) || is(ty, &["String"]) => 1,
+        // A struct or a map: it takes its parameters by name.
+        _ => return,
+    };
+    let has = path.parameters.len();
+    if takes < has {
+        errors.on(taken, format!("the path has {has} parameters, this takes {takes}"));
+    }
+}
+
+fn not_too_many(path: &Path, arguments: &[Argument], errors: &mut Errors) {
+    let (parameters, extractors): (Vec<_>, Vec<_>) =
+        arguments.iter().partition(|it| it.parameter.is_some());
+    if !parameters.is_empty() && path.parameters.len() > MOST {
+        errors.at(
+            path.literal.span(),
+            format!("a path with arguments by name has at most {MOST} parameters"),
+        );
+    }
+    // All that comes from the path comes from one extractor.
+    let room = MOST - usize::from(!parameters.is_empty());
+    if let Some(first) = extractors.get(room) {
+        errors.on(&first.ty, format!("a handler has at most {MOST} extractors"));
+    }
+}
+
+/// Is it one of axum's extractors, or that wrapped? Then its name does not matter.
+fn is_extractor(ty: &Type) -> bool {
+    // `String` is one only where it is no parameter.
+    is(ty, SIGHTED)
+        || is(ty, BLIND) && !is(ty, &["String"])
+        || ["Option", "Result"]
+            .iter()
+            .any(|wrapper| argument_of(ty, wrapper).is_some_and(is_extractor))
+}
+
+/// Extractors that have a use for the path.
+const SIGHTED: &[&str] = &[
+    "Path", "RawPathParams", "MatchedPath", "NestedPath", "OriginalUri", "Uri", "Request", "Parts",
+    "Extension", "Extensions",
+];
+
+/// Extractors that never look at the path.
+const BLIND: &[&str] = &[
+    "State", "Json", "Form", "Query", "RawQuery", "RawForm", "Multipart", "HeaderMap", "TypedHeader",
+    "Method", "Version", "Bytes", "String", "Body", "ConnectInfo", "WebSocketUpgrade",
+    "BackgroundTasks",
+];
+
+/// Is it a type of which no extractor can be made?
+fn is_value(ty: &Type) -> bool {
+    is(
+        ty,
+        &[
+            "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
+            "f32", "f64", "bool", "char",
+        ],
+    )
+}
+
+fn is(ty: &Type, names: &[&str]) -> bool {
+    last_segment(ty).is_some_and(|last| names.iter().any(|name| last.ident == name))
+}
+
+/// `T`, if `ty` is `name<T>` or `name<T, ..>`.
+fn argument_of<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
+    let last = last_segment(ty).filter(|last| last.ident == name)?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    match arguments.args.first()? {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    }
+}
+
+fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match plain(ty) {
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
+    }
+}
+
+/// The type without the invisible group a `macro_rules!` macro puts around its `$t:ty`.
+fn plain(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => plain(&group.elem),
+        Type::Paren(paren) => plain(&paren.elem),
+        ty => ty,
+    }
+}

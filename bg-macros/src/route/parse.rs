@@ -1,0 +1,203 @@
+//! From the tokens of an attribute to what it says of a route.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::format_ident;
+use syn::ext::IdentExt as _;
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Expr, LitStr, Token};
+
+use super::{Methods, path};
+use crate::errors::{Errors, did_you_mean};
+use crate::krate::Krate;
+use crate::settings::{self, Key};
+
+const METHODS: Key = Key {
+    name: "methods",
+    example: Some("[GET, POST]"),
+    docs: "The methods that the route answers to.\n\n```ignore\nmethods = [GET, POST]\n```",
+};
+
+const BACKGROUND: Key = Key {
+    name: "background",
+    example: Some("SendEmail::new(&user.email)"),
+    docs: "The task to run after the response, or a list of them. Evaluated for each request before \
+           the handler, whose arguments it sees.\n\n\
+           ```ignore\nbackground = [SendEmail::new(&user.email), UpdateAnalytics]\n```",
+};
+
+const DETACH: Key = Key {
+    name: "detach",
+    example: None,
+    docs: "Finish the handler, and run its tasks, though the client has gone.",
+};
+
+const CRATE: Key = Key {
+    name: "crate",
+    example: Some("::bg_runtime"),
+    docs: "Where the runtime is, if it is not `::bg_runtime`.",
+};
+
+/// The settings of an attribute for `methods`.
+pub(super) fn known(methods: Methods) -> &'static [Key] {
+    match methods {
+        Methods::One(_) => &[BACKGROUND, DETACH, CRATE],
+        Methods::Listed => &[METHODS, BACKGROUND, DETACH, CRATE],
+    }
+}
+
+pub(super) struct Settings {
+    pub(super) krate: Krate,
+    pub(super) path: Option<Path>,
+    /// Variants of the runtime's `Method`, each on the token it was read from.
+    pub(super) methods: Vec<Ident>,
+    pub(super) background: Option<Expr>,
+    pub(super) detach: bool,
+    /// What stands where a setting's name belongs, known or not.
+    pub(super) words: Vec<Ident>,
+}
+
+/// A path without mistakes.
+pub(super) struct Path {
+    pub(super) literal: LitStr,
+    pub(super) parameters: Vec<String>,
+}
+
+/// What the attribute for `methods`, with `args` in its parentheses, says.
+pub(super) fn settings(methods: Methods, args: TokenStream, errors: &mut Errors) -> Settings {
+    let is_empty = args.is_empty();
+    let parser = |input: ParseStream<'_>| {
+        let path = path(input, errors);
+        Ok((path, settings::Settings::read(input, known(methods), errors)))
+    };
+    let (path, mut given) = parser.parse2(args).unwrap_or_default();
+    let methods = match methods {
+        Methods::One(name) => one(name).into_iter().collect(),
+        Methods::Listed => match given.value("methods") {
+            Some(value) => listed(&value, errors),
+            None if is_empty || given.words().iter().any(|word| word == METHODS.name) => Vec::new(),
+            None => {
+                let span = path.as_ref().map_or_else(Span::call_site, LitStr::span);
+                errors.at(span, "a route needs its methods: `methods = [GET, POST]`");
+                Vec::new()
+            }
+        },
+    };
+    Settings {
+        krate: Krate::new(given.value("crate"), errors),
+        path: path.and_then(|literal| checked(literal, errors)),
+        methods,
+        background: given.value("background"),
+        detach: given.flag("detach").is_some(),
+        words: given.words().to_vec(),
+    }
+}
+
+/// Reads the path, and the comma after it.
+fn path(input: ParseStream<'_>, errors: &mut Errors) -> Option<LitStr> {
+    if input.is_empty() {
+        errors.at(Span::call_site(), "a route needs a path: `\"/users/{id}\"`");
+        return None;
+    }
+    if is_setting(input) {
+        errors.at(input.span(), "the path comes first: `\"/users/{id}\"`");
+        return None;
+    }
+    let written: Option<Expr> = errors.ok(input.parse());
+    let literal = written.as_ref().and_then(settings::text).cloned();
+    if let (Some(written), None) = (&written, &literal) {
+        errors.on(
+            written,
+            "the path is a string literal: its parameters are read when it is compiled",
+        );
+    }
+    if !input.is_empty() && !input.peek(Token![,]) {
+        errors.push(input.error("expected `,`"));
+    }
+    settings::skip_past_comma(input);
+    literal
+}
+
+/// Does a setting come next, where the path should be?
+fn is_setting(input: ParseStream<'_>) -> bool {
+    let is_flag = |word: &Ident| word == DETACH.name;
+    input.peek(Ident::peek_any)
+        && (input.peek2(Token![=])
+            || input
+                .fork()
+                .call(Ident::parse_any)
+                .is_ok_and(|word| is_flag(&word)))
+}
+
+fn checked(literal: LitStr, errors: &mut Errors) -> Option<Path> {
+    match path::parameters(&literal.value()) {
+        Ok(parameters) => Some(Path { literal, parameters }),
+        Err(mistakes) => {
+            for mistake in mistakes {
+                errors.at(literal.span(), mistake);
+            }
+            None
+        }
+    }
+}
+
+/// A method as its attribute, HTTP, and the runtime's `Method` call it.
+const NAMES: [(&str, &str, &str); 7] = [
+    ("get", "GET", "Get"),
+    ("post", "POST", "Post"),
+    ("put", "PUT", "Put"),
+    ("patch", "PATCH", "Patch"),
+    ("delete", "DELETE", "Delete"),
+    ("head", "HEAD", "Head"),
+    ("options", "OPTIONS", "Options"),
+];
+
+/// Is this the name of an attribute that makes a route?
+pub(super) fn is_attribute(name: &Ident) -> bool {
+    name == "route" || NAMES.iter().any(|(attribute, ..)| name == attribute)
+}
+
+fn one(attribute: &str) -> Option<Ident> {
+    let (.., variant) = NAMES.iter().find(|(name, ..)| *name == attribute)?;
+    Some(format_ident!("{variant}"))
+}
+
+fn listed(value: &Expr, errors: &mut Errors) -> Vec<Ident> {
+    let Expr::Array(list) = value else {
+        errors.on(value, "`methods` is a list: `methods = [GET, POST]`");
+        return Vec::new();
+    };
+    if list.elems.is_empty() {
+        errors.on(value, "a route answers to one method at least: `methods = [GET, POST]`");
+    }
+    let mut methods: Vec<Ident> = Vec::new();
+    for element in &list.elems {
+        match method(element) {
+            Ok(method) if methods.contains(&method) => {
+                errors.on(element, "this method is in the list already");
+            }
+            Ok(method) => methods.push(method),
+            Err(message) => errors.on(element, message),
+        }
+    }
+    methods
+}
+
+fn method(written: &Expr) -> Result<Ident, String> {
+    let word = match written {
+        Expr::Path(path) if path.qself.is_none() => path.path.get_ident(),
+        _ => None,
+    };
+    let Some(word) = word else {
+        return Err("a method is a word: `GET`".to_owned());
+    };
+    if let Some((.., variant)) = NAMES.iter().find(|(_, name, _)| word == name) {
+        return Ok(format_ident!("{variant}", span = word.span()));
+    }
+    let names = || NAMES.iter().map(|(_, name, _)| *name);
+    let mut message = format!("unknown method `{word}`");
+    if let Some(meant) = did_you_mean(&word.to_string(), names()) {
+        message += &format!(", did you mean `{meant}`?");
+    }
+    let names: Vec<_> = names().map(|name| format!("`{name}`")).collect();
+    Err(message + "\nthe methods are " + &names.join(", "))
+}

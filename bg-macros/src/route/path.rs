@@ -1,0 +1,264 @@
+//! The path of a route, checked when it is compiled rather than when the server starts.
+//!
+//! The rules are matchit's, which is what axum matches with: `{name}` ends a segment, though text may
+//! come before it; `{*name}` ends the path; `{{` and `}}` are braces that mean themselves.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+/// The names of the parameters of a path, in order, or what is wrong with it.
+pub(super) fn parameters(path: &str) -> Result<Vec<String>, Vec<String>> {
+    let mut parameters = Vec::new();
+    let mut mistakes = Vec::new();
+
+    if path.is_empty() {
+        mistakes.push("a path starts with `/`: write `\"/\"` for the root".to_owned());
+    } else if !path.starts_with('/') {
+        mistakes.push(format!("a path starts with `/`: write `\"/{path}\"`"));
+    }
+
+    let mut segments = path.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match self::parameter(segment) {
+            Ok(None) => {}
+            Ok(Some(Parameter { name, wildcard })) => {
+                if wildcard && !is_last {
+                    mistakes.push(format!(
+                        "`{{*{name}}}` takes all that is left of the path, so nothing can follow it"
+                    ));
+                } else if parameters.contains(&name) {
+                    mistakes.push(format!("the path has two parameters called `{name}`"));
+                }
+                parameters.push(name);
+            }
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+
+    if mistakes.is_empty() {
+        Ok(parameters)
+    } else {
+        Err(mistakes)
+    }
+}
+
+struct Parameter {
+    name: String,
+    wildcard: bool,
+}
+
+/// The parameter that ends this segment, if one does.
+fn parameter(segment: &str) -> Result<Option<Parameter>, String> {
+    other_syntax(segment)?;
+    let mut tokens = Tokens(segment.chars().peekable());
+    while let Some(token) = tokens.next() {
+        match token {
+            Token::Text('?') => {
+                return Err("a path has no query string: read it with `Query`".to_owned());
+            }
+            Token::Text(_) => {}
+            Token::Close => {
+                return Err("this `}` closes nothing: write `}}` for a brace in the path".to_owned());
+            }
+            Token::Open => return rest_of_parameter(&mut tokens).map(Some),
+        }
+    }
+    Ok(None)
+}
+
+/// What stands behind an opening brace.
+fn rest_of_parameter(tokens: &mut Tokens<'_>) -> Result<Parameter, String> {
+    let mut written = String::new();
+    loop {
+        match tokens.next() {
+            Some(Token::Text(char)) => written.push(char),
+            Some(Token::Close) => break,
+            Some(Token::Open) | None => {
+                return Err(format!(
+                    "`{{{written}` is not closed: write `{{{written}}}` for a parameter, `{{{{` for \
+                     a brace in the path"
+                ));
+            }
+        }
+    }
+    let (wildcard, name) = match written.strip_prefix('*') {
+        Some(name) => (true, name),
+        None => (false, &*written),
+    };
+    if name.is_empty() {
+        return Err(format!(
+            "a path parameter needs a name: `{{{star}name}}`",
+            star = if wildcard { "*" } else { "" }
+        ));
+    }
+    if let Some((before, _)) = name.split_once('*') {
+        return Err(format!(
+            "write a parameter for the rest of the path as `{{*{before}}}`, with `*` first"
+        ));
+    }
+    // matchit would make all of it the name, which is never what was meant.
+    if let Some((before, _)) = name.split_once(':') {
+        return Err(format!(
+            "write `{{{before}}}`: the type of a path parameter is that of the argument which takes \
+             it"
+        ));
+    }
+    match tokens.next() {
+        None => Ok(Parameter {
+            name: name.to_owned(),
+            wildcard,
+        }),
+        Some(Token::Open) => Err(format!(
+            "a segment has one parameter: another cannot follow `{{{written}}}`"
+        )),
+        Some(_) => Err(format!(
+            "a parameter ends its segment: nothing but `/` can follow `{{{written}}}`"
+        )),
+    }
+}
+
+/// Parameters as other frameworks, and earlier versions of axum, write them.
+fn other_syntax(segment: &str) -> Result<(), String> {
+    if let Some(name) = segment.strip_prefix(':') {
+        return Err(instead("a path parameter", "", name, segment));
+    }
+    if let Some(name) = segment.strip_prefix('*') {
+        return Err(instead("a parameter for the rest of the path", "*", name, segment));
+    }
+    // A request's path has no angle bracket in it, so this could not be meant literally.
+    if let Some(name) = segment.strip_prefix('<').and_then(|it| it.strip_suffix('>')) {
+        return Err(match name.strip_suffix("..") {
+            Some(name) => instead("a parameter for the rest of the path", "*", name, segment),
+            None => {
+                let name = name.rsplit(':').next().unwrap_or(name);
+                instead("a path parameter", "", name, segment)
+            }
+        });
+    }
+    Ok(())
+}
+
+fn instead(what: &str, star: &str, name: &str, written: &str) -> String {
+    let name = if name.is_empty() { "name" } else { name };
+    format!("write {what} as `{{{star}{name}}}`, not `{written}`")
+}
+
+enum Token {
+    /// `{`
+    Open,
+    /// `}`
+    Close,
+    /// Any other character, or an escaped brace.
+    Text(char),
+}
+
+struct Tokens<'a>(Peekable<Chars<'a>>);
+
+impl Iterator for Tokens<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        let char = self.0.next()?;
+        Some(match char {
+            '{' | '}' if self.0.next_if_eq(&char).is_some() => Token::Text(char),
+            '{' => Token::Open,
+            '}' => Token::Close,
+            text => Token::Text(text),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameters;
+
+    fn named(path: &str) -> Vec<String> {
+        parameters(path).unwrap_or_else(|mistakes| panic!("{path}: {mistakes:?}"))
+    }
+
+    fn mistake(path: &str) -> String {
+        let mistakes = parameters(path).expect_err(path);
+        assert_eq!(mistakes.len(), 1, "{path}: {mistakes:?}");
+        mistakes.into_iter().next().unwrap_or_default()
+    }
+
+    #[test]
+    fn paths_without_parameters() {
+        for path in ["/", "/users", "/users/", "/a//b", "/v1/users:batch", "/@me", "/a*b", "/é"] {
+            assert!(named(path).is_empty(), "{path}");
+        }
+    }
+
+    #[test]
+    fn parameters_in_order() {
+        assert_eq!(named("/{id}"), ["id"]);
+        assert_eq!(named("/{b}/x/{a}/"), ["b", "a"]);
+        assert_eq!(named("/user_{name}"), ["name"]);
+        assert_eq!(named("/{user-id}"), ["user-id"]);
+        assert_eq!(named("/{tenant}/{*rest}"), ["tenant", "rest"]);
+        assert_eq!(named("/files-{*rest}"), ["rest"]);
+    }
+
+    #[test]
+    fn doubled_braces_mean_themselves() {
+        assert!(named("/{{id}}").is_empty());
+        assert!(named("/{{/}}").is_empty());
+        assert_eq!(named("/{{{id}"), ["id"]);
+        assert_eq!(named("/{a{{b}"), ["a{b"]);
+        assert_eq!(named("/{a}}b}"), ["a}b"]);
+    }
+
+    #[test]
+    fn starts_with_a_slash() {
+        assert_eq!(mistake(""), "a path starts with `/`: write `\"/\"` for the root");
+        assert_eq!(mistake("users"), "a path starts with `/`: write `\"/users\"`");
+        assert_eq!(mistake("{id}"), "a path starts with `/`: write `\"/{id}\"`");
+    }
+
+    #[test]
+    fn the_syntax_of_others() {
+        for (path, expected) in [
+            ("/:id", "write a path parameter as `{id}`, not `:id`"),
+            ("/a/:", "write a path parameter as `{name}`, not `:`"),
+            ("/<id>", "write a path parameter as `{id}`, not `<id>`"),
+            ("/<int:id>", "write a path parameter as `{id}`, not `<int:id>`"),
+            ("/*rest", "write a parameter for the rest of the path as `{*rest}`, not `*rest`"),
+            ("/<r..>", "write a parameter for the rest of the path as `{*r}`, not `<r..>`"),
+            ("/{rest*}", "write a parameter for the rest of the path as `{*rest}`, with `*` first"),
+        ] {
+            assert_eq!(mistake(path), expected);
+        }
+        assert!(mistake("/{file:path}").starts_with("write `{file}`: the type"));
+        assert!(mistake("/a?b={c}").starts_with("a path has no query string"));
+    }
+
+    #[test]
+    fn braces_that_do_not_match() {
+        assert!(mistake("/{id").starts_with("`{id` is not closed: write `{id}`"));
+        assert!(mistake("/{id/x").starts_with("`{id` is not closed"));
+        assert!(mistake("/{id}}").starts_with("`{id}` is not closed"));
+        assert!(mistake("/{a{b}").starts_with("`{a` is not closed"));
+        assert!(mistake("/id}").starts_with("this `}` closes nothing"));
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(mistake("/{}"), "a path parameter needs a name: `{name}`");
+        assert_eq!(mistake("/{*}"), "a path parameter needs a name: `{*name}`");
+        assert_eq!(mistake("/{a}/{a}"), "the path has two parameters called `a`");
+    }
+
+    #[test]
+    fn what_follows_a_parameter() {
+        assert!(mistake("/{id}.png").starts_with("a parameter ends its segment"));
+        assert!(mistake("/{a}{b}").starts_with("a segment has one parameter"));
+        assert!(mistake("/{*rest}/x").starts_with("`{*rest}` takes all that is left"));
+        assert!(mistake("/{*rest}/").starts_with("`{*rest}` takes all that is left"));
+    }
+
+    #[test]
+    fn every_segment_is_looked_at() {
+        assert_eq!(parameters("a/:b/{}/{c}x").map_err(|all| all.len()), Err(4));
+    }
+}

@@ -1,0 +1,268 @@
+//! Reads `key = value, flag, ..`: what stands between the parentheses of every attribute here.
+//!
+//! A mistake in one setting is one error, and the others are still read.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::quote;
+use syn::ext::IdentExt as _;
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Expr, ExprLit, Lit, LitStr, Token, token};
+
+use crate::errors::{Errors, did_you_mean};
+
+/// A setting that an attribute knows.
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    /// A value as one might write it; nothing for a setting that is its name alone.
+    pub(crate) example: Option<&'static str>,
+    /// What an editor shows beside the name.
+    pub(crate) docs: &'static str,
+}
+
+impl Key {
+    /// How to write it.
+    fn usage(&self) -> String {
+        match self.example {
+            Some(example) => format!("`{} = {example}`", self.name),
+            None => format!("`{}`", self.name),
+        }
+    }
+}
+
+/// The settings that were given, each known to its attribute, given once and of the right form.
+#[derive(Default)]
+pub(crate) struct Settings {
+    given: Vec<(Ident, Option<Expr>)>,
+    words: Vec<Ident>,
+}
+
+impl Settings {
+    /// Reads all of `tokens`, whatever they are.
+    pub(crate) fn parse(tokens: TokenStream, known: &[Key], errors: &mut Errors) -> Self {
+        let parser = |input: ParseStream<'_>| Ok(Self::read(input, known, errors));
+        // `read` neither fails nor leaves anything unread.
+        parser.parse2(tokens).unwrap_or_default()
+    }
+
+    /// Reads the rest of `input`, whatever it is.
+    pub(crate) fn read(input: ParseStream<'_>, known: &[Key], errors: &mut Errors) -> Self {
+        let mut settings = Self {
+            given: Vec::new(),
+            words: Vec::new(),
+        };
+        while !input.is_empty() {
+            match settings.read_one(input, known, errors) {
+                Ok(()) if input.is_empty() || input.peek(Token![,]) => {}
+                Ok(()) => errors.push(input.error("expected `,`")),
+                Err(error) => errors.push(error),
+            }
+            skip_past_comma(input);
+        }
+        settings
+    }
+
+    fn read_one(
+        &mut self,
+        input: ParseStream<'_>,
+        known: &[Key],
+        errors: &mut Errors,
+    ) -> syn::Result<()> {
+        // `crate` is a keyword, so any word will do.
+        let word = input
+            .call(Ident::parse_any)
+            .map_err(|error| syn::Error::new(error.span(), expected(known)))?;
+        self.words.push(word.clone());
+        let key = known.iter().find(|key| word == key.name);
+        match key {
+            None => errors.at(word.span(), unknown(&word.to_string(), known)),
+            Some(key) if input.peek(token::Paren) => {
+                errors.at(word.span(), format!("write {}", key.usage()));
+            }
+            Some(_) => {}
+        }
+        if input.peek(token::Paren) {
+            input.parse::<TokenTree>()?;
+            return Ok(());
+        }
+        let equals: Option<Token![=]> = input.parse()?;
+        let value: Option<Expr> = if equals.is_some() && !input.is_empty() && !input.peek(Token![,])
+        {
+            Some(input.parse()?)
+        } else {
+            None
+        };
+        if let Some(key) = key {
+            self.keep(key, word, equals, value, errors);
+        }
+        Ok(())
+    }
+
+    fn keep(
+        &mut self,
+        key: &Key,
+        word: Ident,
+        equals: Option<Token![=]>,
+        value: Option<Expr>,
+        errors: &mut Errors,
+    ) {
+        let usage = key.usage();
+        if key.example.is_some() && value.is_none() {
+            errors.at(word.span(), format!("`{word}` needs a value: {usage}"));
+        } else if let (None, Some(equals)) = (key.example, equals) {
+            errors.on(
+                quote!(#equals #value),
+                format!("`{word}` takes no value: write {usage} alone"),
+            );
+        } else if self.given.iter().any(|(earlier, _)| *earlier == word) {
+            errors.at(word.span(), format!("`{word}` is set twice"));
+        } else {
+            self.given.push((word, value));
+        }
+    }
+
+    /// The value of the setting `name`, if it was given.
+    pub(crate) fn value(&mut self, name: &str) -> Option<Expr> {
+        self.given
+            .iter_mut()
+            .find(|(word, _)| word == name)
+            .and_then(|(_, value)| value.take())
+    }
+
+    /// Where the flag `name` was given, if it was.
+    pub(crate) fn flag(&self, name: &str) -> Option<Span> {
+        self.given
+            .iter()
+            .find(|(word, _)| word == name)
+            .map(|(word, _)| word.span())
+    }
+
+    /// Every word in the place of a setting's name, the unknown and half-typed ones too.
+    pub(crate) fn words(&self) -> &[Ident] {
+        &self.words
+    }
+}
+
+/// A string literal.
+pub(crate) fn text(value: &Expr) -> Option<&LitStr> {
+    match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Some(text),
+        // Where a `macro_rules!` macro passes a `$name:literal` or `$name:expr` on.
+        Expr::Group(group) => text(&group.expr),
+        _ => None,
+    }
+}
+
+/// Leaves `input` behind the next comma, or at its end.
+pub(crate) fn skip_past_comma(input: ParseStream<'_>) {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        // A token tree is all that can come next, so this cannot fail and the loop comes to an end.
+        let _: syn::Result<TokenTree> = input.parse();
+    }
+    let _: syn::Result<Option<Token![,]>> = input.parse();
+}
+
+fn unknown(word: &str, known: &[Key]) -> String {
+    let mut message = format!("unknown setting `{word}`");
+    if let Some(meant) = did_you_mean(word, known.iter().map(|key| key.name)) {
+        message += &format!(", did you mean `{meant}`?");
+    }
+    let names: Vec<_> = known.iter().map(|key| format!("`{}`", key.name)).collect();
+    message + "\nthe settings are " + &names.join(", ")
+}
+
+fn expected(known: &[Key]) -> String {
+    let usages: Vec<_> = known.iter().map(Key::usage).collect();
+    format!("expected a setting\nthe settings are {}", usages.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::ToTokens as _;
+
+    const KNOWN: &[Key] = &[
+        Key {
+            name: "timeout",
+            example: Some("\"30s\""),
+            docs: "",
+        },
+        Key {
+            name: "crate",
+            example: Some("::bg_runtime"),
+            docs: "",
+        },
+        Key {
+            name: "detach",
+            example: None,
+            docs: "",
+        },
+    ];
+
+    fn read(tokens: TokenStream) -> (Settings, String) {
+        let (settings, errors) =
+            Errors::collect(|errors| Settings::parse(tokens, KNOWN, errors));
+        (settings, errors.to_string())
+    }
+
+    fn value(settings: &mut Settings, name: &str) -> Option<String> {
+        let value = settings.value(name)?;
+        Some(value.to_token_stream().to_string())
+    }
+
+    #[test]
+    fn values_flags_and_keywords() {
+        let (mut settings, errors) = read(quote!(timeout = f::<A, B>(), detach, crate = ::a::b,));
+        assert_eq!(errors, "");
+        assert_eq!(
+            value(&mut settings, "timeout").as_deref(),
+            Some("f :: < A , B > ()")
+        );
+        assert_eq!(
+            value(&mut settings, "crate").as_deref(),
+            Some(":: a :: b")
+        );
+        assert!(settings.flag("detach").is_some());
+        assert!(settings.flag("timeout").is_some() && settings.flag("other").is_none());
+    }
+
+    #[test]
+    fn one_mistake_does_not_hide_the_next_setting() {
+        let (mut settings, errors) =
+            read(quote!(timeut = 1, = 3, timeout = "1s", timeout = "2s", detach = true, crate));
+        for expected in [
+            "unknown setting `timeut`, did you mean `timeout`?",
+            "expected a setting",
+            "`timeout` is set twice",
+            "`detach` takes no value: write `detach` alone",
+            "`crate` needs a value: `crate = ::bg_runtime`",
+        ] {
+            assert!(errors.contains(expected), "{expected} not in {errors}");
+        }
+        assert_eq!(value(&mut settings, "timeout").as_deref(), Some("\"1s\""));
+        assert_eq!(settings.words().len(), 5);
+    }
+
+    #[test]
+    fn forms_from_other_attributes() {
+        let (_, errors) = read(quote!(timeout("1s"), detach "x", timeout =, crate = 1 2, other(3)));
+        assert_eq!(errors.matches("compile_error").count(), 5, "{errors}");
+        assert!(errors.contains("write `timeout = \\\"30s\\\"`"), "{errors}");
+    }
+
+    #[test]
+    fn any_tokens_come_to_an_end() {
+        for tokens in [
+            quote!(,,,),
+            quote!(= = =),
+            quote!({} [] ()),
+            quote!(timeout = = , 'a 'b "c" 1.0),
+            quote!(timeout == 3),
+        ] {
+            let (_, errors) = read(tokens);
+            assert!(!errors.is_empty());
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! From the model of a task to its code.
+//!
+//! What an error message may be about is at the span of what the user wrote, and unadorned: a span
+//! that is marked as a macro's adds "this error originates in the attribute macro" to each message.
+//! clippy then takes the code for the user's own, which is what [`lints`] is for.
+
+mod definition;
+mod implementation;
+mod stub;
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+use syn::ext::IdentExt as _;
+
+use super::parse::{Call, Settings};
+pub(super) use self::stub::stub;
+use crate::function::Function;
+
+
+/// The struct of a task, how to make one, and how it runs.
+pub(super) fn task(function: &Function, call: &Call, settings: &Settings) -> TokenStream {
+    let definition = definition::expand(function, call, &settings.krate);
+    let implementation = implementation::expand(function, call, settings);
+    quote! {
+        #definition
+        #implementation
+    }
+}
+
+/// What the compiler and clippy may say of hand-written code, and not of this.
+fn lints() -> TokenStream {
+    quote! {
+        #[allow(
+            deprecated,
+            missing_copy_implementations,
+            missing_debug_implementations,
+            unused_qualifications,
+            clippy::all,
+            clippy::nursery,
+            clippy::pedantic,
+        )]
+    }
+}
+
+/// A link to the function, in documentation.
+fn link(function: &Ident) -> String {
+    // A module, or the type that a route attribute makes, may have the same name.
+    let name = function.unraw();
+    format!("[`{name}`](fn@{function})")
+}
+
+/// A variable for the parameter at `index`, whose own name might be that of another variable, or of
+/// the function itself.
+fn variable(index: usize, name: &Ident) -> Ident {
+    format_ident!("__arg{index}", span = name.span())
+}

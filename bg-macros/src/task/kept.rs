@@ -1,0 +1,191 @@
+//! What a task keeps of a parameter: it runs when its caller is long gone, so it owns everything.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens as _, quote};
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    GenericArgument, ParenthesizedGenericArguments, Path, PathArguments, TraitBound, Type,
+    TypeFnPtr, TypeImplTrait, TypeReference,
+};
+
+use crate::errors::Errors;
+
+/// A type to keep for the call.
+pub(super) struct Kept {
+    pub(super) ty: TokenStream,
+    /// The function takes a reference to it.
+    pub(super) lent: bool,
+    /// It is made of text, and `new` takes whatever converts to text.
+    pub(super) text: bool,
+}
+
+impl Kept {
+    /// What to keep for a parameter of type `ty`.
+    pub(super) fn new(ty: &Type, errors: &mut Errors) -> Self {
+        match plain(ty) {
+            // A reference to what lives as long as the program can be kept as it is.
+            Type::Reference(reference)
+                if reference.mutability.is_none() && !is_static(reference) =>
+            {
+                Self::lent(reference, errors)
+            }
+            ty => Self::owned(ty, errors),
+        }
+    }
+
+    fn owned(ty: &Type, errors: &mut Errors) -> Self {
+        Borrows { errors }.visit_type_mut(&mut ty.clone());
+        Self {
+            ty: ty.to_token_stream(),
+            lent: false,
+            text: is_text(ty),
+        }
+    }
+
+    fn lent(reference: &TypeReference, errors: &mut Errors) -> Self {
+        let target = plain(&reference.elem);
+        let (ty, text) = match target {
+            Type::Slice(slice) => {
+                let element = Self::owned(&slice.elem, errors).ty;
+                (quote!(::std::vec::Vec<#element>), false)
+            }
+            Type::Path(path) if path.path.is_ident("str") => {
+                (quote!(::std::string::String), true)
+            }
+            Type::Path(path) if is_std(&path.path, "path", "Path") => {
+                (quote!(::std::path::PathBuf), true)
+            }
+            Type::Path(path) if is_std(&path.path, "ffi", "OsStr") => {
+                (quote!(::std::ffi::OsString), true)
+            }
+            Type::TraitObject(object) => {
+                let object = object.to_token_stream();
+                errors.on(
+                    reference,
+                    "a task cannot keep a trait object that it has a reference to\n\
+                     share it, as in `Arc<dyn Trait + Send + Sync>`, or own it, as in \
+                     `Box<dyn Trait + Send>`",
+                );
+                (object, false)
+            }
+            target => {
+                let Self { ty, text, .. } = Self::owned(target, errors);
+                (ty, text)
+            }
+        };
+        Self {
+            ty,
+            lent: true,
+            text,
+        }
+    }
+}
+
+/// Finds what cannot be kept, anywhere inside a type.
+struct Borrows<'a> {
+    errors: &'a mut Errors,
+}
+
+impl VisitMut for Borrows<'_> {
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        if let Some(mutability) = &reference.mutability {
+            let and = reference.and_token;
+            self.errors.on(
+                quote!(#and #mutability),
+                "a task runs when its caller is gone, and has nobody to change this for\n\
+                 take it by value",
+            );
+        } else if !is_static(reference) {
+            self.errors.on(
+                &*reference,
+                "a task cannot keep a reference inside another type\n\
+                 own what it refers to, as in `Vec<String>` for `Vec<&str>`",
+            );
+        } else {
+            visit_mut::visit_type_reference_mut(self, reference);
+        }
+    }
+
+    fn visit_lifetime_mut(&mut self, lifetime: &mut syn::Lifetime) {
+        // One with a name is declared by the function, which is refused for that, or nowhere.
+        if lifetime.ident == "_" {
+            self.errors.on(
+                &*lifetime,
+                "a task runs when its caller is gone, and cannot keep something borrowed\n\
+                 own it, or write `'static`",
+            );
+        }
+    }
+
+    fn visit_type_impl_trait_mut(&mut self, ty: &mut TypeImplTrait) {
+        self.errors.on(
+            &*ty,
+            "a task keeps its arguments, so each has one type\n\
+             write that type, or `Box<dyn Trait + Send>` for any",
+        );
+    }
+
+    // References in a function's own signature are not kept.
+    fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
+    }
+    fn visit_trait_bound_mut(&mut self, bound: &mut TraitBound) {
+        if bound.lifetimes.is_none() {
+            visit_mut::visit_trait_bound_mut(self, bound);
+        }
+    }
+}
+
+/// The type without the invisible group a `macro_rules!` macro puts around its `$t:ty`.
+fn plain(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => plain(&group.elem),
+        Type::Paren(paren) => plain(&paren.elem),
+        ty => ty,
+    }
+}
+
+fn is_static(reference: &TypeReference) -> bool {
+    reference
+        .lifetime
+        .as_ref()
+        .is_some_and(|lifetime| lifetime.ident == "static")
+}
+
+/// The types that `IntoText` makes. An alias of one is a type like any other.
+fn is_text(ty: &Type) -> bool {
+    let Type::Path(ty) = ty else { return false };
+    let path = &ty.path;
+    is_std(path, "string", "String")
+        || is_std(path, "path", "PathBuf")
+        || is_std(path, "ffi", "OsString")
+        || is_pointer_to_text(path)
+}
+
+/// `Box<str>`, `Arc<Path>` and the like.
+fn is_pointer_to_text(path: &Path) -> bool {
+    let arguments = std_type(path, "boxed", "Box").or_else(|| std_type(path, "sync", "Arc"));
+    let Some(PathArguments::AngleBracketed(arguments)) = arguments else {
+        return false;
+    };
+    let Some(GenericArgument::Type(Type::Path(target))) = arguments.args.first() else {
+        return false;
+    };
+    arguments.args.len() == 1
+        && (target.path.is_ident("str") || is_std(&target.path, "path", "Path"))
+}
+
+fn is_std(path: &Path, module: &str, name: &str) -> bool {
+    matches!(std_type(path, module, name), Some(PathArguments::None))
+}
+
+/// The arguments of `name`, or `std::module::name`, if it is one, as far as can be told from how it
+/// is written.
+fn std_type<'a>(path: &'a Path, module: &str, name: &str) -> Option<&'a PathArguments> {
+    let mut segments = path.segments.iter().rev();
+    let last = segments.next().filter(|last| last.ident == name)?;
+    segments
+        .next()
+        .is_none_or(|parent| parent.ident == module)
+        .then_some(&last.arguments)
+}

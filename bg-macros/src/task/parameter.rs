@@ -1,0 +1,191 @@
+//! The parameters of a task's function, and where each gets its value from when the task runs.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::format_ident;
+use syn::ext::IdentExt as _;
+use syn::{Attribute, Expr, Meta, Pat, PatType, Type};
+
+use super::kept::Kept;
+use crate::errors::{Errors, did_you_mean};
+
+pub(super) struct Parameter {
+    pub(super) name: Ident,
+    pub(super) docs: Vec<Attribute>,
+    /// As it is written.
+    pub(super) ty: Type,
+    pub(super) kept: Kept,
+    pub(super) source: Source,
+}
+
+/// Where a parameter gets its value from.
+pub(super) enum Source {
+    /// The task has a field for it.
+    Field {
+        default: Option<Expr>,
+        secret: bool,
+    },
+    /// One of the values that the application shares with its tasks.
+    State,
+    /// The run itself.
+    Context,
+}
+
+impl Parameter {
+    /// Reads a parameter, and takes from it the attributes that are not for the compiler.
+    ///
+    /// `index` is its place in the list. There is a parameter to go on with whatever is wrong.
+    pub(super) fn parse(index: usize, written: &mut PatType, errors: &mut Errors) -> Self {
+        let mut helpers = Helpers::default();
+        let mut docs = Vec::new();
+        written.attrs.retain(|attr| {
+            if attr.path().is_ident("doc") {
+                docs.push(attr.clone());
+                return false;
+            }
+            helpers.read(attr, errors) == Belongs::ToRustc
+        });
+        Self {
+            name: name(index, &written.pat, errors),
+            docs,
+            ty: (*written.ty).clone(),
+            kept: Kept::new(&written.ty, errors),
+            source: helpers.source(errors),
+        }
+    }
+
+    /// Its name as text.
+    pub(super) fn label(&self) -> String {
+        self.name.unraw().to_string()
+    }
+
+    /// Is it an argument of `new`?
+    pub(super) fn is_required(&self) -> bool {
+        matches!(self.source, Source::Field { default: None, .. })
+    }
+
+    /// Is its value kept out of reports?
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self.source, Source::Field { secret: true, .. })
+    }
+}
+
+/// A name to give a field.
+fn name(index: usize, pattern: &Pat, errors: &mut Errors) -> Ident {
+    match pattern {
+        Pat::Ident(pattern) if pattern.subpat.is_none() => pattern.ident.clone(),
+        pattern => {
+            errors.on(
+                pattern,
+                "a task keeps its arguments by name\n\
+                 give this one a name, and take it apart in the body",
+            );
+            format_ident!("argument{index}")
+        }
+    }
+}
+
+const HELPERS: [&str; 4] = ["default", "state", "context", "secret"];
+
+#[derive(PartialEq, Eq)]
+enum Belongs {
+    ToUs,
+    ToRustc,
+}
+
+/// The attributes of one parameter that say something about the task.
+#[derive(Default)]
+struct Helpers {
+    default: Option<(Span, Expr)>,
+    state: Option<Span>,
+    context: Option<Span>,
+    secret: Option<Span>,
+}
+
+impl Helpers {
+    fn read(&mut self, attr: &Attribute, errors: &mut Errors) -> Belongs {
+        let path = attr.path();
+        // A path with `::` is a tool's, and another macro may be waiting below for what is unknown.
+        let Some(word) = path.get_ident() else {
+            return Belongs::ToRustc;
+        };
+        let span = word.span();
+        let word = word.to_string();
+        match word.as_str() {
+            "default" => {
+                let value = default_value(attr, errors);
+                set(&mut self.default, (span, value), attr, errors);
+            }
+            "state" => set(&mut self.state, alone(attr, span, errors), attr, errors),
+            "context" => set(&mut self.context, alone(attr, span, errors), attr, errors),
+            "secret" => set(&mut self.secret, alone(attr, span, errors), attr, errors),
+            "cfg" | "cfg_attr" => errors.on(
+                attr,
+                "a task has the same parameters everywhere\n\
+                 put `#[cfg]` on the function, and write one for each case",
+            ),
+            _ => match did_you_mean(&word, HELPERS) {
+                Some(meant) => errors.on(
+                    path,
+                    format!("unknown attribute `{word}`, did you mean `{meant}`?"),
+                ),
+                None => return Belongs::ToRustc,
+            },
+        }
+        Belongs::ToUs
+    }
+
+    /// What the attributes say together.
+    fn source(self, errors: &mut Errors) -> Source {
+        let supplied = match (self.state, self.context) {
+            (Some(_), Some(context)) => {
+                errors.at(context, "a parameter is `#[state]` or `#[context]`, not both");
+                Some((Source::State, "state"))
+            }
+            (Some(_), None) => Some((Source::State, "state")),
+            (None, Some(_)) => Some((Source::Context, "context")),
+            (None, None) => None,
+        };
+        let Some((source, word)) = supplied else {
+            return Source::Field {
+                default: self.default.map(|(_, value)| value),
+                secret: self.secret.is_some(),
+            };
+        };
+        if let Some((span, _)) = self.default {
+            errors.at(
+                span,
+                format!("`#[{word}]` comes from the runtime, and cannot have a default"),
+            );
+        }
+        if let Some(span) = self.secret {
+            errors.at(
+                span,
+                format!("`#[{word}]` is never reported: `#[secret]` is for arguments"),
+            );
+        }
+        source
+    }
+}
+
+fn set<T>(place: &mut Option<T>, value: T, attr: &Attribute, errors: &mut Errors) {
+    if place.is_some() {
+        errors.on(attr, "this parameter has the attribute already");
+    }
+    *place = Some(value);
+}
+
+fn default_value(attr: &Attribute, errors: &mut Errors) -> Expr {
+    if let Meta::NameValue(meta) = &attr.meta {
+        return meta.value.clone();
+    }
+    errors.on(attr, "`#[default]` needs a value: `#[default = 1]`");
+    // It has a default, though which is not known: the arguments of `new` are those without.
+    Expr::Verbatim(TokenStream::new())
+}
+
+fn alone(attr: &Attribute, span: Span, errors: &mut Errors) -> Span {
+    if let Err(error) = attr.meta.require_path_only() {
+        errors.push(error);
+    }
+    span
+}

@@ -1,0 +1,83 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::collect::{RequestTasks, scope};
+
+/// A response body that tells its request when the last byte has left hyper, or when nobody wants it any more.
+///
+/// Every data frame is given away with a share of the guard. hyper drops a frame when the socket has taken it, so the
+/// last share goes when the body has ended *and* its bytes have left. A body that is never polled (HEAD, 204, 304) or
+/// dropped half-way ends just the same.
+///
+/// Frames are passed on as they come, none is delayed, and the size and the end are those of the inner body, so that
+/// the response's head stays byte for byte what it was.
+pub(crate) struct GuardedBody {
+    inner: Body,
+    guard: Arc<Guard>,
+}
+
+impl GuardedBody {
+    pub(crate) fn new(inner: Body, request: Arc<RequestTasks>) -> Self {
+        Self {
+            inner,
+            guard: Arc::new(Guard(request)),
+        }
+    }
+}
+
+impl HttpBody for GuardedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = self.get_mut();
+        let inner = Pin::new(&mut this.inner);
+        // A streaming body is the handler's code, so `after_response` works in it.
+        let frame = ready!(scope::enter(this.guard.0.clone(), || inner.poll_frame(cx)));
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|frame| {
+                frame.map_data(|bytes| {
+                    Bytes::from_owner(GuardedBytes {
+                        bytes,
+                        _guard: this.guard.clone(),
+                    })
+                })
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+struct Guard(Arc<RequestTasks>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.body_sent();
+    }
+}
+
+struct GuardedBytes {
+    bytes: Bytes,
+    _guard: Arc<Guard>,
+}
+
+impl AsRef<[u8]> for GuardedBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}

@@ -1,0 +1,134 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::Connection;
+use crate::collect::scope::{self, Scoped};
+use crate::collect::{Owner, RequestTasks};
+use crate::run::Runner;
+use crate::task::BoxError;
+
+/// Collects the background tasks of every request, and runs them after its response. From
+/// [`Background::layer`](crate::Background::layer).
+///
+/// Put it outside every middleware that builds a new response or re-chunks the body, such as compression. Applied
+/// more than once, the outermost does the work.
+#[derive(Debug, Clone)]
+pub struct BackgroundLayer {
+    runner: Arc<Runner>,
+}
+
+impl BackgroundLayer {
+    pub(crate) fn new(runner: Arc<Runner>) -> Self {
+        Self { runner }
+    }
+}
+
+impl<S> Layer<S> for BackgroundLayer {
+    type Service = BackgroundService<S>;
+
+    fn layer(&self, inner: S) -> BackgroundService<S> {
+        BackgroundService {
+            inner,
+            runner: self.runner.clone(),
+            connection: None,
+        }
+    }
+}
+
+/// The service that [`BackgroundLayer`] makes.
+#[derive(Debug, Clone)]
+pub struct BackgroundService<S> {
+    inner: S,
+    runner: Arc<Runner>,
+    connection: Option<Arc<Connection>>,
+}
+
+impl<S> BackgroundService<S> {
+    pub(super) fn on_connection(
+        inner: S,
+        runner: Arc<Runner>,
+        connection: Arc<Connection>,
+    ) -> Self {
+        Self {
+            inner,
+            runner,
+            connection: Some(connection),
+        }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for BackgroundService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: HttpBody<Data = Bytes> + Send + 'static,
+    ResBody::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> ResponseFuture<S::Future> {
+        if RequestTasks::of(request.extensions()).is_some() {
+            return ResponseFuture::Inside {
+                future: self.inner.call(request),
+            };
+        }
+        let tasks = RequestTasks::new(self.runner.clone(), self.connection.clone(), &request);
+        request.extensions_mut().insert(tasks.clone());
+        let owner = Owner::new(tasks.clone());
+        let future = scope::enter(tasks.clone(), || self.inner.call(request));
+        ResponseFuture::Outermost {
+            future: scope::scoped(tasks, future),
+            owner,
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`BackgroundService`].
+    #[project = Project]
+    #[derive(Debug)]
+    pub enum ResponseFuture<F> {
+        #[doc(hidden)]
+        Outermost {
+            #[pin] future: Scoped<F>,
+            // After the future: what its destructors queue still counts.
+            owner: Owner,
+        },
+        #[doc(hidden)]
+        Inside { #[pin] future: F },
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(match self.project() {
+            Project::Outermost { future, owner } => {
+                ready!(future.poll(cx)).map(|response| owner.respond(response))
+            }
+            Project::Inside { future } => {
+                ready!(future.poll(cx)).map(|response| response.map(Body::new))
+            }
+        })
+    }
+}

@@ -1,0 +1,70 @@
+use std::error::Error;
+use std::fmt;
+
+use crate::task::{MissingState, TaskInfo, TwiceGiven};
+
+/// Why a [`Background`](crate::Background) could not be built. Displays every problem, one per line.
+#[derive(Debug, Clone)]
+pub struct BuildError {
+    problems: Vec<Problem>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Problem {
+    DuplicateName { first: TaskInfo, second: TaskInfo },
+    MissingState(MissingState),
+    StateTwice(TwiceGiven),
+}
+
+impl BuildError {
+    pub(super) fn new(problems: Vec<Problem>) -> Self {
+        Self { problems }
+    }
+
+    /// Each problem, as text.
+    pub fn problems(&self) -> impl Iterator<Item = String> {
+        self.problems.iter().map(ToString::to_string)
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problems.as_slice() {
+            [problem] => problem.fmt(f),
+            problems => {
+                write!(f, "{} problems with the background tasks:", problems.len())?;
+                problems
+                    .iter()
+                    .try_for_each(|problem| write!(f, "\n- {problem}"))
+            }
+        }
+    }
+}
+
+impl Error for BuildError {}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DuplicateName { first, second } => write!(
+                f,
+                "two background tasks are called `{}`: {}:{} and {}:{}; give one of them another `name`",
+                first.name(),
+                first.file(),
+                first.line(),
+                second.file(),
+                second.line(),
+            ),
+            Self::MissingState(missing) => missing.fmt(f),
+            Self::StateTwice(TwiceGiven {
+                type_name,
+                first,
+                second,
+            }) => write!(
+                f,
+                "two states of type `{type_name}` were given, at {first} and at {second}: tasks are given a state by \
+                 its type, so wrap one of them in a type of its own"
+            ),
+        }
+    }
+}

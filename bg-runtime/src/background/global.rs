@@ -1,0 +1,41 @@
+use std::error::Error;
+use std::fmt;
+use std::sync::OnceLock;
+
+use super::{Background, BackgroundBuilder};
+
+static GLOBAL: OnceLock<Background> = OnceLock::new();
+
+impl Background {
+    /// The `Background` of route attributes that stand under no layer: the installed one, or else one with no state and
+    /// no error hook, made on first use.
+    #[must_use]
+    pub fn global() -> Self {
+        GLOBAL
+            .get_or_init(|| BackgroundBuilder::new().build_unchecked())
+            .clone()
+    }
+
+    /// Makes this the [`global`](Self::global) one.
+    ///
+    /// # Errors
+    ///
+    /// When there is a global one already, because one was installed or because it has been used.
+    pub fn install_global(&self) -> Result<(), InstallGlobalError> {
+        GLOBAL.set(self.clone()).map_err(|_| InstallGlobalError(()))
+    }
+}
+
+/// There is a global [`Background`] already.
+#[derive(Debug, Clone)]
+pub struct InstallGlobalError(());
+
+impl fmt::Display for InstallGlobalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "there is a global `Background` already: `install_global()` comes once, and before the first request",
+        )
+    }
+}
+
+impl Error for InstallGlobalError {}

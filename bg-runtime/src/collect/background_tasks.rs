@@ -1,0 +1,256 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::into_tasks::{IntoTasks, Kind};
+use super::queued::QueuedTask;
+use super::request::{RequestTasks, Source};
+use super::scope;
+use crate::Background;
+use crate::run::{List, Member, SkipReason};
+
+/// A list of background tasks.
+///
+/// As an argument of a handler it is the request's own list: every copy taken in one request, by the handler, by
+/// other extractors or by middleware, is the same list. It needs a route attribute or [`Background::layer`].
+///
+/// ```
+/// use axum::Json;
+/// use bg_runtime::{BackgroundTasks, background_task};
+///
+/// #[background_task]
+/// async fn send_welcome(to: String) {
+///     // ..
+/// }
+///
+/// async fn sign_up(tasks: BackgroundTasks, Json(email): Json<String>) -> &'static str {
+///     tasks.add_task(SendWelcome::new(&email));
+///     "welcome"
+/// }
+/// ```
+///
+/// Made with [`new`](Self::new), [`concurrent`](Self::concurrent), [`tasks!`](crate::tasks) or from an iterator, it is
+/// a list of its own, which does nothing until it is attached: to a route (`background = list`), to the request
+/// (`tasks.add_task(list)`) or to a response (`(list, Json(..))`). Dropped without that, its tasks are reported as
+/// skipped.
+///
+/// A list runs its tasks in the order they were added, one after the other, and stops at the first that fails.
+/// Clones share the list.
+#[derive(Clone)]
+#[must_use = "the tasks do nothing until the list is attached to a route, a request or a response"]
+pub struct BackgroundTasks(Target);
+
+#[derive(Clone)]
+enum Target {
+    Own(Arc<OwnList>),
+    Request(Arc<RequestTasks>),
+}
+
+/// A list that no request has taken yet.
+struct OwnList(Mutex<State>);
+
+enum State {
+    Open {
+        list: List<QueuedTask>,
+        reason_when_dropped: SkipReason,
+    },
+    /// The tasks have been handed on, and so will be those that are added later.
+    Moved(BackgroundTasks),
+}
+
+impl BackgroundTasks {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self::own(List::default(), SkipReason::NeverAttached)
+    }
+
+    /// An empty list that runs its tasks at the same time, each on its own. One that fails does not stop the others.
+    ///
+    /// As a member of another list it counts as one task, which ends when all of its tasks have ended, and which
+    /// fails when one of them has.
+    pub fn concurrent() -> Self {
+        Self::own(List::concurrent(), SkipReason::NeverAttached)
+    }
+
+    fn own(list: List<QueuedTask>, reason_when_dropped: SkipReason) -> Self {
+        Self(Target::Own(Arc::new(OwnList(Mutex::new(State::Open {
+            list,
+            reason_when_dropped,
+        })))))
+    }
+
+    pub(crate) fn of_request(request: Arc<RequestTasks>) -> Self {
+        Self(Target::Request(request))
+    }
+
+    /// The tasks that come with one response, for whoever picks them up.
+    pub(super) fn of_response() -> Self {
+        Self::own(List::default(), SkipReason::ResponseNotPickedUp)
+    }
+
+    /// Adds a task, or all tasks of another list as one member.
+    ///
+    /// On the list of a request whose response has gone, the task runs at once; while the body is still being sent,
+    /// after it.
+    pub fn add_task(&self, tasks: impl IntoTasks) {
+        match tasks.into_tasks().0 {
+            Kind::Member(member) => self.add_member(member),
+            Kind::List(list) => list
+                .hand_over(self)
+                .into_iter()
+                .for_each(|member| self.add_member(member)),
+        }
+    }
+
+    pub(super) fn add_member(&self, member: Member<QueuedTask>) {
+        let own = match &self.0 {
+            Target::Request(request) => return request.add(Source::Handler, member),
+            Target::Own(own) => own,
+        };
+        let moved_to = match &mut *own.state() {
+            State::Open { list, .. } => return list.members.push(member),
+            State::Moved(target) => target.clone(),
+        };
+        moved_to.add_member(member);
+    }
+
+    /// Adds a task, and gives the list back: `BackgroundTasks::concurrent().with_task(a).with_task(b)`.
+    pub fn with_task(self, tasks: impl IntoTasks) -> Self {
+        self.add_task(tasks);
+        self
+    }
+
+    /// Makes the list go on after a task that failed.
+    pub fn continue_on_error(self) -> Self {
+        match &self.0 {
+            Target::Request(request) => request.continue_on_error(),
+            Target::Own(own) => {
+                if let State::Open { list, .. } = &mut *own.state() {
+                    list.continue_on_error = true;
+                }
+            }
+        }
+        self
+    }
+
+    /// Gives the tasks away as one member of another list, to which those that are added from now on go too.
+    /// A request's own tasks stay where they are.
+    pub(super) fn hand_over(&self, to: &Self) -> Option<Member<QueuedTask>> {
+        let Target::Own(own) = &self.0 else {
+            return None;
+        };
+        let to = to.resolve();
+        if matches!(&to.0, Target::Own(other) if Arc::ptr_eq(own, other)) {
+            return None;
+        }
+        let mut state = own.state();
+        match std::mem::replace(&mut *state, State::Moved(to)) {
+            State::Open { list, .. } if list.is_empty() => None,
+            State::Open { list, .. } => Some(Member::List(list)),
+            moved @ State::Moved(_) => {
+                *state = moved;
+                None
+            }
+        }
+    }
+
+    /// The list that takes the tasks in the end.
+    fn resolve(&self) -> Self {
+        let next = match &self.0 {
+            Target::Request(_) => None,
+            Target::Own(own) => match &*own.state() {
+                State::Open { .. } => None,
+                State::Moved(target) => Some(target.clone()),
+            },
+        };
+        next.map_or_else(|| self.clone(), |next| next.resolve())
+    }
+
+    /// The request whose own list this is.
+    pub(super) fn request(&self) -> Option<&Arc<RequestTasks>> {
+        match &self.0 {
+            Target::Request(request) => Some(request),
+            Target::Own(_) => None,
+        }
+    }
+}
+
+impl OwnList {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OwnList {
+    fn drop(&mut self) {
+        let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let State::Open {
+            list,
+            reason_when_dropped,
+        } = state
+        {
+            report_skipped(std::mem::take(list), *reason_when_dropped);
+        }
+    }
+}
+
+/// Accepts and settles tasks that will never run, so that they are counted and reported like any other.
+fn report_skipped(list: List<QueuedTask>, reason: SkipReason) {
+    if list.is_empty() {
+        return;
+    }
+    let request = scope::current();
+    let runner = match &request {
+        Some(request) => request.runner().clone(),
+        None => Background::global().runner().clone(),
+    };
+    let info = request.map(|request| request.info());
+    list.for_each(&mut |task| runner.accept(task, info.clone()).skip(reason));
+}
+
+impl Default for BackgroundTasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: IntoTasks> FromIterator<T> for BackgroundTasks {
+    fn from_iter<I: IntoIterator<Item = T>>(tasks: I) -> Self {
+        let mut list = Self::new();
+        list.extend(tasks);
+        list
+    }
+}
+
+impl<T: IntoTasks> Extend<T> for BackgroundTasks {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, tasks: I) {
+        tasks.into_iter().for_each(|task| self.add_task(task));
+    }
+}
+
+impl fmt::Debug for BackgroundTasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.0 {
+            Target::Own(_) => "own list",
+            Target::Request(_) => "list of a request",
+        };
+        f.debug_tuple("BackgroundTasks").field(&kind).finish()
+    }
+}
+
+/// A [`BackgroundTasks`] list of these tasks, which may be of different types.
+///
+/// ```
+/// # use bg_runtime::{background_task, tasks};
+/// # #[background_task] async fn send_email(to: String) {}
+/// # #[background_task] async fn log_event(event: String) {}
+/// let list = tasks![SendEmail::new("admin@example.com"), LogEvent::new("registered")];
+/// # drop(list);
+/// ```
+#[macro_export]
+macro_rules! tasks {
+    ($($task:expr),* $(,)?) => {{
+        let tasks = $crate::BackgroundTasks::new();
+        $(tasks.add_task($task);)*
+        tasks
+    }};
+}

@@ -1,0 +1,142 @@
+use super::BackgroundTasks;
+use super::queued::{QueuedTask, When};
+use crate::run::{List, Member};
+use crate::task::Task;
+
+/// Exactly one task: a struct made by [`#[background_task]`](macro@crate::background_task), any other [`Task`], or what
+/// [`named`](crate::named) and [`TaskExt`] give.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a background task",
+    label = "not a background task",
+    note = "put `#[background_task]` on the function, and pass the struct it makes: `SendEmail::new(..)` for `fn send_email`",
+    note = "for one-off work, give the future a name: `named(\"mailer.ping\", async move {{ .. }})`"
+)]
+pub trait IntoTask {
+    /// The task, ready to be queued.
+    fn into_task(self) -> QueuedTask;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Task + Send> IntoTask for T {
+    fn into_task(self) -> QueuedTask {
+        QueuedTask::declared(self)
+    }
+}
+
+impl IntoTask for QueuedTask {
+    fn into_task(self) -> QueuedTask {
+        self
+    }
+}
+
+/// Any number of tasks: one task, a [`BackgroundTasks`] list, or an `Option`, a `Vec` or an array of these.
+///
+/// This is what `background = ..`, [`BackgroundTasks::add_task`] and a response take.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a background task",
+    label = "not a background task",
+    note = "put `#[background_task]` on the function, and pass the struct it makes: `SendEmail::new(..)` for `fn send_email`",
+    note = "for one-off work, give the future a name: `named(\"mailer.ping\", async move {{ .. }})`"
+)]
+pub trait IntoTasks {
+    #[doc(hidden)]
+    fn into_tasks(self) -> Tasks;
+}
+
+/// The tasks of one [`IntoTasks`] value.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "never in a user's hands")]
+pub struct Tasks(pub(super) Kind);
+
+pub(super) enum Kind {
+    Member(Member<QueuedTask>),
+    /// As a handle, because tasks may be added to the list after it has been attached.
+    List(BackgroundTasks),
+}
+
+impl Tasks {
+    fn member(member: Member<QueuedTask>) -> Self {
+        Self(Kind::Member(member))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Task + Send> IntoTasks for T {
+    fn into_tasks(self) -> Tasks {
+        Tasks::member(Member::Task(QueuedTask::declared(self)))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoTasks for QueuedTask {
+    fn into_tasks(self) -> Tasks {
+        Tasks::member(Member::Task(self))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl IntoTasks for BackgroundTasks {
+    fn into_tasks(self) -> Tasks {
+        Tasks(Kind::List(self))
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: IntoTasks> IntoTasks for Option<T> {
+    fn into_tasks(self) -> Tasks {
+        self.map_or_else(
+            || Tasks::member(Member::List(List::default())),
+            IntoTasks::into_tasks,
+        )
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: IntoTasks> IntoTasks for Vec<T> {
+    fn into_tasks(self) -> Tasks {
+        collect(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: IntoTasks, const N: usize> IntoTasks for [T; N] {
+    fn into_tasks(self) -> Tasks {
+        collect(self)
+    }
+}
+
+fn collect(tasks: impl IntoIterator<Item = impl IntoTasks>) -> Tasks {
+    let list = BackgroundTasks::new();
+    tasks.into_iter().for_each(|task| list.add_task(task));
+    Tasks(Kind::List(list))
+}
+
+/// Settings of one queued task.
+///
+/// ```
+/// # use bg_runtime::{TaskExt, background_task};
+/// #[background_task]
+/// async fn record_attempt(user: String) {
+///     // ..
+/// }
+///
+/// let whatever_comes = RecordAttempt::new("ada").always();
+/// let when_it_went_wrong = RecordAttempt::new("ada").on_error_response();
+/// # let _ = (whatever_comes, when_it_went_wrong);
+/// ```
+pub trait TaskExt: IntoTask + Sized {
+    /// Runs the task whatever becomes of the request: after an error response, and when the handler panics or is
+    /// dropped, too.
+    ///
+    /// Without it a task that was attached to a route, or added by a handler, is skipped then.
+    fn always(self) -> QueuedTask {
+        self.into_task().with_when(When::Always)
+    }
+
+    /// Runs the task only after an error response (status 400 and above), or when the handler panics or is dropped.
+    fn on_error_response(self) -> QueuedTask {
+        self.into_task().with_when(When::OnErrorResponse)
+    }
+}
+
+impl<T: IntoTask> TaskExt for T {}

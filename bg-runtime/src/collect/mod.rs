@@ -1,0 +1,23 @@
+//! What a request collects: tasks, in lists, until the response is decided.
+
+mod background_tasks;
+mod extract;
+mod into_tasks;
+mod queued;
+mod request;
+mod respond;
+pub(crate) mod scope;
+
+pub use self::background_tasks::BackgroundTasks;
+pub use self::extract::MissingBackground;
+pub use self::into_tasks::{IntoTask, IntoTasks, TaskExt};
+pub use self::queued::QueuedTask;
+pub use self::respond::WithBackground;
+pub use self::scope::{NoRequest, after_response};
+
+pub(crate) use self::queued::ErasedTask;
+pub(crate) use self::request::{Owner, RequestTasks, Source};
+
+pub(crate) mod private {
+    pub use super::respond::attach;
+}

@@ -1,0 +1,464 @@
+//! One request's tasks, from the first that is queued to the moment they may run.
+//!
+//! ```text
+//! Collecting ── respond ──> Responding ── body ended, last byte gone ──> Responded
+//!      └───── dropped without a response ────────────────────────────────────┘
+//! ```
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Extensions, Response, StatusCode, Version};
+use http_body::Body as HttpBody;
+
+use super::into_tasks::Kind;
+use super::queued::{QueuedTask, When};
+use super::{BackgroundTasks, IntoTasks, respond, scope};
+use crate::after_response::{Connection, GuardedBody};
+use crate::run::{Accepted, Hold, List, Member, Runner, SkipReason};
+use crate::task::{BoxError, RequestInfo};
+
+/// Which of a request's three lists a task belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Route,
+    Handler,
+    Response,
+}
+
+/// The tasks of one request.
+pub(crate) struct RequestTasks {
+    runner: Arc<Runner>,
+    connection: Option<Arc<Connection>>,
+    version: Version,
+    state: Mutex<State>,
+}
+
+struct State {
+    info: RequestInfo,
+    /// Shared by the request's tasks, made for the first of them.
+    shared_info: Option<Arc<RequestInfo>>,
+    phase: Phase,
+    lists: Lists,
+    /// The handler's list came with the response as well, so that it runs whatever the status.
+    handler_list_attached: bool,
+    /// Somebody has a handle, who may add tasks while the body is being sent.
+    handed_out: bool,
+    detached: Option<Detached>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Collecting,
+    Responding(Answer),
+    Responded(Answer),
+}
+
+/// What became of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Status(StatusCode),
+    /// There is no response, for this reason.
+    None(SkipReason),
+}
+
+#[derive(Default)]
+struct Lists {
+    route: List<Accepted>,
+    handler: List<Accepted>,
+    response: List<Accepted>,
+    /// Added while the body was being sent; not yet looked at with the answer in mind.
+    late: List<Accepted>,
+}
+
+/// A handler that runs on when the client has gone.
+struct Detached {
+    finished: Option<Answer>,
+    owner_gone: bool,
+}
+
+impl RequestTasks {
+    pub(crate) fn new<B>(
+        runner: Arc<Runner>,
+        connection: Option<Arc<Connection>>,
+        request: &http::Request<B>,
+    ) -> Arc<Self> {
+        let info = RequestInfo::new(
+            request.method(),
+            request.uri(),
+            request.headers(),
+            request.extensions(),
+        );
+        Arc::new(Self {
+            runner,
+            connection,
+            version: request.version(),
+            state: Mutex::new(State {
+                info,
+                shared_info: None,
+                phase: Phase::Collecting,
+                lists: Lists::default(),
+                handler_list_attached: false,
+                handed_out: false,
+                detached: None,
+            }),
+        })
+    }
+
+    /// The tasks of this request, if something further out collects them.
+    pub(crate) fn of(extensions: &Extensions) -> Option<Arc<Self>> {
+        extensions.get::<Arc<Self>>().cloned()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing of the user's runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn runner(&self) -> &Arc<Runner> {
+        &self.runner
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    pub(crate) fn info(&self) -> Arc<RequestInfo> {
+        let state = &mut *self.state();
+        state
+            .shared_info
+            .get_or_insert_with(|| Arc::new(state.info.clone()))
+            .clone()
+    }
+
+    pub(crate) fn complete_info(&self, parts: &Parts) {
+        self.state()
+            .info
+            .complete(&parts.headers, &parts.extensions);
+    }
+
+    pub(crate) fn complete_info_from<B>(&self, request: &http::Request<B>) {
+        self.state()
+            .info
+            .complete(request.headers(), request.extensions());
+    }
+
+    pub(super) fn hand_out(&self) {
+        self.state().handed_out = true;
+    }
+
+    pub(super) fn continue_on_error(&self) {
+        self.state().lists.handler.continue_on_error = true;
+    }
+
+    pub(super) fn attach_handler_list(&self) {
+        self.state().handler_list_attached = true;
+    }
+
+    pub(crate) fn add_all(self: &Arc<Self>, source: Source, tasks: impl IntoTasks) {
+        match tasks.into_tasks().0 {
+            Kind::Member(member) => self.add(source, member),
+            Kind::List(list) => {
+                let members = list.hand_over(&BackgroundTasks::of_request(self.clone()));
+                members
+                    .into_iter()
+                    .for_each(|member| self.add(source, member));
+            }
+        }
+    }
+
+    /// Accepts tasks, to run when their time has come; at once where it has come already.
+    pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Member<QueuedTask>) {
+        let info = self.info();
+        let Some(accepted) = tasks.filter_map(&mut |task| {
+            if let Some(route) = info.route() {
+                task.span().record("http.route", route);
+            }
+            Some(self.runner.accept(task, Some(info.clone())))
+        }) else {
+            return;
+        };
+
+        let answer = {
+            let state = &mut *self.state();
+            match state.phase {
+                Phase::Collecting => {
+                    let list = match source {
+                        Source::Route => &mut state.lists.route,
+                        Source::Handler => &mut state.lists.handler,
+                        Source::Response => &mut state.lists.response,
+                    };
+                    return list.members.push(accepted);
+                }
+                Phase::Responding(_) => return state.lists.late.members.push(accepted),
+                Phase::Responded(answer) => answer,
+            }
+        };
+        let list = List {
+            members: vec![accepted],
+            ..List::default()
+        };
+        self.run(vec![due(list, answer, true)]);
+    }
+
+    /// Looks into a response on its way out, before anything further out can lose what it carries.
+    pub(crate) fn pick_up<B>(self: &Arc<Self>, response: &mut Response<B>) {
+        respond::pick_up(response.extensions_mut(), self);
+    }
+
+    /// Decides which tasks run, and gives the response a body that tells when it has been sent.
+    fn respond<B>(self: &Arc<Self>, mut response: Response<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.pick_up(&mut response);
+        // Of a body whose size is known, every byte exists: it cannot add tasks any more.
+        let streams = response.body().size_hint().exact().is_none();
+        let answer = Answer::Status(response.status());
+        let wait = {
+            let mut state = self.state();
+            let wait = streams || state.handed_out || !state.lists.is_empty();
+            state.phase = if wait {
+                Phase::Responding(answer)
+            } else {
+                Phase::Responded(answer)
+            };
+            wait
+        };
+        let response = response.map(Body::new);
+        if !wait {
+            return response;
+        }
+        self.skip_what_is_not_due(answer);
+        response.map(|body| Body::new(GuardedBody::new(body, self.clone())))
+    }
+
+    /// There will be no response, or nobody to send it to: what is due runs now.
+    fn conclude(self: &Arc<Self>, answer: Answer) {
+        self.state().phase = Phase::Responding(answer);
+        self.skip_what_is_not_due(answer);
+        self.run_due();
+    }
+
+    /// Settles the tasks that the answer keeps from running.
+    fn skip_what_is_not_due(&self, answer: Answer) {
+        let (lists, handler_list_attached) = {
+            let mut state = self.state();
+            (
+                std::mem::take(&mut state.lists),
+                state.handler_list_attached,
+            )
+        };
+        // Outside the lock, because skipping tells the error hook, which is the user's.
+        let lists = Lists {
+            route: due(lists.route, answer, false),
+            handler: due(lists.handler, answer, handler_list_attached),
+            response: due(lists.response, answer, true),
+            late: List::default(),
+        };
+        let mut state = self.state();
+        let late = std::mem::replace(&mut state.lists, lists);
+        state.lists.late.members.extend(late.late.members);
+    }
+
+    /// The body has ended, and its bytes have left hyper.
+    pub(crate) fn body_sent(self: &Arc<Self>) {
+        if Arc::strong_count(self) == 1 && self.state().lists.is_empty() {
+            // Nothing to run, and nobody left who could add to it.
+            return;
+        }
+        match &self.connection {
+            Some(connection) => connection.after_flush(self.clone()),
+            None => {
+                let request = self.clone();
+                // Long enough for the connection's task to flush; see `after_response`.
+                self.runner.spawn(async move {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                    request.run_due();
+                });
+            }
+        }
+    }
+
+    /// Runs what waits, and from now on whatever is added, at once.
+    pub(crate) fn run_due(self: &Arc<Self>) {
+        let (lists, answer) = {
+            let state = &mut *self.state();
+            let Phase::Responding(answer) = state.phase else {
+                return;
+            };
+            state.phase = Phase::Responded(answer);
+            (std::mem::take(&mut state.lists), answer)
+        };
+        self.run(vec![
+            lists.route,
+            lists.handler,
+            lists.response,
+            due(lists.late, answer, true),
+        ]);
+    }
+
+    fn run(self: &Arc<Self>, mut lists: Vec<List<Accepted>>) {
+        lists.retain(|list| !list.is_empty());
+        if lists.is_empty() {
+            return;
+        }
+        let runner = self.runner.clone();
+        // In the request's scope, so that its tasks can add tasks with `after_response` too.
+        self.runner.spawn(scope::scoped(self.clone(), async move {
+            runner.run_lists(lists).await;
+        }));
+    }
+
+    /// A handler begins that will be finished whatever the client does.
+    pub(crate) fn detach(self: &Arc<Self>) -> DetachedHandler {
+        self.state().detached = Some(Detached {
+            finished: None,
+            owner_gone: false,
+        });
+        DetachedHandler {
+            request: self.clone(),
+            _hold: self.runner.hold(),
+        }
+    }
+
+    fn detached_finished(self: &Arc<Self>, answer: Answer) {
+        let owner_gone = {
+            let mut state = self.state();
+            let Some(detached) = &mut state.detached else {
+                return;
+            };
+            if detached.finished.is_some() {
+                return;
+            }
+            detached.finished = Some(answer);
+            detached.owner_gone
+        };
+        if owner_gone {
+            self.conclude(answer);
+        }
+    }
+
+    /// The outermost future of ours was dropped before it had a response.
+    fn abandon(self: &Arc<Self>) {
+        let reason = if std::thread::panicking() {
+            SkipReason::HandlerPanicked
+        } else {
+            SkipReason::HandlerCancelled
+        };
+        let answer = match &mut self.state().detached {
+            Some(detached) => {
+                detached.owner_gone = true;
+                match detached.finished {
+                    Some(answer) => answer,
+                    // It will conclude by itself.
+                    None => return,
+                }
+            }
+            None => Answer::None(reason),
+        };
+        self.conclude(answer);
+    }
+}
+
+impl fmt::Debug for RequestTasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestTasks")
+            .field("request", &self.info())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lists {
+    fn is_empty(&self) -> bool {
+        [&self.route, &self.handler, &self.response, &self.late]
+            .iter()
+            .all(|list| list.is_empty())
+    }
+}
+
+/// What of the list is to run after this answer. The rest is settled as skipped.
+fn due(list: List<Accepted>, answer: Answer, attached_to_answer: bool) -> List<Accepted> {
+    list.filter_map(
+        &mut |task| match skip_reason(task.queued.when(), answer, attached_to_answer) {
+            None => Some(task),
+            Some(reason) => {
+                task.skip(reason);
+                None
+            }
+        },
+    )
+}
+
+fn skip_reason(when: When, answer: Answer, attached_to_answer: bool) -> Option<SkipReason> {
+    let failed = match answer {
+        Answer::Status(status) if status.is_client_error() || status.is_server_error() => {
+            Some(SkipReason::ErrorResponse(status))
+        }
+        Answer::Status(_) => None,
+        Answer::None(reason) => Some(reason),
+    };
+    match (when, answer) {
+        (When::Always, _) => None,
+        (When::OnErrorResponse, Answer::Status(status)) if failed.is_none() => {
+            Some(SkipReason::NoErrorResponse(status))
+        }
+        (When::OnErrorResponse, _) => None,
+        (When::Default, Answer::Status(_)) if attached_to_answer => None,
+        (When::Default, _) => failed,
+    }
+}
+
+/// Held by the outermost future of ours that handles the request: it concludes the request, one way or the other.
+#[derive(Debug)]
+pub(crate) struct Owner(Option<Arc<RequestTasks>>);
+
+impl Owner {
+    pub(crate) fn new(request: Arc<RequestTasks>) -> Self {
+        Self(Some(request))
+    }
+
+    pub(crate) fn respond<B>(&mut self, response: Response<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        match self.0.take() {
+            Some(request) => request.respond(response),
+            None => response.map(Body::new),
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if let Some(request) = self.0.take() {
+            request.abandon();
+        }
+    }
+}
+
+/// Held by a detached handler, so that its end is noticed even if it panics.
+pub(crate) struct DetachedHandler {
+    request: Arc<RequestTasks>,
+    _hold: Hold,
+}
+
+impl DetachedHandler {
+    pub(crate) fn finish<B>(self, response: &mut Response<B>) {
+        self.request.pick_up(response);
+        self.request
+            .detached_finished(Answer::Status(response.status()));
+    }
+}
+
+impl Drop for DetachedHandler {
+    fn drop(&mut self) {
+        self.request
+            .detached_finished(Answer::None(SkipReason::HandlerPanicked));
+    }
+}

@@ -1,0 +1,88 @@
+//! The request that is being handled, for code that has no handle to it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::task_local;
+
+use super::into_tasks::IntoTasks;
+use super::request::{RequestTasks, Source};
+
+task_local! {
+    static CURRENT: Arc<RequestTasks>;
+}
+
+/// A future that sees the request.
+pub(crate) type Scoped<F> = tokio::task::futures::TaskLocalFuture<Arc<RequestTasks>, F>;
+
+pub(crate) fn scoped<F: Future>(request: Arc<RequestTasks>, future: F) -> Scoped<F> {
+    CURRENT.scope(request, future)
+}
+
+pub(crate) async fn within<F: Future>(request: Option<Arc<RequestTasks>>, future: F) -> F::Output {
+    match request {
+        Some(request) => scoped(request, future).await,
+        None => future.await,
+    }
+}
+
+pub(crate) fn enter<R>(request: Arc<RequestTasks>, f: impl FnOnce() -> R) -> R {
+    CURRENT.sync_scope(request, f)
+}
+
+pub(crate) fn enter_blocking<R>(request: Option<Arc<RequestTasks>>, f: impl FnOnce() -> R) -> R {
+    match request {
+        Some(request) => enter(request, f),
+        None => f(),
+    }
+}
+
+pub(crate) fn current() -> Option<Arc<RequestTasks>> {
+    CURRENT.try_with(Arc::clone).ok()
+}
+
+/// Queues a task onto the request that is being handled, from any depth of the call stack.
+///
+/// Works in the handler, in extractors and middleware inside the outermost route attribute or layer of ours, in
+/// streaming bodies, and in the request's own background tasks; not in a task of your own that `tokio::spawn` runs.
+/// The task joins those that the handler adds through [`BackgroundTasks`](crate::BackgroundTasks).
+///
+/// # Errors
+///
+/// Outside a request, where the error gives the task back: nothing runs and nothing is lost.
+pub fn after_response<T: IntoTasks>(task: T) -> Result<(), NoRequest<T>> {
+    match current() {
+        Some(request) => {
+            request.add_all(Source::Handler, task);
+            Ok(())
+        }
+        None => Err(NoRequest(task)),
+    }
+}
+
+/// The error of [`after_response`] outside a request. Holds the task.
+pub struct NoRequest<T>(T);
+
+impl<T> NoRequest<T> {
+    /// The task that was not queued.
+    pub fn into_task(self) -> T {
+        self.0
+    }
+}
+
+impl<T> fmt::Display for NoRequest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "`after_response` was called outside a request: no route attribute and no `background.layer()` is around \
+             this code, or it runs in a task that was spawned; use `background.spawn(task)` there",
+        )
+    }
+}
+
+impl<T> fmt::Debug for NoRequest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NoRequest").finish_non_exhaustive()
+    }
+}
+
+impl<T> std::error::Error for NoRequest<T> {}

@@ -1,0 +1,32 @@
+//! Background tasks for axum.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod after_response;
+mod background;
+mod collect;
+mod one_line;
+mod registry;
+mod route;
+mod run;
+mod task;
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+
+pub use self::after_response::{BackgroundLayer, BackgroundService, ResponseFuture, Serve};
+pub use self::background::{
+    Background, BackgroundBuilder, BuildError, InstallGlobalError, TaskHandle,
+};
+pub use self::collect::{
+    BackgroundTasks, IntoTask, IntoTasks, MissingBackground, NoRequest, QueuedTask, TaskExt,
+    WithBackground, after_response,
+};
+pub use self::run::{FailureKind, ShutdownReport, SkipReason, Stats, TaskFailure, UnfinishedTask};
+pub use self::task::{
+    BoxError, IntoTaskResult, IntoText, MissingState, Parameter, RequestInfo, State, StateDef,
+    Task, TaskContext, TaskDef, TaskId, TaskInfo, TaskResult, named, named_blocking,
+};
+
+pub use bg_macros::{background_task, delete, get, head, options, patch, post, put, route, routes};

@@ -1,0 +1,14 @@
+//! What generated code names. Not part of the public API: anything here may change in any release.
+
+pub use axum;
+pub use inventory;
+
+pub use crate::__response_part as response_part;
+pub use crate::collect::private::attach;
+pub use crate::route::{
+    ByReference, ByValue, Method, RouteDef, RouteTasks, Seen, assert_distinct, handler_future,
+    mount, route_tasks,
+};
+pub use crate::task::private::{
+    DebugArgument, OpaqueArgument, Probe, SECRET, arguments, blocking, state,
+};

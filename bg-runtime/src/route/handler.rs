@@ -1,0 +1,162 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::Router;
+use axum::body::Body;
+use axum::handler::Handler;
+use axum::response::Response;
+use axum::routing::{MethodRouter, on};
+use http::Request;
+use pin_project_lite::pin_project;
+use tokio::task::JoinHandle;
+
+use super::RouteDef;
+use crate::Background;
+use crate::collect::scope::{self, Scoped};
+use crate::collect::{BackgroundTasks, IntoTasks, Owner, RequestTasks, Source};
+
+/// Adds a route to a router.
+pub fn mount<H, T, S>(router: Router<S>, route: RouteDef, handler: H) -> Router<S>
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: Clone + Send + Sync + 'static,
+{
+    route.mark_mounted();
+    let methods = match route.filter() {
+        Some(filter) => on(
+            filter,
+            RouteHandler {
+                handler,
+                detach: route.is_detached(),
+            },
+        ),
+        None => MethodRouter::new(),
+    };
+    router.route(route.path(), methods)
+}
+
+/// A handler that collects its request's tasks, and runs them where nothing further out does.
+#[derive(Clone)]
+struct RouteHandler<H> {
+    handler: H,
+    detach: bool,
+}
+
+impl<H, T, S> Handler<T, S> for RouteHandler<H>
+where
+    H: Handler<T, S>,
+    T: 'static,
+    S: Send + 'static,
+{
+    type Future = RouteFuture<H::Future>;
+
+    fn call(self, mut request: Request<Body>, state: S) -> RouteFuture<H::Future> {
+        let outer = RequestTasks::of(request.extensions());
+        let (tasks, owner) = match outer {
+            Some(tasks) => {
+                tasks.complete_info_from(&request);
+                (tasks, None)
+            }
+            None => {
+                let tasks =
+                    RequestTasks::new(Background::global().runner().clone(), None, &request);
+                request.extensions_mut().insert(tasks.clone());
+                (tasks.clone(), Some(Owner::new(tasks)))
+            }
+        };
+        let call = if self.detach {
+            let detached = tasks.detach();
+            let scoped = tasks.clone();
+            Call::Detached {
+                handler: tokio::spawn(scope::scoped(scoped, async move {
+                    let mut response = self.handler.call(request, state).await;
+                    detached.finish(&mut response);
+                    response
+                })),
+            }
+        } else {
+            let future = self.handler.call(request, state);
+            Call::Attached {
+                handler: scope::scoped(tasks.clone(), future),
+            }
+        };
+        RouteFuture { call, tasks, owner }
+    }
+}
+
+pin_project! {
+    /// The future of [`RouteHandler`].
+    pub struct RouteFuture<F> {
+        #[pin] call: Call<F>,
+        tasks: Arc<RequestTasks>,
+        // After the call: what its destructors queue still counts.
+        owner: Option<Owner>,
+    }
+}
+
+pin_project! {
+    #[project = CallProject]
+    enum Call<F> {
+        Attached { #[pin] handler: Scoped<F> },
+        // Dropping the handle leaves the handler running.
+        Detached { #[pin] handler: JoinHandle<Response> },
+    }
+}
+
+impl<F: Future<Output = Response>> Future for RouteFuture<F> {
+    type Output = Response;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let this = self.project();
+        let mut response = match this.call.project() {
+            CallProject::Attached { handler } => ready!(handler.poll(cx)),
+            CallProject::Detached { handler } => match ready!(handler.poll(cx)) {
+                Ok(response) => response,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // The runtime is shutting down, and this future with it.
+                    Err(_) => return Poll::Pending,
+                },
+            },
+        };
+        this.tasks.pick_up(&mut response);
+        Poll::Ready(match this.owner {
+            Some(owner) => owner.respond(response),
+            None => response,
+        })
+    }
+}
+
+/// The route-level list of the request that is being handled.
+pub fn route_tasks() -> RouteTasks {
+    RouteTasks(scope::current())
+}
+
+#[derive(Debug)]
+pub struct RouteTasks(Option<Arc<RequestTasks>>);
+
+impl RouteTasks {
+    pub fn push(&self, tasks: impl IntoTasks) {
+        match &self.0 {
+            Some(request) => request.add_all(Source::Route, tasks),
+            // Not reached through `mount`. A list that is dropped reports its tasks.
+            None => drop(BackgroundTasks::new().with_task(tasks)),
+        }
+    }
+}
+
+/// The handler's future, with a message where there is none.
+pub fn handler_future<F: HandlerFuture>(future: F) -> F {
+    future
+}
+
+#[diagnostic::on_unimplemented(
+    message = "a handler must be an `async fn`",
+    label = "this returns `{Self}`, which is no future"
+)]
+pub trait HandlerFuture: Future {}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> HandlerFuture for F {}

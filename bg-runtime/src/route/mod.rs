@@ -1,0 +1,12 @@
+//! Routes declared with an attribute.
+
+#![allow(missing_docs, reason = "public for generated code only")]
+
+mod definition;
+mod handler;
+mod names;
+
+pub(crate) use self::definition::warn_of_unmounted;
+pub use self::definition::{Method, RouteDef, assert_distinct};
+pub use self::handler::{RouteTasks, handler_future, mount, route_tasks};
+pub use self::names::{ByReference, ByValue, Seen};

@@ -1,0 +1,317 @@
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::one_line::OneLine;
+use crate::task::{BoxError, RequestInfo, TaskId, TaskInfo};
+
+/// Why a task was not a success. What the error hook receives, and what a [`TaskHandle`](crate::TaskHandle) ends with.
+///
+/// Cheap to clone. Displays as one line that names the task, its place, and the error.
+#[derive(Clone)]
+pub struct TaskFailure(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    task: TaskInfo,
+    id: TaskId,
+    kind: FailureKind,
+    // Shared, so that the parts that are filled in later need no unique owner.
+    error: Arc<dyn Error + Send + Sync>,
+    arguments: Option<String>,
+    elapsed: Duration,
+    request: Option<Arc<RequestInfo>>,
+    skipped: Vec<TaskInfo>,
+}
+
+/// The sort of a [`TaskFailure`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// The task returned an error.
+    Error,
+    /// The task panicked. The error's text is the panic's message.
+    Panic,
+    /// The task ran for longer than its timeout allows.
+    Timeout,
+    /// The task was stopped, or not started, by a shutdown or by [`TaskHandle::abort`](crate::TaskHandle::abort).
+    Aborted,
+    /// The task was refused, because a limit was reached.
+    Rejected,
+    /// The task did not run, because of its request or its response: the error is a [`SkipReason`].
+    Skipped,
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Panic => "panic",
+            Self::Timeout => "timeout",
+            Self::Aborted => "aborted",
+            Self::Rejected => "rejected",
+            Self::Skipped => "skipped",
+        })
+    }
+}
+
+impl TaskFailure {
+    pub(super) fn new(task: TaskInfo, id: TaskId, kind: FailureKind, error: BoxError) -> Self {
+        Self(Arc::new(Inner {
+            task,
+            id,
+            kind,
+            error: Arc::from(error),
+            arguments: None,
+            elapsed: Duration::ZERO,
+            request: None,
+            skipped: Vec::new(),
+        }))
+    }
+
+    fn inner(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0)
+    }
+
+    pub(super) fn with_arguments(mut self, arguments: Option<String>) -> Self {
+        self.inner().arguments = arguments;
+        self
+    }
+
+    pub(super) fn with_elapsed(mut self, elapsed: Duration) -> Self {
+        self.inner().elapsed = elapsed;
+        self
+    }
+
+    pub(super) fn with_request(mut self, request: Option<Arc<RequestInfo>>) -> Self {
+        self.inner().request = request;
+        self
+    }
+
+    pub(super) fn with_skipped(mut self, skipped: Vec<TaskInfo>) -> Self {
+        self.inner().skipped = skipped;
+        self
+    }
+
+    /// The failure of a task whose outcome nobody can tell any more.
+    pub(crate) fn lost(task: TaskInfo, id: TaskId) -> Self {
+        Self::new(task, id, FailureKind::Aborted, AbortReason::Dropped.into())
+    }
+
+    /// The task's name, file and line.
+    #[must_use]
+    pub fn task(&self) -> &TaskInfo {
+        &self.0.task
+    }
+
+    /// The id of this very task.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.0.id
+    }
+
+    /// The task's arguments as their `Debug` shows them, on one line, cut at 1 KiB; `#[secret]` ones as `***`.
+    ///
+    /// `None` where one of them has no `Debug`, and where the task has not started.
+    #[must_use]
+    pub fn arguments(&self) -> Option<String> {
+        self.0.arguments.clone()
+    }
+
+    /// What went wrong: the task's own error, or the library's where the kind is not [`FailureKind::Error`].
+    #[must_use]
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0.error
+    }
+
+    /// The sort of the failure.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        self.0.kind
+    }
+
+    /// The number of the run that failed, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        1
+    }
+
+    /// Whether the task will run again.
+    #[must_use]
+    pub fn will_retry(&self) -> bool {
+        false
+    }
+
+    /// How long the run took; zero where the task has not started.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.0.elapsed
+    }
+
+    /// The request that queued the task; `None` for tasks that were spawned.
+    #[must_use]
+    pub fn request(&self) -> Option<&RequestInfo> {
+        self.0.request.as_deref()
+    }
+
+    /// The tasks after this one that will not run because of it.
+    #[must_use]
+    pub fn skipped(&self) -> &[TaskInfo] {
+        &self.0.skipped
+    }
+}
+
+impl fmt::Display for TaskFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match self.kind() {
+            FailureKind::Error => "failed",
+            FailureKind::Panic => "panicked",
+            FailureKind::Timeout => "timed out",
+            FailureKind::Aborted => "was aborted",
+            FailureKind::Rejected => "was rejected",
+            FailureKind::Skipped => "was skipped",
+        };
+        write!(
+            f,
+            "background task {} {verb}: {}",
+            self.task(),
+            OneLine(self.error())
+        )
+    }
+}
+
+impl fmt::Debug for TaskFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskFailure")
+            .field("task", &self.task().name())
+            .field("id", &self.id())
+            .field("kind", &self.kind())
+            .field("error", &self.error())
+            .field("arguments", &self.0.arguments)
+            .field("elapsed", &self.elapsed())
+            .field("request", &self.request())
+            .field("skipped", &self.skipped())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Error for TaskFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.error())
+    }
+}
+
+/// Why a task did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SkipReason {
+    /// A task before it in its list failed.
+    EarlierFailure {
+        /// The task that failed.
+        failed: &'static str,
+    },
+    /// The response is an error, and a failed request promised nothing.
+    ErrorResponse(StatusCode),
+    /// The task was to run after an error response only (`.on_error_response()`), and the response is none.
+    NoErrorResponse(StatusCode),
+    /// The handler was dropped before it responded, most often because the client went away.
+    HandlerCancelled,
+    /// The handler panicked.
+    HandlerPanicked,
+    /// The task came with a response that no route attribute and no layer picked up.
+    ResponseNotPickedUp,
+    /// The task's list was dropped without having been attached to anything.
+    NeverAttached,
+}
+
+impl SkipReason {
+    /// Whether the error hook is told. Not of a condition that simply did not hold, and not of what the
+    /// failure before it has named already.
+    pub(super) fn is_news(self) -> bool {
+        !matches!(self, Self::NoErrorResponse(_) | Self::EarlierFailure { .. })
+    }
+}
+
+impl fmt::Display for SkipReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EarlierFailure { failed } => write!(f, "`{failed}`, before it in the same list, failed"),
+            Self::ErrorResponse(status) => {
+                write!(f, "the response is an error ({status}); `.always()` runs the task all the same")
+            }
+            Self::NoErrorResponse(status) => write!(f, "the response is no error ({status})"),
+            Self::HandlerCancelled => {
+                f.write_str("the handler was dropped before it responded; `detach` on the route finishes it all the same")
+            }
+            Self::HandlerPanicked => f.write_str("the handler panicked"),
+            Self::ResponseNotPickedUp => f.write_str(
+                "it came with a response that nothing picked up: add `.layer(background.layer())` to the router, \
+                 outside every middleware that builds a new response, or use a route attribute",
+            ),
+            Self::NeverAttached => f.write_str(
+                "its list was dropped: return the list with the response, or take `BackgroundTasks` as an argument \
+                 of the handler instead of making a new one",
+            ),
+        }
+    }
+}
+
+impl Error for SkipReason {}
+
+/// Why a task was stopped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum AbortReason {
+    Shutdown,
+    Handle,
+    Dropped,
+}
+
+impl fmt::Display for AbortReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Shutdown => "the shutdown did not wait any longer",
+            Self::Handle => "its handle aborted it",
+            Self::Dropped => "there is no tokio runtime to run it, or the runtime was shut down",
+        })
+    }
+}
+
+impl Error for AbortReason {}
+
+/// The error of a task that ran for too long.
+#[derive(Debug)]
+pub(super) struct TimedOut(pub(super) Duration);
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it did not finish within {:?}", self.0)
+    }
+}
+
+impl Error for TimedOut {}
+
+/// The error of a task that panicked.
+#[derive(Debug)]
+pub(super) struct Panicked(String);
+
+impl Panicked {
+    pub(super) fn new(payload: &(dyn Any + Send)) -> Self {
+        let message = payload
+            .downcast_ref::<&'static str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned());
+        Self(message.unwrap_or_else(|| "the panic carries no message".to_owned()))
+    }
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Panicked {}

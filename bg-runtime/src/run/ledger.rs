@@ -1,0 +1,344 @@
+//! The books: every accepted task stands in them until its outcome is settled, exactly once.
+//!
+//! One lock guards the entries and the counts, so that a snapshot always balances and so that whoever removes an
+//! entry first (the run, a handle, a shutdown) decides the outcome.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use slab::Slab;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
+use super::shutdown::UnfinishedTask;
+use super::{Runner, Stats};
+use crate::collect::QueuedTask;
+use crate::task::{BoxError, RequestInfo, TaskId, TaskInfo};
+
+pub(super) type Watcher = oneshot::Sender<Result<(), TaskFailure>>;
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    books: Mutex<Books>,
+    idle: Notify,
+}
+
+#[derive(Default)]
+struct Books {
+    entries: Slab<Entry>,
+    accepted: u64,
+    running: u64,
+    completed: u64,
+    failed: u64,
+    skipped: u64,
+    aborted: u64,
+    /// Work besides tasks that a shutdown waits for.
+    holds: u64,
+    /// Set at the end of a shutdown: nothing is accepted any more.
+    closed: bool,
+}
+
+/// An accepted task without an outcome.
+struct Entry {
+    id: TaskId,
+    task: TaskInfo,
+    request: Option<Arc<RequestInfo>>,
+    span: Span,
+    arguments: Option<String>,
+    started: Option<Instant>,
+    watcher: Option<Watcher>,
+}
+
+/// How a task ended.
+pub(crate) enum Outcome {
+    Completed,
+    /// With the tasks that will not run because of it.
+    Failed {
+        kind: FailureKind,
+        error: BoxError,
+        skipped: Vec<TaskInfo>,
+    },
+    Skipped(SkipReason),
+    Aborted(AbortReason),
+}
+
+impl Ledger {
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // Nothing panics while it holds the lock; if something did, the counts would still be whole.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let books = self.books();
+        Stats {
+            accepted: books.accepted,
+            pending: books.entries.len() as u64 - books.running,
+            running: books.running,
+            completed: books.completed,
+            failed: books.failed,
+            skipped: books.skipped,
+            aborted: books.aborted,
+            retries: 0,
+        }
+    }
+
+    pub(super) fn hold(&self) {
+        self.books().holds += 1;
+    }
+
+    pub(super) fn release_hold(&self) {
+        let mut books = self.books();
+        books.holds -= 1;
+        self.notify_if_idle(&books);
+    }
+
+    /// Completes when no task is without an outcome, and nothing is held.
+    pub(super) async fn idle(&self) {
+        loop {
+            let notified = self.idle.notified();
+            if self.books().is_idle() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn notify_if_idle(&self, books: &Books) {
+        if books.is_idle() {
+            self.idle.notify_waiters();
+        }
+    }
+
+    fn start(&self, key: usize, id: TaskId) -> bool {
+        let mut books = self.books();
+        let Some(entry) = books.entry(key, id) else {
+            return false;
+        };
+        entry.started = Some(Instant::now());
+        books.running += 1;
+        true
+    }
+
+    /// Takes the task out of the books, unless that has happened already.
+    fn close_entry(&self, key: usize, id: TaskId, outcome: &Outcome) -> Option<Entry> {
+        let mut books = self.books();
+        books.entry(key, id)?;
+        let entry = books.entries.remove(key);
+        books.count(&entry, outcome);
+        self.notify_if_idle(&books);
+        Some(entry)
+    }
+}
+
+impl Books {
+    fn is_idle(&self) -> bool {
+        self.entries.is_empty() && self.holds == 0
+    }
+
+    /// The entry, if it is still this task's: the slab uses the keys of settled tasks again.
+    fn entry(&mut self, key: usize, id: TaskId) -> Option<&mut Entry> {
+        self.entries.get_mut(key).filter(|entry| entry.id == id)
+    }
+
+    fn count(&mut self, entry: &Entry, outcome: &Outcome) {
+        if entry.started.is_some() {
+            self.running -= 1;
+        }
+        match outcome {
+            Outcome::Completed => self.completed += 1,
+            Outcome::Failed { .. } => self.failed += 1,
+            Outcome::Skipped(_) => self.skipped += 1,
+            Outcome::Aborted(_) => self.aborted += 1,
+        }
+    }
+}
+
+/// Where a task stands in the books.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    key: usize,
+    id: TaskId,
+}
+
+/// The right, and the duty, to settle one task's outcome.
+pub(crate) struct Ticket {
+    runner: Arc<Runner>,
+    request: Option<Arc<RequestInfo>>,
+    key: usize,
+    id: TaskId,
+}
+
+impl Ticket {
+    pub(super) fn issue(
+        runner: &Arc<Runner>,
+        queued: &QueuedTask,
+        request: Option<Arc<RequestInfo>>,
+        watcher: Option<Watcher>,
+    ) -> Self {
+        let id = queued.id();
+        let entry = Entry {
+            id,
+            task: queued.info(),
+            request: request.clone(),
+            span: queued.span().clone(),
+            arguments: None,
+            started: None,
+            watcher,
+        };
+        let mut books = runner.ledger.books();
+        books.accepted += 1;
+        let closed = books.closed;
+        let key = books.entries.insert(entry);
+        drop(books);
+
+        let ticket = Self {
+            runner: runner.clone(),
+            request,
+            key,
+            id,
+        };
+        if closed {
+            runner.settle(key, id, Outcome::Aborted(AbortReason::Shutdown));
+        }
+        ticket
+    }
+
+    pub(super) fn request(&self) -> Option<Arc<RequestInfo>> {
+        self.request.clone()
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place {
+            key: self.key,
+            id: self.id,
+        }
+    }
+
+    pub(super) fn runner(&self) -> &Arc<Runner> {
+        &self.runner
+    }
+
+    /// Keeps the task's arguments for the report of its outcome.
+    pub(super) fn show(&self, arguments: Option<String>) {
+        if arguments.is_none() {
+            return;
+        }
+        if let Some(entry) = self.runner.ledger.books().entry(self.key, self.id) {
+            entry.arguments = arguments;
+        }
+    }
+
+    /// Marks the task as running. `false`: it has been settled already, and must not run.
+    pub(super) fn start(&self) -> bool {
+        self.runner.ledger.start(self.key, self.id)
+    }
+
+    pub(crate) fn settle(self, outcome: Outcome) {
+        self.runner.settle(self.key, self.id, outcome);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // A no-op for settled tasks. For others, the future that was to run them is gone.
+        self.runner
+            .settle(self.key, self.id, Outcome::Aborted(AbortReason::Dropped));
+    }
+}
+
+impl Runner {
+    /// Counts the outcome, and reports it where it is not a success. The first outcome of a task stands.
+    fn settle(self: &Arc<Self>, key: usize, id: TaskId, outcome: Outcome) {
+        if let Some(entry) = self.ledger.close_entry(key, id, &outcome) {
+            self.report(entry, outcome);
+        }
+    }
+
+    /// Settles a task from its handle.
+    pub(crate) fn abort_task(self: &Arc<Self>, place: Place) {
+        self.settle(place.key, place.id, Outcome::Aborted(AbortReason::Handle));
+    }
+
+    /// Settles everything that has no outcome yet, and refuses what comes after.
+    pub(super) fn close_books(self: &Arc<Self>) -> Vec<UnfinishedTask> {
+        let entries = {
+            let mut books = self.ledger.books();
+            books.closed = true;
+            let entries = std::mem::take(&mut books.entries);
+            let entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
+            for entry in &entries {
+                books.count(entry, &Outcome::Aborted(AbortReason::Shutdown));
+            }
+            self.ledger.notify_if_idle(&books);
+            entries
+        };
+        let mut unfinished: Vec<UnfinishedTask> = entries.iter().map(Entry::unfinished).collect();
+        unfinished.sort_by_key(UnfinishedTask::id);
+        for entry in entries {
+            self.report(entry, Outcome::Aborted(AbortReason::Shutdown));
+        }
+        unfinished
+    }
+
+    fn report(self: &Arc<Self>, entry: Entry, outcome: Outcome) {
+        let elapsed = entry
+            .started
+            .map_or(Duration::ZERO, |started| started.elapsed());
+        let label = match &outcome {
+            Outcome::Completed => "completed",
+            Outcome::Failed { .. } => "failed",
+            Outcome::Skipped(_) => "skipped",
+            Outcome::Aborted(_) => "aborted",
+        };
+        tracing::debug!(
+            parent: &entry.span,
+            task.name = entry.task.name(),
+            outcome = label,
+            duration_ms = elapsed.as_secs_f64() * 1e3,
+            "background task finished"
+        );
+
+        let (kind, error, skipped, unasked) = match outcome {
+            Outcome::Completed => {
+                if let Some(watcher) = entry.watcher {
+                    let _ = watcher.send(Ok(()));
+                }
+                return;
+            }
+            Outcome::Failed {
+                kind,
+                error,
+                skipped,
+            } => (kind, error, skipped, true),
+            Outcome::Skipped(reason) => {
+                let unasked = reason.is_news();
+                (FailureKind::Skipped, reason.into(), Vec::new(), unasked)
+            }
+            Outcome::Aborted(reason) => (FailureKind::Aborted, reason.into(), Vec::new(), true),
+        };
+        let failure = TaskFailure::new(entry.task, entry.id, kind, error)
+            .with_arguments(entry.arguments)
+            .with_elapsed(elapsed)
+            .with_request(entry.request)
+            .with_skipped(skipped);
+        if unasked {
+            self.tell(&failure, &entry.span);
+        }
+        if let Some(watcher) = entry.watcher {
+            let _ = watcher.send(Err(failure));
+        }
+    }
+}
+
+impl Entry {
+    fn unfinished(&self) -> UnfinishedTask {
+        UnfinishedTask::new(
+            self.task,
+            self.id,
+            self.request.clone(),
+            self.started.map(|started| started.elapsed()),
+        )
+    }
+}

@@ -1,0 +1,180 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Runner, Stats};
+use crate::task::{RequestInfo, TaskId, TaskInfo};
+
+/// How long tasks have after [`TaskContext::cancelled`](crate::TaskContext::cancelled) has completed, and how long
+/// async error hooks have after that.
+const GRACE: Duration = Duration::from_secs(1);
+
+impl Runner {
+    /// Waits for all tasks until `deadline`, asks those left to stop, and aborts what does not. Every call gets the
+    /// report of the first. `hurry` ends the wait early.
+    pub(crate) async fn shut_down(
+        self: &Arc<Self>,
+        deadline: Instant,
+        hurry: impl Future<Output = ()>,
+    ) -> ShutdownReport {
+        self.shutdown
+            .get_or_init(|| self.drain(deadline, hurry))
+            .await
+            .clone()
+    }
+
+    async fn drain(
+        self: &Arc<Self>,
+        deadline: Instant,
+        hurry: impl Future<Output = ()>,
+    ) -> ShutdownReport {
+        let begun = Instant::now();
+        tokio::select! {
+            biased;
+            () = self.ledger.idle() => {}
+            () = tokio::time::sleep_until(deadline) => {}
+            () = hurry => {}
+        }
+        self.cancel.cancel();
+        let _ = tokio::time::timeout(GRACE, self.ledger.idle()).await;
+
+        let unfinished = self.close_books();
+        self.abort.cancel();
+        // The hooks that tell of the aborted tasks.
+        if tokio::time::timeout(GRACE, self.ledger.idle())
+            .await
+            .is_err()
+        {
+            tracing::error!(
+                "async error hooks or detached handlers did not finish, and are left behind"
+            );
+        }
+        ShutdownReport {
+            stats: self.stats(),
+            unfinished,
+            elapsed: begun.elapsed(),
+        }
+    }
+}
+
+/// How a shutdown went.
+///
+/// Displays as one line of totals, and one line for each task that did not finish.
+#[derive(Debug, Clone)]
+pub struct ShutdownReport {
+    stats: Stats,
+    unfinished: Vec<UnfinishedTask>,
+    elapsed: Duration,
+}
+
+impl ShutdownReport {
+    /// The final counts; nothing is pending or running any more.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// The tasks that the shutdown aborted, oldest first.
+    #[must_use]
+    pub fn unfinished(&self) -> &[UnfinishedTask] {
+        &self.unfinished
+    }
+
+    /// Whether every task had finished in time.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.unfinished.is_empty()
+    }
+
+    /// How long the shutdown waited for tasks.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+}
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stats {
+            completed,
+            failed,
+            skipped,
+            aborted,
+            ..
+        } = self.stats;
+        write!(
+            f,
+            "background tasks: {completed} completed, {failed} failed, {skipped} skipped, {aborted} aborted; \
+             drained in {:.1?}",
+            self.elapsed
+        )?;
+        for task in &self.unfinished {
+            write!(f, "\n  not finished: {task}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A task that a shutdown aborted.
+#[derive(Debug, Clone)]
+pub struct UnfinishedTask {
+    task: TaskInfo,
+    id: TaskId,
+    request: Option<Arc<RequestInfo>>,
+    running_for: Option<Duration>,
+}
+
+impl UnfinishedTask {
+    pub(super) fn new(
+        task: TaskInfo,
+        id: TaskId,
+        request: Option<Arc<RequestInfo>>,
+        running_for: Option<Duration>,
+    ) -> Self {
+        Self {
+            task,
+            id,
+            request,
+            running_for,
+        }
+    }
+
+    /// The task's name, file and line.
+    #[must_use]
+    pub fn task(&self) -> &TaskInfo {
+        &self.task
+    }
+
+    /// The id of this very task.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The request that queued the task; `None` for tasks that were spawned.
+    #[must_use]
+    pub fn request(&self) -> Option<&RequestInfo> {
+        self.request.as_deref()
+    }
+
+    /// How long the task had been running; `None` where it had not started.
+    #[must_use]
+    pub fn running_for(&self) -> Option<Duration> {
+        self.running_for
+    }
+}
+
+impl fmt::Display for UnfinishedTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.task)?;
+        if let Some(request) = &self.request {
+            write!(f, ", queued by {request}")?;
+        }
+        match self.running_for {
+            Some(time) => write!(f, ", running for {time:.1?}"),
+            None => write!(f, ", not started"),
+        }
+    }
+}

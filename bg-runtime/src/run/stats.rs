@@ -1,0 +1,45 @@
+use std::fmt;
+
+/// How many tasks are where, at one moment.
+///
+/// `accepted = pending + running + completed + failed + skipped + aborted` holds in every snapshot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Tasks ever queued: on a request, with a response, or spawned.
+    pub accepted: u64,
+    /// Tasks that wait for their response to be sent, or for their turn.
+    pub pending: u64,
+    /// Tasks that run now.
+    pub running: u64,
+    /// Tasks that ended well.
+    pub completed: u64,
+    /// Tasks that ended with an error, a panic or a timeout.
+    pub failed: u64,
+    /// Tasks that did not run, for a [reason](crate::SkipReason).
+    pub skipped: u64,
+    /// Tasks that were stopped, or not started, by a shutdown or their handle.
+    pub aborted: u64,
+    /// Runs after the first, of all tasks together.
+    pub retries: u64,
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            accepted,
+            pending,
+            running,
+            completed,
+            failed,
+            skipped,
+            aborted,
+            retries,
+        } = self;
+        write!(
+            f,
+            "accepted={accepted} pending={pending} running={running} completed={completed} failed={failed} \
+             skipped={skipped} aborted={aborted} retries={retries}"
+        )
+    }
+}

@@ -1,0 +1,340 @@
+use std::any::TypeId;
+use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
+
+use crate::run::TaskFailure;
+
+/// The record of a task: everything that is known without an instance.
+///
+/// Made in a `const`, by [`#[background_task]`](macro@crate::background_task) or by hand:
+///
+/// ```
+/// use bg_runtime::TaskDef;
+/// use std::time::Duration;
+///
+/// const DEF: TaskDef = TaskDef::new("reports.nightly").timeout(Duration::from_secs(30));
+/// assert_eq!(DEF.name(), "reports.nightly");
+/// ```
+#[derive(Clone, Copy)]
+pub struct TaskDef {
+    name: &'static str,
+    location: &'static Location<'static>,
+    docs: &'static str,
+    timeout: Option<Duration>,
+    on_error: Option<fn(&TaskFailure)>,
+    blocking: bool,
+    parameters: &'static [Parameter],
+    states: &'static [StateDef],
+}
+
+impl TaskDef {
+    /// A record with this name, the place of this call, and no settings.
+    ///
+    /// The name identifies the task in logs and reports, and must be unique in the program:
+    /// [`BackgroundBuilder::build`](crate::BackgroundBuilder::build) refuses two registered tasks of one name.
+    #[track_caller]
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            location: Location::caller(),
+            docs: "",
+            timeout: None,
+            on_error: None,
+            blocking: false,
+            parameters: &[],
+            states: &[],
+        }
+    }
+
+    /// Sets the documentation shown by [`Background::tasks`](crate::Background::tasks).
+    #[must_use]
+    pub const fn docs(mut self, docs: &'static str) -> Self {
+        self.docs = docs;
+        self
+    }
+
+    /// Sets how long one run may take before it fails with [`FailureKind::Timeout`](crate::FailureKind::Timeout).
+    /// By default a run may take as long as it likes.
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets a function that is told of every failure of this task, before the hook of the
+    /// [`Background`](crate::Background) is.
+    #[must_use]
+    pub const fn on_error(mut self, on_error: fn(&TaskFailure)) -> Self {
+        self.on_error = Some(on_error);
+        self
+    }
+
+    /// States that the task occupies a thread of the blocking pool while it runs, which neither a timeout nor a
+    /// shutdown can take away from it. Its [`TaskContext`](crate::TaskContext) is told of both.
+    #[must_use]
+    pub const fn blocking(mut self) -> Self {
+        self.blocking = true;
+        self
+    }
+
+    /// Sets the list of the task's arguments.
+    #[must_use]
+    pub const fn parameters(mut self, parameters: &'static [Parameter]) -> Self {
+        self.parameters = parameters;
+        self
+    }
+
+    /// Sets the list of the states that the task asks its [`TaskContext`](crate::TaskContext) for, so that
+    /// [`BackgroundBuilder::build`](crate::BackgroundBuilder::build) can check that they are there.
+    #[must_use]
+    pub const fn states(mut self, states: &'static [StateDef]) -> Self {
+        self.states = states;
+        self
+    }
+
+    /// The task's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.blocking
+    }
+
+    pub(crate) fn own_hook(&self) -> Option<fn(&TaskFailure)> {
+        self.on_error
+    }
+}
+
+impl fmt::Debug for TaskDef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskDef")
+            .field("name", &self.name)
+            .field("file", &self.location.file())
+            .field("line", &self.location.line())
+            .field("timeout", &self.timeout)
+            .field("blocking", &self.blocking)
+            .field("parameters", &self.parameters)
+            .field("states", &self.states)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One argument of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameter {
+    name: &'static str,
+    type_name: &'static str,
+    secret: bool,
+}
+
+impl Parameter {
+    /// An argument of this name and type, the latter as written in the source.
+    #[must_use]
+    pub const fn new(name: &'static str, type_name: &'static str) -> Self {
+        Self {
+            name,
+            type_name,
+            secret: false,
+        }
+    }
+
+    /// States that the argument's value is never shown.
+    #[must_use]
+    pub const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    /// The argument's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The argument's type, as written in the source.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
+    /// Whether the argument's value is never shown (`#[secret]`).
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        self.secret
+    }
+}
+
+/// A state that a task needs when it runs (`#[state]`).
+#[derive(Clone, Copy)]
+pub struct StateDef {
+    parameter: &'static str,
+    // Functions, because the values themselves are not to be had in a `const` on every supported compiler.
+    type_id: fn() -> TypeId,
+    type_name: fn() -> &'static str,
+}
+
+impl StateDef {
+    /// A state of type `T`, for the parameter of this name.
+    #[must_use]
+    pub const fn of<T: crate::State>(parameter: &'static str) -> Self {
+        Self {
+            parameter,
+            type_id: TypeId::of::<T>,
+            type_name: std::any::type_name::<T>,
+        }
+    }
+
+    /// The name of the parameter that receives the state.
+    #[must_use]
+    pub const fn parameter(&self) -> &'static str {
+        self.parameter
+    }
+
+    /// The state's type.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        (self.type_name)()
+    }
+
+    pub(crate) fn type_id(&self) -> TypeId {
+        (self.type_id)()
+    }
+}
+
+impl fmt::Debug for StateDef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StateDef")
+            .field("parameter", &self.parameter)
+            .field("type_name", &self.type_name())
+            .finish()
+    }
+}
+
+/// What is known of a task: of a declared one by its [`TaskDef`], of a one-off by its name and place.
+///
+/// Displays as `name (file:line)`.
+#[derive(Clone, Copy)]
+pub struct TaskInfo(Source);
+
+#[derive(Clone, Copy)]
+enum Source {
+    Declared(&'static TaskDef),
+    OneOff {
+        name: &'static str,
+        location: &'static Location<'static>,
+        blocking: bool,
+    },
+}
+
+impl TaskInfo {
+    pub(crate) fn declared(def: &'static TaskDef) -> Self {
+        Self(Source::Declared(def))
+    }
+
+    pub(crate) fn one_off(
+        name: &'static str,
+        location: &'static Location<'static>,
+        blocking: bool,
+    ) -> Self {
+        Self(Source::OneOff {
+            name,
+            location,
+            blocking,
+        })
+    }
+
+    pub(crate) fn def(&self) -> Option<&'static TaskDef> {
+        match self.0 {
+            Source::Declared(def) => Some(def),
+            Source::OneOff { .. } => None,
+        }
+    }
+
+    fn location(&self) -> &'static Location<'static> {
+        match self.0 {
+            Source::Declared(def) => def.location(),
+            Source::OneOff { location, .. } => location,
+        }
+    }
+
+    /// The task's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.0 {
+            Source::Declared(def) => def.name(),
+            Source::OneOff { name, .. } => name,
+        }
+    }
+
+    /// The source file in which the task is declared.
+    #[must_use]
+    pub fn file(&self) -> &'static str {
+        self.location().file()
+    }
+
+    /// The line in [`file`](Self::file).
+    #[must_use]
+    pub fn line(&self) -> u32 {
+        self.location().line()
+    }
+
+    /// The task's documentation; empty where there is none.
+    #[must_use]
+    pub fn docs(&self) -> &'static str {
+        self.def().map_or("", |def| def.docs)
+    }
+
+    /// The task's arguments, in order.
+    #[must_use]
+    pub fn parameters(&self) -> &'static [Parameter] {
+        self.def().map_or(&[], |def| def.parameters)
+    }
+
+    /// The states the task needs when it runs.
+    #[must_use]
+    pub fn states(&self) -> &'static [StateDef] {
+        self.def().map_or(&[], |def| def.states)
+    }
+
+    /// How long one run may take.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.def().and_then(|def| def.timeout)
+    }
+
+    /// Whether the task runs on the blocking pool.
+    #[must_use]
+    pub fn is_blocking(&self) -> bool {
+        match self.0 {
+            Source::Declared(def) => def.is_blocking(),
+            Source::OneOff { blocking, .. } => blocking,
+        }
+    }
+}
+
+impl fmt::Display for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}:{})", self.name(), self.file(), self.line())
+    }
+}
+
+impl fmt::Debug for TaskInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskInfo")
+            .field("name", &self.name())
+            .field("file", &self.file())
+            .field("line", &self.line())
+            .field("parameters", &self.parameters())
+            .field("states", &self.states())
+            .field("timeout", &self.timeout())
+            .finish_non_exhaustive()
+    }
+}

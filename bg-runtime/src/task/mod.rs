@@ -1,0 +1,98 @@
+//! What a user declares: the [`Task`] trait, its record, and what a task receives and returns.
+
+#[allow(missing_docs, reason = "public for generated code only")]
+mod arguments;
+mod context;
+mod definition;
+mod one_off;
+mod outcome;
+mod state;
+mod text;
+
+pub(crate) mod private {
+    pub use super::arguments::{DebugArgument, OpaqueArgument, Probe, SECRET, arguments};
+    pub use super::outcome::blocking;
+    pub use super::state::state;
+}
+
+pub use self::context::{RequestInfo, TaskContext, TaskId};
+pub use self::definition::{Parameter, StateDef, TaskDef, TaskInfo};
+pub use self::one_off::{named, named_blocking};
+pub use self::outcome::{BoxError, IntoTaskResult, TaskResult};
+pub use self::state::{MissingState, State};
+pub use self::text::IntoText;
+
+pub(crate) use self::arguments::render;
+
+pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
+
+use std::fmt;
+
+/// Work that is declared now and run later.
+///
+/// [`#[background_task]`](macro@crate::background_task) implements this trait for the struct it makes.
+/// A hand-written implementation is as good; [`register!`](crate::register) then makes it known to
+/// [`Background::tasks`](crate::Background::tasks) and usable as part of a response:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use bg_runtime::{Background, StateDef, Task, TaskContext, TaskDef, TaskResult};
+///
+/// /// Adds to a counter that the application keeps.
+/// #[derive(Debug)]
+/// struct CountVisit {
+///     by: u64,
+/// }
+///
+/// impl Task for CountVisit {
+///     const DEF: &'static TaskDef = &TaskDef::new("visits.count")
+///         .docs("Adds to the visit counter.")
+///         .states(&[StateDef::of::<Arc<AtomicU64>>("visits")]);
+///
+///     async fn run(self, cx: TaskContext) -> TaskResult {
+///         let visits: Arc<AtomicU64> = cx.state("visits")?;
+///         visits.fetch_add(self.by, Ordering::Relaxed);
+///         Ok(())
+///     }
+///
+///     fn arguments(&self) -> Option<impl std::fmt::Debug> {
+///         Some(self)
+///     }
+/// }
+///
+/// bg_runtime::register!(CountVisit);
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let visits = Arc::new(AtomicU64::new(0));
+/// let background = Background::builder().state(visits.clone()).build()?;
+/// background.spawn(CountVisit { by: 2 }).await?;
+/// assert_eq!(visits.load(Ordering::Relaxed), 2);
+/// # Ok(())
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a background task",
+    label = "not a background task",
+    note = "put `#[background_task]` on the function, and pass the struct it makes: `SendEmail::new(..)` for `fn send_email`",
+    note = "for one-off work, give the future a name: `named(\"mailer.ping\", async move {{ .. }})`"
+)]
+pub trait Task: Sized + 'static {
+    /// What is known about the task without an instance: its name, place and settings.
+    const DEF: &'static TaskDef;
+
+    /// Runs the task once.
+    ///
+    /// The future is dropped, at one of its await points, when the task's timeout passes and when a
+    /// shutdown has waited long enough. A panic is caught and reported like an error.
+    fn run(self, cx: TaskContext) -> impl Future<Output = TaskResult> + Send;
+
+    /// The arguments, for reports of failures. `None` (the default) where they cannot be shown.
+    ///
+    /// Read before the task runs, and only where a report could be seen.
+    fn arguments(&self) -> Option<impl fmt::Debug> {
+        None::<()>
+    }
+}

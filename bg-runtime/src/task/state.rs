@@ -1,0 +1,119 @@
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::panic::Location;
+
+use super::context::TaskContext;
+use super::definition::TaskInfo;
+use super::outcome::BoxError;
+
+/// What can be a task's state: any type that is `Clone + Send + Sync + 'static`.
+///
+/// Each run of a task gets a clone, so a state is usually a handle: a connection pool, an `Arc`, a channel's sender.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the state of a task",
+    label = "a state is `Clone + Send + Sync + 'static`",
+    note = "wrap it: `Arc<T>` is `Clone`, `Mutex<T>` is `Sync`"
+)]
+pub trait State: Clone + Send + Sync + 'static {}
+
+impl<T: Clone + Send + Sync + 'static> State for T {}
+
+/// A task asked for a state that its [`Background`](crate::Background) was not given.
+#[derive(Debug, Clone)]
+pub struct MissingState {
+    pub(crate) task: TaskInfo,
+    pub(crate) parameter: &'static str,
+    pub(crate) type_name: &'static str,
+}
+
+impl MissingState {
+    /// The task that needs the state.
+    #[must_use]
+    pub fn task(&self) -> &TaskInfo {
+        &self.task
+    }
+
+    /// The parameter that receives the state.
+    #[must_use]
+    pub fn parameter(&self) -> &'static str {
+        self.parameter
+    }
+
+    /// The state's type.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+}
+
+impl fmt::Display for MissingState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "task `{}` ({}:{}) needs a `{}` for its parameter `{}`: give it to `Background::builder()` with `.state(..)`",
+            self.task.name(),
+            self.task.file(),
+            self.task.line(),
+            self.type_name,
+            self.parameter,
+        )
+    }
+}
+
+impl Error for MissingState {}
+
+/// The states of one `Background`, by type.
+#[derive(Default)]
+pub(crate) struct States(HashMap<TypeId, Box<dyn Any + Send + Sync>>);
+
+impl States {
+    pub(crate) fn get<T: State>(&self) -> Option<T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref::<T>().cloned()
+    }
+
+    pub(crate) fn contains(&self, type_id: TypeId) -> bool {
+        self.0.contains_key(&type_id)
+    }
+}
+
+/// States as they are given, with the types that were given twice.
+#[derive(Default)]
+pub(crate) struct StatesBuilder {
+    states: States,
+    given: HashMap<TypeId, &'static Location<'static>>,
+    twice: Vec<TwiceGiven>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct TwiceGiven {
+    pub(crate) type_name: &'static str,
+    pub(crate) first: &'static Location<'static>,
+    pub(crate) second: &'static Location<'static>,
+}
+
+impl StatesBuilder {
+    pub(crate) fn insert<T: State>(&mut self, state: T, location: &'static Location<'static>) {
+        let id = TypeId::of::<T>();
+        if let Some(first) = self.given.get(&id) {
+            self.twice.push(TwiceGiven {
+                type_name: type_name::<T>(),
+                first,
+                second: location,
+            });
+            return;
+        }
+        self.given.insert(id, location);
+        self.states.0.insert(id, Box::new(state));
+    }
+
+    pub(crate) fn finish(self) -> (States, Vec<TwiceGiven>) {
+        (self.states, self.twice)
+    }
+}
+
+/// The state for the parameter of this name.
+pub fn state<T: State>(cx: &TaskContext, parameter: &'static str) -> Result<T, BoxError> {
+    Ok(cx.state(parameter)?)
+}
