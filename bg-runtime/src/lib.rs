@@ -1,5 +1,4 @@
-//! Background tasks for axum.
-
+#![doc = include_str!("docs/crate.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod after_response;
@@ -29,4 +28,17 @@ pub use self::task::{
     Task, TaskContext, TaskDef, TaskId, TaskInfo, TaskResult, named, named_blocking,
 };
 
-pub use bg_macros::{background_task, delete, get, head, options, patch, post, put, route, routes};
+#[doc = include_str!("docs/background_task.md")]
+#[doc(inline)]
+pub use bg_macros::background_task;
+#[doc = include_str!("docs/routes.md")]
+#[doc(inline)]
+pub use bg_macros::routes;
+#[doc = include_str!("docs/route.md")]
+#[doc(inline)]
+pub use bg_macros::{delete, get, head, options, patch, post, put, route};
+
+/// Every block of the README is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -9,6 +9,7 @@ pub use crate::route::{
     ByReference, ByValue, Method, RouteDef, RouteTasks, Seen, assert_distinct, handler_future,
     mount, route_tasks,
 };
+pub use crate::task::IntoTaskResult;
 pub use crate::task::private::{
     DebugArgument, OpaqueArgument, Probe, SECRET, arguments, blocking, state,
 };

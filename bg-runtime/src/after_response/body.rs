@@ -6,16 +6,17 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::sending;
 use crate::collect::{RequestTasks, scope};
 
 /// A response body that tells its request when the last byte has left hyper, or when nobody wants it any more.
 ///
-/// Every data frame is given away with a share of the guard. hyper drops a frame when the socket has taken it, so the
-/// last share goes when the body has ended *and* its bytes have left. A body that is never polled (HEAD, 204, 304) or
-/// dropped half-way ends just the same.
+/// Where [`Sending`](sending::Sending) asks for it, every data frame is given away with a share of the guard. hyper drops
+/// a frame when the socket has taken it, so the last share goes when the body has ended *and* its bytes have left. A body
+/// that is never polled (HEAD, 204, 304) or dropped half-way ends just the same.
 ///
-/// Frames are passed on as they come, none is delayed, and the size and the end are those of the inner body, so that
-/// the response's head stays byte for byte what it was.
+/// Frames are passed on as they come, none is delayed, and the size and the end are those of the inner body, so that the
+/// response's head stays byte for byte what it was.
 pub(crate) struct GuardedBody {
     inner: Body,
     guard: Arc<Guard>,
@@ -25,7 +26,7 @@ impl GuardedBody {
     pub(crate) fn new(inner: Body, request: Arc<RequestTasks>) -> Self {
         Self {
             inner,
-            guard: Arc::new(Guard(request)),
+            guard: Arc::new(Guard { request }),
         }
     }
 }
@@ -38,20 +39,20 @@ impl HttpBody for GuardedBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = self.get_mut();
-        let inner = Pin::new(&mut this.inner);
+        let Self { inner, guard } = self.get_mut();
         // A streaming body is the handler's code, so `after_response` works in it.
-        let frame = ready!(scope::enter(this.guard.0.clone(), || inner.poll_frame(cx)));
-        Poll::Ready(frame.map(|frame| {
-            frame.map(|frame| {
-                frame.map_data(|bytes| {
-                    Bytes::from_owner(GuardedBytes {
-                        bytes,
-                        _guard: this.guard.clone(),
-                    })
-                })
+        let scope = guard.request.clone();
+        let frame = ready!(scope::enter(scope, || Pin::new(inner).poll_frame(cx)));
+        if !guard.request.sending().rides_on_bytes() {
+            return Poll::Ready(frame);
+        }
+        let share = |bytes| {
+            Bytes::from_owner(GuardedBytes {
+                bytes,
+                _guard: guard.clone(),
             })
-        }))
+        };
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(share))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -63,11 +64,23 @@ impl HttpBody for GuardedBody {
     }
 }
 
-struct Guard(Arc<RequestTasks>);
+impl Drop for GuardedBody {
+    fn drop(&mut self) {
+        if self.guard.request.is_waited_for() {
+            sending::body_over(&self.guard.request);
+        }
+    }
+}
+
+struct Guard {
+    request: Arc<RequestTasks>,
+}
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.body_sent();
+        if self.request.is_waited_for() {
+            sending::bytes_gone(&self.request);
+        }
     }
 }
 

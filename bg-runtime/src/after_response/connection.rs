@@ -4,22 +4,26 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
-use http::Version;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::collect::RequestTasks;
 
+/// How many flushes a response on a busy HTTP/2 connection waits for at most. h2 takes a frame of one stream after the
+/// other, so every stream's turn comes within as many frames as there are streams; hyper allows 200 of them.
+const BUSY_FLUSHES: u32 = 256;
+
 /// One connection, as the requests on it see it: the place to wait for the flush that sends a response's end.
 ///
 /// A flush that completes has written everything that was buffered when it began.
 ///
-/// - HTTP/1: the task of the connection drops a response's last bytes, and then flushes. One flush is proof.
-/// - HTTP/2: another task may have ended the body while the connection's task was flushing something else. Whatever
-///   was queued before the first flush completed is encoded before the second begins. Two flushes are proof.
+/// - HTTP/1: the task of the connection drops a response's body, whose bytes are buffered then, and flushes. One flush is
+///   proof.
+/// - HTTP/2: the body ends in another task, which has queued the stream's last frame for the connection's task to encode
+///   in its turn. Two flushes without a write between them are proof: before the second, the queue was found empty.
 ///
-/// An idle connection flushes nothing, so whoever waits wakes its task, which flushes every time it is polled. No
-/// timer is involved: a flush that is held up by a slow reader, or by a busy thread, holds the tasks back just as long.
+/// An idle connection flushes nothing, so whoever waits wakes its task, which flushes every time it is polled. No timer is
+/// involved: a flush that is held up by a slow reader, or by a busy thread, holds the tasks back just as long.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     waiting: Mutex<Waiting>,
@@ -29,8 +33,27 @@ pub(crate) struct Connection {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    requests: Vec<(Arc<RequestTasks>, u8)>,
+    requests: Vec<(Arc<RequestTasks>, Until)>,
     closed: bool,
+}
+
+#[derive(Debug)]
+enum Until {
+    Flush,
+    EmptyQueue { flushes: u32 },
+}
+
+impl Until {
+    /// A flush has completed; `quiet` where nothing was written since the one before. Whether that is proof.
+    fn flushed(&mut self, quiet: bool) -> bool {
+        match self {
+            Self::Flush => true,
+            Self::EmptyQueue { flushes } => {
+                *flushes += 1;
+                (quiet && *flushes > 1) || *flushes > BUSY_FLUSHES
+            }
+        }
+    }
 }
 
 impl Connection {
@@ -38,48 +61,50 @@ impl Connection {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs the request's tasks once everything sent before has left.
-    pub(crate) fn after_flush(&self, request: Arc<RequestTasks>) {
-        let multiplexed = request.version() >= Version::HTTP_2;
-        {
-            let mut waiting = self.waiting();
-            if !waiting.closed {
-                let flushes = if multiplexed { 2 } else { 1 };
-                waiting.requests.push((request, flushes));
-                drop(waiting);
-                if multiplexed || !self.is_current_task() {
-                    self.waker.wake();
-                }
-                return;
-            }
-        }
-        request.run_due();
-    }
-
-    /// Whether the connection's own task is the caller: then a flush follows by itself.
-    fn is_current_task(&self) -> bool {
+    /// Runs the request's tasks once what is buffered now has been written.
+    pub(super) fn after_flush(&self, request: &Arc<RequestTasks>) {
+        // In the connection's own task a flush follows by itself.
         let current = tokio::task::try_id();
-        current.is_some() && self.task.get() == Some(&current)
+        let is_own_task = current.is_some() && self.task.get() == Some(&current);
+        self.wait(request, Until::Flush, !is_own_task);
     }
 
-    /// A flush has completed that began when `eligible` requests were waiting.
-    fn flushed(&self, eligible: usize) {
+    /// Runs the request's tasks once what is queued now has been written.
+    pub(super) fn after_queue(&self, request: &Arc<RequestTasks>) {
+        self.wait(request, Until::EmptyQueue { flushes: 0 }, true);
+    }
+
+    fn wait(&self, request: &Arc<RequestTasks>, until: Until, wake: bool) {
+        let mut waiting = self.waiting();
+        if waiting.closed {
+            drop(waiting);
+            return request.run_due();
+        }
+        waiting.requests.push((request.clone(), until));
+        drop(waiting);
+        if wake {
+            self.waker.wake();
+        }
+    }
+
+    /// A flush has completed that began when `eligible` requests were waiting. Whether some wait for another.
+    fn flushed(&self, eligible: usize, quiet: bool) -> bool {
         let mut sent = Vec::new();
-        {
+        let wanted = {
             let mut waiting = self.waiting();
             let mut position = 0;
-            waiting.requests.retain_mut(|(request, flushes)| {
-                if position < eligible {
-                    *flushes -= 1;
-                }
+            waiting.requests.retain_mut(|(request, until)| {
                 position += 1;
-                if *flushes == 0 {
+                let proven = position <= eligible && until.flushed(quiet);
+                if proven {
                     sent.push(request.clone());
                 }
-                *flushes > 0
+                !proven
             });
-        }
+            !waiting.requests.is_empty()
+        };
         sent.iter().for_each(RequestTasks::run_due);
+        wanted
     }
 
     /// Nothing more can be sent: the client is gone, or the connection belongs to another protocol now.
@@ -99,6 +124,7 @@ pin_project! {
         #[pin]
         io: T,
         connection: CloseOnDrop,
+        written: bool,
     }
 }
 
@@ -115,6 +141,7 @@ impl<T> FlushedIo<T> {
         Self {
             io,
             connection: CloseOnDrop(Arc::default()),
+            written: false,
         }
     }
 
@@ -139,7 +166,9 @@ impl<T: AsyncWrite> AsyncWrite for FlushedIo<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.project().io.poll_write(cx, buf)
+        let this = self.project();
+        *this.written = true;
+        this.io.poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -147,7 +176,9 @@ impl<T: AsyncWrite> AsyncWrite for FlushedIo<T> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.project().io.poll_write_vectored(cx, bufs)
+        let this = self.project();
+        *this.written = true;
+        this.io.poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -162,9 +193,9 @@ impl<T: AsyncWrite> AsyncWrite for FlushedIo<T> {
         connection.waker.register(cx.waker());
         let eligible = connection.waiting().requests.len();
         let flushed = this.io.poll_flush(cx);
-        if eligible > 0 && flushed.is_ready() {
-            connection.flushed(eligible);
-            if !connection.waiting().requests.is_empty() {
+        if flushed.is_ready() {
+            let quiet = !std::mem::take(this.written);
+            if eligible > 0 && connection.flushed(eligible, quiet) {
                 cx.waker().wake_by_ref();
             }
         }
@@ -173,5 +204,36 @@ impl<T: AsyncWrite> AsyncWrite for FlushedIo<T> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.project().io.poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_flush_is_proof_on_http_1() {
+        assert!(Until::Flush.flushed(false));
+    }
+
+    #[test]
+    fn an_empty_queue_is_proven_by_two_flushes_without_a_write_between_them() {
+        let mut until = Until::EmptyQueue { flushes: 0 };
+        assert!(
+            !until.flushed(true),
+            "it may have begun before the last frame was queued"
+        );
+        assert!(
+            !until.flushed(false),
+            "what was written may be another stream's"
+        );
+        assert!(until.flushed(true));
+    }
+
+    #[test]
+    fn a_queue_that_is_never_empty_does_not_hold_up_tasks_forever() {
+        let mut until = Until::EmptyQueue { flushes: 0 };
+        let flushes = (1..1000).find(|_| until.flushed(false));
+        assert_eq!(flushes, Some(BUSY_FLUSHES + 1));
     }
 }

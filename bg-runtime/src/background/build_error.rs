@@ -4,7 +4,7 @@ use std::fmt;
 use crate::task::{MissingState, TaskInfo, TwiceGiven};
 
 /// Why a [`Background`](crate::Background) could not be built. Displays every problem, one per line.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BuildError {
     problems: Vec<Problem>,
 }
@@ -38,6 +38,13 @@ impl fmt::Display for BuildError {
                     .try_for_each(|problem| write!(f, "\n- {problem}"))
             }
         }
+    }
+}
+
+/// The same as `Display`, because this is what a `main` that returns the error prints.
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Extensions, Response, StatusCode, Version};
+use http::{Extensions, Response, StatusCode};
 use http_body::Body as HttpBody;
 
 use super::into_tasks::Kind;
 use super::queued::{QueuedTask, When};
 use super::{BackgroundTasks, IntoTasks, respond, scope};
-use crate::after_response::{Connection, GuardedBody};
+use crate::after_response::{Connection, GuardedBody, Sending};
 use crate::run::{Accepted, Hold, List, Member, Runner, SkipReason};
 use crate::task::{BoxError, RequestInfo};
 
@@ -32,8 +32,7 @@ pub(crate) enum Source {
 /// The tasks of one request.
 pub(crate) struct RequestTasks {
     runner: Arc<Runner>,
-    connection: Option<Arc<Connection>>,
-    version: Version,
+    sending: Sending,
     state: Mutex<State>,
 }
 
@@ -94,8 +93,7 @@ impl RequestTasks {
         );
         Arc::new(Self {
             runner,
-            connection,
-            version: request.version(),
+            sending: Sending::new(connection, request.version()),
             state: Mutex::new(State {
                 info,
                 shared_info: None,
@@ -122,8 +120,8 @@ impl RequestTasks {
         &self.runner
     }
 
-    pub(crate) fn version(&self) -> Version {
-        self.version
+    pub(crate) fn sending(&self) -> &Sending {
+        &self.sending
     }
 
     pub(crate) fn info(&self) -> Arc<RequestInfo> {
@@ -265,23 +263,17 @@ impl RequestTasks {
         state.lists.late.members.extend(late.late.members);
     }
 
-    /// The body has ended, and its bytes have left hyper.
-    pub(crate) fn body_sent(self: &Arc<Self>) {
-        if Arc::strong_count(self) == 1 && self.state().lists.is_empty() {
-            // Nothing to run, and nobody left who could add to it.
-            return;
-        }
-        match &self.connection {
-            Some(connection) => connection.after_flush(self.clone()),
-            None => {
-                let request = self.clone();
-                // Long enough for the connection's task to flush; see `after_response`.
-                self.runner.spawn(async move {
-                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-                    request.run_due();
-                });
-            }
-        }
+    /// Whether tasks wait for the response to be sent, or somebody is left who may add some.
+    pub(crate) fn is_waited_for(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1 || !self.state().lists.is_empty()
+    }
+
+    /// Waits for the response in a task of its own. Where there is no runtime the lists are dropped, and reported.
+    pub(crate) fn spawn_waiting<F>(self: &Arc<Self>, wait: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.runner.spawn(wait(self.clone()));
     }
 
     /// Runs what waits, and from now on whatever is added, at once.

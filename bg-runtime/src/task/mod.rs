@@ -34,7 +34,7 @@ use std::fmt;
 /// A hand-written implementation is as good; [`register!`](crate::register) then makes it known to
 /// [`Background::tasks`](crate::Background::tasks) and usable as part of a response:
 ///
-/// ```
+/// ```standalone_crate
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///

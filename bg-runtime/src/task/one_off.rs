@@ -16,8 +16,7 @@ use crate::collect::{ErasedTask, QueuedTask};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let background = Background::builder().build()?;
-/// let handle = background.spawn(named("mailer.ping", async move {
+/// let handle = Background::global().spawn(named("mailer.ping", async move {
 ///     // ..
 /// }));
 /// handle.await?;

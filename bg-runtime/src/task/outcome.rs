@@ -47,7 +47,8 @@ impl IntoTaskResult for Never {
 /// stable Rust; as what such a function returns it can be had.
 type Never = <fn() -> ! as Returns>::Output;
 
-trait Returns {
+#[doc(hidden)]
+pub trait Returns {
     type Output;
 }
 
