@@ -1,6 +1,8 @@
 //! What a request collects: tasks, in lists, until the response is decided.
 
+mod answer;
 mod background_tasks;
+mod conclude;
 mod extract;
 mod into_tasks;
 mod queued;
@@ -15,8 +17,9 @@ pub use self::queued::QueuedTask;
 pub use self::respond::WithBackground;
 pub use self::scope::{NoRequest, after_response};
 
+pub(crate) use self::conclude::{DetachedHandler, Owner};
 pub(crate) use self::queued::ErasedTask;
-pub(crate) use self::request::{Owner, RequestTasks, Source};
+pub(crate) use self::request::{RequestTasks, Source};
 
 pub(crate) mod private {
     pub use super::respond::attach;

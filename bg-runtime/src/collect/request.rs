@@ -6,19 +6,22 @@
 //! ```
 
 use std::fmt;
+use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Extensions, Response, StatusCode};
+use http::{Extensions, Response};
 use http_body::Body as HttpBody;
 
+use super::DetachedHandler;
+use super::answer::{Answer, due};
 use super::into_tasks::Kind;
-use super::queued::{QueuedTask, When};
+use super::queued::QueuedTask;
 use super::{BackgroundTasks, IntoTasks, respond, scope};
 use crate::after_response::{Connection, GuardedBody, Sending};
-use crate::run::{Accepted, Hold, List, Member, Runner, SkipReason};
+use crate::run::{Accepted, List, Member, Runner, SkipReason};
 use crate::task::{BoxError, RequestInfo};
 
 /// Which of a request's three lists a task belongs to.
@@ -54,14 +57,6 @@ enum Phase {
     Collecting,
     Responding(Answer),
     Responded(Answer),
-}
-
-/// What became of the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Status(StatusCode),
-    /// There is no response, for this reason.
-    None(SkipReason),
 }
 
 #[derive(Default)]
@@ -208,7 +203,7 @@ impl RequestTasks {
     }
 
     /// Decides which tasks run, and gives the response a body that tells when it has been sent.
-    fn respond<B>(self: &Arc<Self>, mut response: Response<B>) -> Response<Body>
+    pub(super) fn respond<B>(self: &Arc<Self>, mut response: Response<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -244,23 +239,28 @@ impl RequestTasks {
 
     /// Settles the tasks that the answer keeps from running.
     fn skip_what_is_not_due(&self, answer: Answer) {
-        let (lists, handler_list_attached) = {
-            let mut state = self.state();
+        let (route, handler, response, handler_list_attached) = {
+            let state = &mut *self.state();
+            let Lists {
+                route,
+                handler,
+                response,
+                ..
+            } = &mut state.lists;
             (
-                std::mem::take(&mut state.lists),
+                take(route),
+                take(handler),
+                take(response),
                 state.handler_list_attached,
             )
         };
         // Outside the lock, because skipping tells the error hook, which is the user's.
-        let lists = Lists {
-            route: due(lists.route, answer, false),
-            handler: due(lists.handler, answer, handler_list_attached),
-            response: due(lists.response, answer, true),
-            late: List::default(),
-        };
-        let mut state = self.state();
-        let late = std::mem::replace(&mut state.lists, lists);
-        state.lists.late.members.extend(late.late.members);
+        let route = due(route, answer, false);
+        let handler = due(handler, answer, handler_list_attached);
+        let response = due(response, answer, true);
+
+        let lists = &mut self.state().lists;
+        (lists.route, lists.handler, lists.response) = (route, handler, response);
     }
 
     /// Whether tasks wait for the response to be sent, or somebody is left who may add some.
@@ -284,7 +284,7 @@ impl RequestTasks {
                 return;
             };
             state.phase = Phase::Responded(answer);
-            (std::mem::take(&mut state.lists), answer)
+            (take(&mut state.lists), answer)
         };
         self.run(vec![
             lists.route,
@@ -312,13 +312,10 @@ impl RequestTasks {
             finished: None,
             owner_gone: false,
         });
-        DetachedHandler {
-            request: self.clone(),
-            _hold: self.runner.hold(),
-        }
+        DetachedHandler::new(self.clone())
     }
 
-    fn detached_finished(self: &Arc<Self>, answer: Answer) {
+    pub(super) fn detached_finished(self: &Arc<Self>, answer: Answer) {
         let owner_gone = {
             let mut state = self.state();
             let Some(detached) = &mut state.detached else {
@@ -336,7 +333,7 @@ impl RequestTasks {
     }
 
     /// The outermost future of ours was dropped before it had a response.
-    fn abandon(self: &Arc<Self>) {
+    pub(super) fn abandon(self: &Arc<Self>) {
         let reason = if std::thread::panicking() {
             SkipReason::HandlerPanicked
         } else {
@@ -370,87 +367,5 @@ impl Lists {
         [&self.route, &self.handler, &self.response, &self.late]
             .iter()
             .all(|list| list.is_empty())
-    }
-}
-
-/// What of the list is to run after this answer. The rest is settled as skipped.
-fn due(list: List<Accepted>, answer: Answer, attached_to_answer: bool) -> List<Accepted> {
-    list.filter_map(
-        &mut |task| match skip_reason(task.queued.when(), answer, attached_to_answer) {
-            None => Some(task),
-            Some(reason) => {
-                task.skip(reason);
-                None
-            }
-        },
-    )
-}
-
-fn skip_reason(when: When, answer: Answer, attached_to_answer: bool) -> Option<SkipReason> {
-    let failed = match answer {
-        Answer::Status(status) if status.is_client_error() || status.is_server_error() => {
-            Some(SkipReason::ErrorResponse(status))
-        }
-        Answer::Status(_) => None,
-        Answer::None(reason) => Some(reason),
-    };
-    match (when, answer) {
-        (When::Always, _) => None,
-        (When::OnErrorResponse, Answer::Status(status)) if failed.is_none() => {
-            Some(SkipReason::NoErrorResponse(status))
-        }
-        (When::OnErrorResponse, _) => None,
-        (When::Default, Answer::Status(_)) if attached_to_answer => None,
-        (When::Default, _) => failed,
-    }
-}
-
-/// Held by the outermost future of ours that handles the request: it concludes the request, one way or the other.
-#[derive(Debug)]
-pub(crate) struct Owner(Option<Arc<RequestTasks>>);
-
-impl Owner {
-    pub(crate) fn new(request: Arc<RequestTasks>) -> Self {
-        Self(Some(request))
-    }
-
-    pub(crate) fn respond<B>(&mut self, response: Response<B>) -> Response<Body>
-    where
-        B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: Into<BoxError>,
-    {
-        match self.0.take() {
-            Some(request) => request.respond(response),
-            None => response.map(Body::new),
-        }
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        if let Some(request) = self.0.take() {
-            request.abandon();
-        }
-    }
-}
-
-/// Held by a detached handler, so that its end is noticed even if it panics.
-pub(crate) struct DetachedHandler {
-    request: Arc<RequestTasks>,
-    _hold: Hold,
-}
-
-impl DetachedHandler {
-    pub(crate) fn finish<B>(self, response: &mut Response<B>) {
-        self.request.pick_up(response);
-        self.request
-            .detached_finished(Answer::Status(response.status()));
-    }
-}
-
-impl Drop for DetachedHandler {
-    fn drop(&mut self) {
-        self.request
-            .detached_finished(Answer::None(SkipReason::HandlerPanicked));
     }
 }

@@ -59,6 +59,10 @@ mod tests {
     }
 
     #[test]
+    #[expect(
+        clippy::needless_borrows_for_generic_args,
+        reason = "the borrows are what is tested"
+    )]
     fn text_of_every_sort_converts() {
         let (owned, boxed, shared): (String, Box<str>, Arc<str>) =
             ("x".into(), "x".into(), "x".into());

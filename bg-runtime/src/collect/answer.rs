@@ -1,0 +1,104 @@
+//! What became of a request, and which of its tasks run after that.
+
+use http::StatusCode;
+
+use super::queued::When;
+use crate::run::{Accepted, List, SkipReason};
+
+/// What became of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Status(StatusCode),
+    /// There is no response, for this reason.
+    None(SkipReason),
+}
+
+/// What of the list is to run after this answer. The rest is settled as skipped.
+pub(super) fn due(
+    list: List<Accepted>,
+    answer: Answer,
+    attached_to_answer: bool,
+) -> List<Accepted> {
+    list.filter_map(
+        &mut |task| match skip_reason(task.queued.when(), answer, attached_to_answer) {
+            None => Some(task),
+            Some(reason) => {
+                task.skip(reason);
+                None
+            }
+        },
+    )
+}
+
+fn skip_reason(when: When, answer: Answer, attached_to_answer: bool) -> Option<SkipReason> {
+    let failed = match answer {
+        Answer::Status(status) if status.is_client_error() || status.is_server_error() => {
+            Some(SkipReason::ErrorResponse(status))
+        }
+        Answer::Status(_) => None,
+        Answer::None(reason) => Some(reason),
+    };
+    match (when, answer) {
+        (When::Always, _) => None,
+        (When::OnErrorResponse, Answer::Status(status)) if failed.is_none() => {
+            Some(SkipReason::NoErrorResponse(status))
+        }
+        (When::OnErrorResponse, _) => None,
+        (When::Default, Answer::Status(_)) if attached_to_answer => None,
+        (When::Default, _) => failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OK: Answer = Answer::Status(StatusCode::OK);
+    const NOT_FOUND: Answer = Answer::Status(StatusCode::NOT_FOUND);
+    const PANICKED: Answer = Answer::None(SkipReason::HandlerPanicked);
+
+    fn runs(when: When, answer: Answer, attached_to_answer: bool) -> bool {
+        skip_reason(when, answer, attached_to_answer).is_none()
+    }
+
+    #[test]
+    fn a_failed_request_promised_nothing_unless_the_task_came_with_its_answer() {
+        assert!(runs(When::Default, OK, false));
+        assert!(!runs(When::Default, NOT_FOUND, false));
+        assert!(runs(When::Default, NOT_FOUND, true));
+        assert!(
+            !runs(When::Default, PANICKED, true),
+            "there was no answer to come with"
+        );
+    }
+
+    #[test]
+    fn always_runs_whatever_comes() {
+        assert!(
+            [OK, NOT_FOUND, PANICKED]
+                .iter()
+                .all(|answer| runs(When::Always, *answer, false))
+        );
+    }
+
+    #[test]
+    fn on_error_response_runs_only_when_something_went_wrong() {
+        assert!(!runs(When::OnErrorResponse, OK, true));
+        assert!(runs(When::OnErrorResponse, NOT_FOUND, false));
+        assert!(runs(When::OnErrorResponse, PANICKED, false));
+    }
+
+    #[test]
+    fn a_redirect_is_no_error() {
+        assert!(runs(
+            When::Default,
+            Answer::Status(StatusCode::SEE_OTHER),
+            false
+        ));
+        assert!(!runs(
+            When::OnErrorResponse,
+            Answer::Status(StatusCode::SEE_OTHER),
+            false
+        ));
+    }
+}
