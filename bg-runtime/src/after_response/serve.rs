@@ -104,22 +104,24 @@ where
             });
         let mut server = std::pin::pin!(server.into_future());
         let begun = tokio::select! {
+            biased;
+            Ok(begun) = stopped => Some(begun),
             ended = &mut server => {
                 ended?;
-                Instant::now()
+                None
             }
-            Ok(begun) = stopped => begun,
         };
-
         // Connections and tasks share the time: a response that never ends must not hold up the shutdown.
-        let deadline = begun + runner.drain_timeout();
-        tokio::select! {
-            _ = &mut server => {}
-            () = tokio::time::sleep_until(deadline) => {
-                tracing::warn!("some connections did not finish within the drain timeout, and are left behind");
-            }
-            () = &mut hurry => {
-                tracing::warn!("a second signal: some connections are left behind");
+        let deadline = begun.unwrap_or_else(Instant::now) + runner.drain_timeout();
+        if begun.is_some() {
+            tokio::select! {
+                ended = &mut server => ended?,
+                () = tokio::time::sleep_until(deadline) => {
+                    tracing::warn!("some connections did not end within the drain timeout, and are left behind");
+                }
+                () = &mut hurry => {
+                    tracing::warn!("a second signal: connections that have not ended are left behind");
+                }
             }
         }
         Ok(runner.shut_down(deadline, hurry).await)
