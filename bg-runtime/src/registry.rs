@@ -18,9 +18,9 @@ pub(crate) fn tasks() -> Vec<TaskInfo> {
 
 /// Makes a hand-written [`Task`](crate::Task) as good as one made by the attribute.
 ///
-/// It then appears in [`Background::tasks`](crate::Background::tasks), has its name and its states checked by
-/// [`BackgroundBuilder::build`](crate::BackgroundBuilder::build), and can be part of a response. See
-/// [`Task`](crate::Task) for an example.
+/// It then appears in [`Background::tasks`](crate::Background::tasks), has its name and its states
+/// checked by [`BackgroundBuilder::build`](crate::BackgroundBuilder::build), and can be part of a
+/// response. See [`Task`](crate::Task) for an example.
 #[macro_export]
 macro_rules! register {
     ($task:ty) => {

@@ -9,14 +9,16 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::sending;
 use crate::collect::{RequestTasks, scope};
 
-/// A response body that tells its request when the last byte has left hyper, or when nobody wants it any more.
+/// A response body that tells its request when the last byte has left hyper, or when nobody wants
+/// it any more.
 ///
-/// Where [`Sending`](sending::Sending) asks for it, every data frame is given away with a share of the guard. hyper drops
-/// a frame when the socket has taken it, so the last share goes when the body has ended *and* its bytes have left. A body
-/// that is never polled (HEAD, 204, 304) or dropped half-way ends just the same.
+/// Where [`Sending`](sending::Sending) asks for it, every data frame is given away with a share of
+/// the guard. hyper drops a frame when the socket has taken it, so the last share goes when the
+/// body has ended *and* its bytes have left. A body that is never polled (HEAD, 204, 304) or
+/// dropped half-way ends just the same.
 ///
-/// Frames are passed on as they come, none is delayed, and the size and the end are those of the inner body, so that the
-/// response's head stays byte for byte what it was.
+/// Frames are passed on as they come, none is delayed, and the size and the end are those of the
+/// inner body, so that the response's head stays byte for byte what it was.
 pub(crate) struct GuardedBody {
     inner: Body,
     guard: Arc<Guard>,

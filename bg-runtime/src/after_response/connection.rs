@@ -9,21 +9,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::collect::RequestTasks;
 
-/// How many flushes a response on a busy HTTP/2 connection waits for at most. h2 takes a frame of one stream after the
-/// other, so every stream's turn comes within as many frames as there are streams; hyper allows 200 of them.
+/// How many flushes a response on a busy HTTP/2 connection waits for at most. h2 takes a frame of
+/// one stream after the other, so every stream's turn comes within as many frames as there are
+/// streams; hyper allows 200 of them.
 const BUSY_FLUSHES: u32 = 256;
 
-/// One connection, as the requests on it see it: the place to wait for the flush that sends a response's end.
+/// One connection, as the requests on it see it: the place to wait for the flush that sends a
+/// response's end.
 ///
 /// A flush that completes has written everything that was buffered when it began.
 ///
-/// - HTTP/1: the task of the connection drops a response's body, whose bytes are buffered then, and flushes. One flush is
-///   proof.
-/// - HTTP/2: the body ends in another task, which has queued the stream's last frame for the connection's task to encode
-///   in its turn. Two flushes without a write between them are proof: before the second, the queue was found empty.
+/// - HTTP/1: the task of the connection drops a response's body, whose bytes are buffered then, and
+///   flushes. One flush is proof.
+/// - HTTP/2: the body ends in another task, which has queued the stream's last frame for the
+///   connection's task to encode in its turn. Two flushes without a write between them are proof:
+///   before the second, the queue was found empty.
 ///
-/// An idle connection flushes nothing, so whoever waits wakes its task, which flushes every time it is polled. No timer is
-/// involved: a flush that is held up by a slow reader, or by a busy thread, holds the tasks back just as long.
+/// An idle connection flushes nothing, so whoever waits wakes its task, which flushes every time it
+/// is polled. No timer is involved: a flush that is held up by a slow reader, or by a busy thread,
+/// holds the tasks back just as long.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     waiting: Mutex<Waiting>,
@@ -44,7 +48,8 @@ enum Until {
 }
 
 impl Until {
-    /// A flush has completed; `quiet` where nothing was written since the one before. Whether that is proof.
+    /// A flush has completed; `quiet` where nothing was written since the one before. Whether that
+    /// is proof.
     fn flushed(&mut self, quiet: bool) -> bool {
         match self {
             Self::Flush => true,
@@ -87,7 +92,8 @@ impl Connection {
         }
     }
 
-    /// A flush has completed that began when `eligible` requests were waiting. Whether some wait for another.
+    /// A flush has completed that began when `eligible` requests were waiting. Whether some wait
+    /// for another.
     fn flushed(&self, eligible: usize, quiet: bool) -> bool {
         let mut sent = Vec::new();
         let wanted = {
@@ -107,7 +113,8 @@ impl Connection {
         wanted
     }
 
-    /// Nothing more can be sent: the client is gone, or the connection belongs to another protocol now.
+    /// Nothing more can be sent: the client is gone, or the connection belongs to another protocol
+    /// now.
     fn close(&self) {
         let requests = {
             let mut waiting = self.waiting();

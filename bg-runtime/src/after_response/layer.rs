@@ -19,8 +19,8 @@ use crate::task::BoxError;
 /// Collects the background tasks of every request, and runs them after its response. From
 /// [`Background::layer`](crate::Background::layer).
 ///
-/// Put it outside every middleware that builds a new response or re-chunks the body, such as compression. Applied
-/// more than once, the outermost does the work.
+/// Put it outside every middleware that builds a new response or re-chunks the body, such as
+/// compression. Applied more than once, the outermost does the work.
 #[derive(Debug, Clone)]
 pub struct BackgroundLayer {
     runner: Arc<Runner>,

@@ -10,20 +10,21 @@ use crate::collect::RequestTasks;
 /// How long the task of a foreign server's connection is given to flush what hyper has let go of.
 const FLUSH: Duration = Duration::from_millis(1);
 
-/// How long a body's bytes may outlive the body. A slow reader needs time; a cache further out keeps them for good.
+/// How long a body's bytes may outlive the body. A slow reader needs time; a cache further out
+/// keeps them for good.
 const LINGER: Duration = Duration::from_secs(600);
 
 /// How one request learns that its response has been sent.
 #[derive(Debug)]
 pub(crate) enum Sending {
-    /// HTTP/1 on a connection of ours. hyper writes the body from the connection's own task, so all of it stands in
-    /// front of the next flush once the body has ended.
+    /// HTTP/1 on a connection of ours. hyper writes the body from the connection's own task, so all
+    /// of it stands in front of the next flush once the body has ended.
     Http1(Arc<Connection>),
-    /// HTTP/2 on a connection of ours. Bytes wait for the client's window after the body has ended, so the flush is
-    /// waited for when the last of them has gone.
+    /// HTTP/2 on a connection of ours. Bytes wait for the client's window after the body has ended,
+    /// so the flush is waited for when the last of them has gone.
     Http2(Arc<Connection>),
-    /// Another server, or a test without one. There is no connection to ask, and middleware further out may hold the
-    /// bytes: once they are gone, a moment has to do.
+    /// Another server, or a test without one. There is no connection to ask, and middleware further
+    /// out may hold the bytes: once they are gone, a moment has to do.
     Unknown { bytes_gone: Notify },
 }
 

@@ -20,8 +20,8 @@ use super::layer::BackgroundService;
 use crate::route::warn_of_unmounted;
 use crate::run::{Runner, ShutdownReport};
 
-/// A server that knows when each response has been sent. From [`Background::serve`](crate::Background::serve);
-/// `.await` it.
+/// A server that knows when each response has been sent. From
+/// [`Background::serve`](crate::Background::serve); `.await` it.
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<L, S> {
     runner: Arc<Runner>,
@@ -111,7 +111,8 @@ where
                 None
             }
         };
-        // Connections and tasks share the time: a response that never ends must not hold up the shutdown.
+        // Connections and tasks share the time: a response that never ends must not hold up the
+        // shutdown.
         let deadline = begun.unwrap_or_else(Instant::now) + runner.drain_timeout();
         if begun.is_some() {
             tokio::select! {
@@ -221,7 +222,8 @@ where
     }
 }
 
-/// The app on one connection, with the client's address for `ConnectInfo` as axum's own make-service gives it.
+/// The app on one connection, with the client's address for `ConnectInfo` as axum's own
+/// make-service gives it.
 #[derive(Clone)]
 struct OnConnection<S, A> {
     app: S,

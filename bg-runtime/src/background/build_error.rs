@@ -3,7 +3,8 @@ use std::fmt;
 
 use crate::task::{MissingState, TaskInfo, TwiceGiven};
 
-/// Why a [`Background`](crate::Background) could not be built. Displays every problem, one per line.
+/// Why a [`Background`](crate::Background) could not be built. Displays every problem, one per
+/// line.
 #[derive(Clone)]
 pub struct BuildError {
     problems: Vec<Problem>,

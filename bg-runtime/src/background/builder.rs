@@ -36,19 +36,20 @@ impl BackgroundBuilder {
         self
     }
 
-    /// Adds a function that is told of every task that is not a success: that failed, panicked, timed out, was aborted,
-    /// or was skipped because of its request.
+    /// Adds a function that is told of every task that is not a success: that failed, panicked,
+    /// timed out, was aborted, or was skipped because of its request.
     ///
-    /// It is called where the outcome is known, after the task's own `on_error`, and should not block. A panic in it is
-    /// caught and logged. Without any such function, failures are `tracing` events of level `ERROR` (`INFO` for tasks
-    /// skipped because of an error response or a client that went away).
+    /// It is called where the outcome is known, after the task's own `on_error`, and should not
+    /// block. A panic in it is caught and logged. Without any such function, failures are
+    /// `tracing` events of level `ERROR` (`INFO` for tasks skipped because of an error response
+    /// or a client that went away).
     pub fn on_error(mut self, hook: impl Fn(&TaskFailure) + Send + Sync + 'static) -> Self {
         self.hooks.push_sync(hook);
         self
     }
 
-    /// Adds an async function that is told of every task that is not a success. It runs beside the other tasks of the
-    /// list, and a shutdown waits for it. See [`on_error`](Self::on_error).
+    /// Adds an async function that is told of every task that is not a success. It runs beside the
+    /// other tasks of the list, and a shutdown waits for it. See [`on_error`](Self::on_error).
     pub fn on_error_async<F>(
         mut self,
         hook: impl Fn(TaskFailure) -> F + Send + Sync + 'static,
@@ -70,8 +71,8 @@ impl BackgroundBuilder {
     ///
     /// # Errors
     ///
-    /// Lists every problem at once: each name that two registered tasks share, each state that a registered task needs
-    /// and that was not given, each type of which two states were given.
+    /// Lists every problem at once: each name that two registered tasks share, each state that a
+    /// registered task needs and that was not given, each type of which two states were given.
     pub fn build(self) -> Result<Background, BuildError> {
         let (states, twice) = self.states.finish();
         let tasks = registry::tasks();
@@ -88,7 +89,8 @@ impl BackgroundBuilder {
         ))))
     }
 
-    /// For a `Background` that needs no configuration, and whose tasks may lack a state until they run.
+    /// For a `Background` that needs no configuration, and whose tasks may lack a state until they
+    /// run.
     pub(super) fn build_unchecked(self) -> Background {
         let (states, _) = self.states.finish();
         Background::from_runner(Arc::new(Runner::new(

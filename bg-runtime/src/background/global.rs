@@ -7,8 +7,8 @@ use super::{Background, BackgroundBuilder};
 static GLOBAL: OnceLock<Background> = OnceLock::new();
 
 impl Background {
-    /// The `Background` of route attributes that stand under no layer: the installed one, or else one with no state and
-    /// no error hook, made on first use.
+    /// The `Background` of route attributes that stand under no layer: the installed one, or else
+    /// one with no state and no error hook, made on first use.
     #[must_use]
     pub fn global() -> Self {
         GLOBAL

@@ -32,9 +32,11 @@ impl TaskHandle {
         self.id
     }
 
-    /// Stops the task, unless it has ended: its outcome is `aborted`, and its future is dropped at its next await point.
+    /// Stops the task, unless it has ended: its outcome is `aborted`, and its future is dropped at
+    /// its next await point.
     ///
-    /// A synchronous task that runs already cannot be stopped; its [`TaskContext`](crate::TaskContext) is told.
+    /// A synchronous task that runs already cannot be stopped; its
+    /// [`TaskContext`](crate::TaskContext) is told.
     pub fn abort(&self) {
         self.runner.abort_task(self.watched.place);
         if let Some(abort) = &self.watched.abort {

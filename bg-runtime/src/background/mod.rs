@@ -62,20 +62,21 @@ impl Background {
 
     /// The layer that collects the tasks of every request, and runs them after its response.
     ///
-    /// For an axum router: `.layer(background.layer())`, last, so that it is outermost. [`serve`](Self::serve) brings it
-    /// along. Under any other server the tasks start a millisecond after the response's last byte has left hyper.
+    /// For an axum router: `.layer(background.layer())`, last, so that it is outermost.
+    /// [`serve`](Self::serve) brings it along. Under any other server the tasks start a
+    /// millisecond after the response's last byte has left hyper.
     #[must_use]
     pub fn layer(&self) -> BackgroundLayer {
         BackgroundLayer::new(self.runner.clone())
     }
 
-    /// Serves an app until Ctrl-C or SIGTERM; then stops accepting, finishes the connections, drains the tasks, and
-    /// ends with the report. A second signal ends the wait early.
+    /// Serves an app until Ctrl-C or SIGTERM; then stops accepting, finishes the connections,
+    /// drains the tasks, and ends with the report. A second signal ends the wait early.
     ///
-    /// Like `axum::serve`, with two differences: the tasks of each response start as soon as its last byte has been
-    /// handed to the operating system, and the app needs no [`layer`](Self::layer). `ConnectInfo` works without
-    /// further ado. Connections and tasks together get the
-    /// [`drain_timeout`](BackgroundBuilder::drain_timeout) to finish.
+    /// Like `axum::serve`, with two differences: the tasks of each response start as soon as its
+    /// last byte has been handed to the operating system, and the app needs no
+    /// [`layer`](Self::layer). `ConnectInfo` works without further ado. Connections and tasks
+    /// together get the [`drain_timeout`](BackgroundBuilder::drain_timeout) to finish.
     ///
     /// # Errors
     ///
@@ -84,10 +85,11 @@ impl Background {
         Serve::new(self.runner.clone(), listener, app)
     }
 
-    /// Runs a task now, outside of any request. Await the handle for the outcome; dropping it changes nothing.
+    /// Runs a task now, outside of any request. Await the handle for the outcome; dropping it
+    /// changes nothing.
     ///
-    /// Outside of a tokio runtime the task runs on the one that this `Background` was built or first used on; where
-    /// there is none its outcome is `aborted`.
+    /// Outside of a tokio runtime the task runs on the one that this `Background` was built or
+    /// first used on; where there is none its outcome is `aborted`.
     pub fn spawn(&self, task: impl IntoTask) -> TaskHandle {
         TaskHandle::spawn(&self.runner, task.into_task())
     }
@@ -99,8 +101,9 @@ impl Background {
     }
 
     /// Every task registered in the program, sorted by name: those declared with
-    /// [`#[background_task]`](macro@crate::background_task) or [`register!`](crate::register), in this crate and in every
-    /// crate that is linked. A crate that is never named in the code is not linked: `use that_crate as _;` names it.
+    /// [`#[background_task]`](macro@crate::background_task) or [`register!`](crate::register), in
+    /// this crate and in every crate that is linked. A crate that is never named in the code is
+    /// not linked: `use that_crate as _;` names it.
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskInfo> {
         registry::tasks()
@@ -108,13 +111,14 @@ impl Background {
 
     /// Waits until every task has its outcome.
     ///
-    /// At the end of the [`drain_timeout`](BackgroundBuilder::drain_timeout), tasks are asked to stop through
-    /// [`TaskContext::cancelled`](crate::TaskContext::cancelled); a second later, what still runs is aborted and named
-    /// in the report. From then on, every task that is queued is aborted at once. A synchronous task cannot be stopped:
-    /// its thread goes on, though its outcome is `aborted`.
+    /// At the end of the [`drain_timeout`](BackgroundBuilder::drain_timeout), tasks are asked to
+    /// stop through [`TaskContext::cancelled`](crate::TaskContext::cancelled); a second later,
+    /// what still runs is aborted and named in the report. From then on, every task that is
+    /// queued is aborted at once. A synchronous task cannot be stopped: its thread goes on,
+    /// though its outcome is `aborted`.
     ///
-    /// For use with plain `axum::serve(..).with_graceful_shutdown(..)`: call it when that has returned. Every call
-    /// gets the report of the first.
+    /// For use with plain `axum::serve(..).with_graceful_shutdown(..)`: call it when that has
+    /// returned. Every call gets the report of the first.
     pub async fn shutdown(&self) -> ShutdownReport {
         let deadline = Instant::now() + self.runner.drain_timeout();
         self.runner

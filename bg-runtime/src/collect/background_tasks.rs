@@ -10,8 +10,9 @@ use crate::run::{List, Member, SkipReason};
 
 /// A list of background tasks.
 ///
-/// As an argument of a handler it is the request's own list: every copy taken in one request, by the handler, by
-/// other extractors or by middleware, is the same list. It needs a route attribute or [`Background::layer`].
+/// As an argument of a handler it is the request's own list: every copy taken in one request, by
+/// the handler, by other extractors or by middleware, is the same list. It needs a route attribute
+/// or [`Background::layer`].
 ///
 /// ```
 /// use axum::Json;
@@ -28,13 +29,13 @@ use crate::run::{List, Member, SkipReason};
 /// }
 /// ```
 ///
-/// Made with [`new`](Self::new), [`concurrent`](Self::concurrent), [`tasks!`](crate::tasks) or from an iterator, it is
-/// a list of its own, which does nothing until it is attached: to a route (`background = list`), to the request
-/// (`tasks.add_task(list)`) or to a response (`(list, Json(..))`). Dropped without that, its tasks are reported as
-/// skipped.
+/// Made with [`new`](Self::new), [`concurrent`](Self::concurrent), [`tasks!`](crate::tasks) or from
+/// an iterator, it is a list of its own, which does nothing until it is attached: to a route
+/// (`background = list`), to the request (`tasks.add_task(list)`) or to a response (`(list,
+/// Json(..))`). Dropped without that, its tasks are reported as skipped.
 ///
-/// A list runs its tasks in the order they were added, one after the other, and stops at the first that fails.
-/// Clones share the list.
+/// A list runs its tasks in the order they were added, one after the other, and stops at the first
+/// that fails. Clones share the list.
 #[derive(Clone)]
 #[must_use = "the tasks do nothing until the list is attached to a route, a request or a response"]
 pub struct BackgroundTasks(Target);
@@ -63,10 +64,11 @@ impl BackgroundTasks {
         Self::own(List::default(), SkipReason::NeverAttached)
     }
 
-    /// An empty list that runs its tasks at the same time, each on its own. One that fails does not stop the others.
+    /// An empty list that runs its tasks at the same time, each on its own. One that fails does not
+    /// stop the others.
     ///
-    /// As a member of another list it counts as one task, which ends when all of its tasks have ended, and which
-    /// fails when one of them has.
+    /// As a member of another list it counts as one task, which ends when all of its tasks have
+    /// ended, and which fails when one of them has.
     pub fn concurrent() -> Self {
         Self::own(List::concurrent(), SkipReason::NeverAttached)
     }
@@ -89,8 +91,8 @@ impl BackgroundTasks {
 
     /// Adds a task, or all tasks of another list as one member.
     ///
-    /// On the list of a request whose response has gone, the task runs at once; while the body is still being sent,
-    /// after it.
+    /// On the list of a request whose response has gone, the task runs at once; while the body is
+    /// still being sent, after it.
     pub fn add_task(&self, tasks: impl IntoTasks) {
         match tasks.into_tasks().0 {
             Kind::Member(member) => self.add_member(member),
@@ -113,7 +115,8 @@ impl BackgroundTasks {
         moved_to.add_member(member);
     }
 
-    /// Adds a task, and gives the list back: `BackgroundTasks::concurrent().with_task(a).with_task(b)`.
+    /// Adds a task, and gives the list back:
+    /// `BackgroundTasks::concurrent().with_task(a).with_task(b)`.
     pub fn with_task(self, tasks: impl IntoTasks) -> Self {
         self.add_task(tasks);
         self
@@ -132,8 +135,8 @@ impl BackgroundTasks {
         self
     }
 
-    /// Gives the tasks away as one member of another list, to which those that are added from now on go too.
-    /// A request's own tasks stay where they are.
+    /// Gives the tasks away as one member of another list, to which those that are added from now
+    /// on go too. A request's own tasks stay where they are.
     pub(super) fn hand_over(&self, to: &Self) -> Option<Member<QueuedTask>> {
         let Target::Own(own) = &self.0 else {
             return None;
@@ -193,7 +196,8 @@ impl Drop for OwnList {
     }
 }
 
-/// Accepts and settles tasks that will never run, so that they are counted and reported like any other.
+/// Accepts and settles tasks that will never run, so that they are counted and reported like any
+/// other.
 fn report_skipped(list: List<QueuedTask>, reason: SkipReason) {
     if list.is_empty() {
         return;

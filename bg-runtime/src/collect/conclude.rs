@@ -12,7 +12,8 @@ use super::request::RequestTasks;
 use crate::run::{Hold, SkipReason};
 use crate::task::BoxError;
 
-/// Held by the outermost future of ours that handles the request: it concludes the request, one way or the other.
+/// Held by the outermost future of ours that handles the request: it concludes the request, one way
+/// or the other.
 #[derive(Debug)]
 pub(crate) struct Owner(Option<Arc<RequestTasks>>);
 

@@ -35,8 +35,8 @@ fn find(parts: &Parts) -> Option<BackgroundTasks> {
     Some(BackgroundTasks::of_request(request.clone()))
 }
 
-/// The rejection of [`BackgroundTasks`] where nothing collects tasks. Answers 500 with a body that says nothing
-/// private, and logs what to add.
+/// The rejection of [`BackgroundTasks`] where nothing collects tasks. Answers 500 with a body that
+/// says nothing private, and logs what to add.
 #[derive(Debug)]
 pub struct MissingBackground {
     path: String,

@@ -3,8 +3,8 @@ use super::queued::{QueuedTask, When};
 use crate::run::{List, Member};
 use crate::task::Task;
 
-/// Exactly one task: a struct made by [`#[background_task]`](macro@crate::background_task), any other [`Task`], or what
-/// [`named`](crate::named) and [`TaskExt`] give.
+/// Exactly one task: a struct made by [`#[background_task]`](macro@crate::background_task), any
+/// other [`Task`], or what [`named`](crate::named) and [`TaskExt`] give.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a background task",
     label = "not a background task",
@@ -29,7 +29,8 @@ impl IntoTask for QueuedTask {
     }
 }
 
-/// Any number of tasks: one task, a [`BackgroundTasks`] list, or an `Option`, a `Vec` or an array of these.
+/// Any number of tasks: one task, a [`BackgroundTasks`] list, or an `Option`, a `Vec` or an array
+/// of these.
 ///
 /// This is what `background = ..`, [`BackgroundTasks::add_task`] and a response take.
 #[diagnostic::on_unimplemented(
@@ -125,15 +126,16 @@ fn collect(tasks: impl IntoIterator<Item = impl IntoTasks>) -> Tasks {
 /// # let _ = (whatever_comes, when_it_went_wrong);
 /// ```
 pub trait TaskExt: IntoTask + Sized {
-    /// Runs the task whatever becomes of the request: after an error response, and when the handler panics or is
-    /// dropped, too.
+    /// Runs the task whatever becomes of the request: after an error response, and when the handler
+    /// panics or is dropped, too.
     ///
     /// Without it a task that was attached to a route, or added by a handler, is skipped then.
     fn always(self) -> QueuedTask {
         self.into_task().with_when(When::Always)
     }
 
-    /// Runs the task only after an error response (status 400 and above), or when the handler panics or is dropped.
+    /// Runs the task only after an error response (status 400 and above), or when the handler
+    /// panics or is dropped.
     fn on_error_response(self) -> QueuedTask {
         self.into_task().with_when(When::OnErrorResponse)
     }

@@ -268,7 +268,8 @@ impl RequestTasks {
         Arc::strong_count(self) > 1 || !self.state().lists.is_empty()
     }
 
-    /// Waits for the response in a task of its own. Where there is no runtime the lists are dropped, and reported.
+    /// Waits for the response in a task of its own. Where there is no runtime the lists are
+    /// dropped, and reported.
     pub(crate) fn spawn_waiting<F>(self: &Arc<Self>, wait: impl FnOnce(Arc<Self>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,

@@ -99,13 +99,19 @@ impl IntoResponse for QueuedTask {
     }
 }
 
-/// Makes a task usable as part of a response, or as the whole of it. A macro, because the traits are axum's, so that
-/// only the task's own crate may implement them for it.
+/// Makes a task usable as part of a response, or as the whole of it.
+///
+/// A macro, because the traits are axum's, so that only the task's own crate may implement them for
+/// it. The bounds say what holds anyway, and turn the errors of a task that cannot be sent into the
+/// one that names it; with `for<'a>` they may, although they bound no parameter.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __response_part {
     ($task:ty) => {
-        impl $crate::__private::axum::response::IntoResponseParts for $task {
+        impl $crate::__private::axum::response::IntoResponseParts for $task
+        where
+            for<'a> $task: $crate::IntoTasks,
+        {
             type Error = ::core::convert::Infallible;
 
             fn into_response_parts(
@@ -117,7 +123,10 @@ macro_rules! __response_part {
             }
         }
 
-        impl $crate::__private::axum::response::IntoResponse for $task {
+        impl $crate::__private::axum::response::IntoResponse for $task
+        where
+            for<'a> $task: $crate::IntoTasks,
+        {
             fn into_response(self) -> $crate::__private::axum::response::Response {
                 $crate::__private::axum::response::IntoResponse::into_response((self, ()))
             }

@@ -43,9 +43,10 @@ pub(crate) fn current() -> Option<Arc<RequestTasks>> {
 
 /// Queues a task onto the request that is being handled, from any depth of the call stack.
 ///
-/// Works in the handler, in extractors and middleware inside the outermost route attribute or layer of ours, in
-/// streaming bodies, and in the request's own background tasks; not in a task of your own that `tokio::spawn` runs.
-/// The task joins those that the handler adds through [`BackgroundTasks`](crate::BackgroundTasks).
+/// Works in the handler, in extractors and middleware inside the outermost route attribute or layer
+/// of ours, in streaming bodies, and in the request's own background tasks; not in a task of your
+/// own that `tokio::spawn` runs. The task joins those that the handler adds through
+/// [`BackgroundTasks`](crate::BackgroundTasks).
 ///
 /// # Errors
 ///

@@ -69,7 +69,8 @@ impl RouteDef {
     }
 }
 
-/// Tells of routes that were declared and then forgotten in `routes![..]`. The compiler does so for private handlers.
+/// Tells of routes that were declared and then forgotten in `routes![..]`. The compiler does so for
+/// private handlers.
 pub(crate) fn warn_of_unmounted() {
     let mounted = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
     for route in inventory::iter::<&'static RouteDef> {
@@ -97,8 +98,8 @@ impl Method {
     }
 }
 
-/// Fails the build where two routes of one `routes![..]` have a method and the path in common. axum would panic when
-/// the program starts.
+/// Fails the build where two routes of one `routes![..]` have a method and the path in common. axum
+/// would panic when the program starts.
 pub const fn assert_distinct(routes: &[(RouteDef, &'static str)]) {
     let mut later = 0;
     while later < routes.len() {
@@ -139,8 +140,8 @@ const fn overlap(a: &RouteDef, b: &RouteDef) -> bool {
     false
 }
 
-/// Panics with "`name` has the method and path of a handler before it in this list". A `const` panic cannot format, so
-/// the message is put together by hand.
+/// Panics with "`name` has the method and path of a handler before it in this list". A `const`
+/// panic cannot format, so the message is put together by hand.
 const fn duplicate(name: &str) -> ! {
     const REST: &[u8] = b"` has the method and path of a handler before it in this list";
     const LONGEST: usize = 256;

@@ -26,7 +26,8 @@ impl Accepted {
     }
 }
 
-/// A task that failed, whose outcome is settled once it is known what its failure keeps from running.
+/// A task that failed, whose outcome is settled once it is known what its failure keeps from
+/// running.
 pub(super) struct Failed {
     pub(super) info: TaskInfo,
     ticket: Ticket,

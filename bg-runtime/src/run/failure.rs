@@ -9,7 +9,8 @@ use http::StatusCode;
 use crate::one_line::OneLine;
 use crate::task::{BoxError, RequestInfo, TaskId, TaskInfo};
 
-/// Why a task was not a success. What the error hook receives, and what a [`TaskHandle`](crate::TaskHandle) ends with.
+/// Why a task was not a success. What the error hook receives, and what a
+/// [`TaskHandle`](crate::TaskHandle) ends with.
 ///
 /// Cheap to clone. Displays as one line that names the task, its place, and the error.
 #[derive(Clone)]
@@ -38,7 +39,8 @@ pub enum FailureKind {
     Panic,
     /// The task ran for longer than its timeout allows.
     Timeout,
-    /// The task was stopped, or not started, by a shutdown or by [`TaskHandle::abort`](crate::TaskHandle::abort).
+    /// The task was stopped, or not started, by a shutdown or by
+    /// [`TaskHandle::abort`](crate::TaskHandle::abort).
     Aborted,
     /// The task was refused, because a limit was reached.
     Rejected,
@@ -114,15 +116,17 @@ impl TaskFailure {
         self.0.id
     }
 
-    /// The task's arguments as their `Debug` shows them, on one line, cut at 1 KiB; `#[secret]` ones as `***`.
+    /// The task's arguments as their `Debug` shows them, on one line, cut at 1 KiB; `#[secret]`
+    /// ones as `***`.
     ///
-    /// `None` where one of them has no `Debug`, and where the task has not started.
+    /// `None` where one of them has no `Debug`, and where the task was aborted before it started.
     #[must_use]
     pub fn arguments(&self) -> Option<String> {
         self.0.arguments.clone()
     }
 
-    /// What went wrong: the task's own error, or the library's where the kind is not [`FailureKind::Error`].
+    /// What went wrong: the task's own error, or the library's where the kind is not
+    /// [`FailureKind::Error`].
     #[must_use]
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.0.error
@@ -216,7 +220,8 @@ pub enum SkipReason {
     },
     /// The response is an error, and a failed request promised nothing.
     ErrorResponse(StatusCode),
-    /// The task was to run after an error response only (`.on_error_response()`), and the response is none.
+    /// The task was to run after an error response only (`.on_error_response()`), and the response
+    /// is none.
     NoErrorResponse(StatusCode),
     /// The handler was dropped before it responded, most often because the client went away.
     HandlerCancelled,
@@ -229,8 +234,8 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
-    /// Whether the error hook is told. Not of a condition that simply did not hold, and not of what the
-    /// failure before it has named already.
+    /// Whether the error hook is told. Not of a condition that simply did not hold, and not of what
+    /// the failure before it has named already.
     pub(super) fn is_news(self) -> bool {
         !matches!(self, Self::NoErrorResponse(_) | Self::EarlierFailure { .. })
     }

@@ -38,7 +38,8 @@ impl Hooks {
 }
 
 impl Runner {
-    /// Whether a failure of this task would be seen by anyone, so that its arguments are worth formatting.
+    /// Whether a failure of this task would be seen by anyone, so that its arguments are worth
+    /// formatting.
     pub(super) fn has_audience(&self, task: &TaskInfo) -> bool {
         !self.hooks.0.is_empty() || own_hook(task).is_some() || tracing::enabled!(Level::ERROR)
     }

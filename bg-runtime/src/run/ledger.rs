@@ -1,7 +1,7 @@
 //! The books: every accepted task stands in them until its outcome is settled, exactly once.
 //!
-//! One lock guards the entries and the counts, so that a snapshot always balances and so that whoever removes an
-//! entry first (the run, a handle, a shutdown) decides the outcome.
+//! One lock guards the entries and the counts, so that a snapshot always balances and so that
+//! whoever removes an entry first (the run, a handle, a shutdown) decides the outcome.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -66,7 +66,8 @@ pub(crate) enum Outcome {
 
 impl Ledger {
     fn books(&self) -> MutexGuard<'_, Books> {
-        // Nothing panics while it holds the lock; if something did, the counts would still be whole.
+        // Nothing panics while it holds the lock; if something did, the counts would still be
+        // whole.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -249,7 +250,8 @@ impl Drop for Ticket {
 }
 
 impl Runner {
-    /// Counts the outcome, and reports it where it is not a success. The first outcome of a task stands.
+    /// Counts the outcome, and reports it where it is not a success. The first outcome of a task
+    /// stands.
     fn settle(self: &Arc<Self>, key: usize, id: TaskId, outcome: Outcome) {
         if let Some(entry) = self.ledger.close_entry(key, id, &outcome) {
             self.report(entry, outcome);

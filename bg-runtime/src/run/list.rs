@@ -169,7 +169,8 @@ impl Runner {
         list: List<Accepted>,
         after: &[TaskInfo],
     ) -> Result<(), FirstFailure> {
-        // A set, so that members are dropped, and thereby counted, with the future that waits for them.
+        // A set, so that members are dropped, and thereby counted, with the future that waits for
+        // them.
         let mut running = JoinSet::new();
         for member in list.members {
             let (runner, after) = (self.clone(), after.to_vec());
@@ -203,7 +204,8 @@ impl Runner {
     }
 }
 
-/// What a failure keeps from running: the members after it, if the list stops, and what is behind the list.
+/// What a failure keeps from running: the members after it, if the list stops, and what is behind
+/// the list.
 fn kept_back(
     stop_on_error: bool,
     members: &[Member<Accepted>],

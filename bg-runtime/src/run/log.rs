@@ -7,7 +7,8 @@ use crate::one_line::OneLine;
 use crate::task::TaskInfo;
 
 pub(super) fn log(failure: &TaskFailure, span: &Span) {
-    // `tracing` fixes the level of an event where the event is written, so each level is written once.
+    // `tracing` fixes the level of an event where the event is written, so each level is written
+    // once.
     macro_rules! event {
         ($level:ident, $message:literal) => {
             tracing::$level!(

@@ -112,8 +112,8 @@ impl Runner {
         }
     }
 
-    /// Runs a future on the current runtime, or else on the one this runner was made on. Where there is neither,
-    /// the future is dropped, which every ticket in it counts and reports.
+    /// Runs a future on the current runtime, or else on the one this runner was made on. Where
+    /// there is neither, the future is dropped, which every ticket in it counts and reports.
     pub(crate) fn spawn(
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,

@@ -7,13 +7,13 @@ use tokio::time::Instant;
 use super::{Runner, Stats};
 use crate::task::{RequestInfo, TaskId, TaskInfo};
 
-/// How long tasks have after [`TaskContext::cancelled`](crate::TaskContext::cancelled) has completed, and how long
-/// async error hooks have after that.
+/// How long tasks have after [`TaskContext::cancelled`](crate::TaskContext::cancelled) has
+/// completed, and how long async error hooks have after that.
 const GRACE: Duration = Duration::from_secs(1);
 
 impl Runner {
-    /// Waits for all tasks until `deadline`, asks those left to stop, and aborts what does not. Every call gets the
-    /// report of the first. `hurry` ends the wait early.
+    /// Waits for all tasks until `deadline`, asks those left to stop, and aborts what does not.
+    /// Every call gets the report of the first. `hurry` ends the wait early.
     pub(crate) async fn shut_down(
         self: &Arc<Self>,
         deadline: Instant,

@@ -4,12 +4,12 @@ use std::fmt::{self, Write};
 
 use crate::one_line::OneLine;
 
-/// Where a report cuts the arguments off, in bytes: enough to recognise a task by, and a bound on what formatting
-/// a large argument costs before the task has even run.
+/// Where a report cuts the arguments off, in bytes: enough to recognise a task by, and a bound on
+/// what formatting a large argument costs before the task has even run.
 const LIMIT: usize = 1024;
 
-/// One argument as generated code sees it. `(&Probe(&x)).argument()` picks, by autoref, the impl for types with
-/// `Debug` where there is one, and else the one that shows nothing.
+/// One argument as generated code sees it. `(&Probe(&x)).argument()` picks, by autoref, the impl
+/// for types with `Debug` where there is one, and else the one that shows nothing.
 #[derive(Debug)]
 pub struct Probe<'a, T>(pub &'a T);
 
@@ -75,7 +75,8 @@ impl<const N: usize> fmt::Debug for Arguments<'_, N> {
 /// The arguments on one line of bounded length, whatever their `Debug` writes.
 pub(crate) fn render(arguments: &impl fmt::Debug) -> String {
     let mut line = Bounded::default();
-    // An error means that the line is full, or that somebody's `Debug` failed: what was written so far is shown.
+    // An error means that the line is full, or that somebody's `Debug` failed: what was written so
+    // far is shown.
     let _ = write!(line, "{}", OneLine(format_args!("{arguments:?}")));
     if line.cut {
         line.text.push('…');

@@ -69,8 +69,9 @@ impl TaskContext {
         self.request.as_deref()
     }
 
-    /// Completes when the task should stop: a shutdown has waited for its `drain_timeout`, and will abort the task
-    /// shortly. A synchronous task is also told of its timeout, and of [`TaskHandle::abort`](crate::TaskHandle::abort).
+    /// Completes when the task should stop: a shutdown has waited for its `drain_timeout`, and will
+    /// abort the task shortly. A synchronous task is also told of its timeout, and of
+    /// [`TaskHandle::abort`](crate::TaskHandle::abort).
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;
     }
@@ -87,8 +88,8 @@ impl TaskContext {
     ///
     /// # Errors
     ///
-    /// When no such state was given. `build()` finds this out beforehand for every registered task that lists its
-    /// states in [`TaskDef::states`](crate::TaskDef::states).
+    /// When no such state was given. `build()` finds this out beforehand for every registered task
+    /// that lists its states in [`TaskDef::states`](crate::TaskDef::states).
     pub fn state<T: State>(&self, parameter: &'static str) -> Result<T, MissingState> {
         self.runner.states().get().ok_or_else(|| MissingState {
             task: self.task,
@@ -120,7 +121,8 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
-    // Everything kept here is a reference count away, so that a request without tasks pays next to nothing.
+    // Everything kept here is a reference count away, so that a request without tasks pays next to
+    // nothing.
     pub(crate) fn new(
         method: &Method,
         uri: &Uri,
@@ -138,7 +140,8 @@ impl RequestInfo {
         info
     }
 
-    /// Adds what has become known further in: the router knows the route, a middleware sets the request id.
+    /// Adds what has become known further in: the router knows the route, a middleware sets the
+    /// request id.
     pub(crate) fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) {
         if self.route.is_none() {
             self.route = extensions.get::<MatchedPath>().cloned();

@@ -32,7 +32,8 @@ impl TaskDef {
     /// A record with this name, the place of this call, and no settings.
     ///
     /// The name identifies the task in logs and reports, and must be unique in the program:
-    /// [`BackgroundBuilder::build`](crate::BackgroundBuilder::build) refuses two registered tasks of one name.
+    /// [`BackgroundBuilder::build`](crate::BackgroundBuilder::build) refuses two registered tasks
+    /// of one name.
     #[track_caller]
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
@@ -55,10 +56,19 @@ impl TaskDef {
         self
     }
 
-    /// Sets how long one run may take before it fails with [`FailureKind::Timeout`](crate::FailureKind::Timeout).
-    /// By default a run may take as long as it likes.
+    /// Sets how long one run may take before it fails with
+    /// [`FailureKind::Timeout`](crate::FailureKind::Timeout). By default a run may take as long
+    /// as it likes.
+    ///
+    /// # Panics
+    ///
+    /// When the timeout is zero: in a `const`, where records are made, that is a compile error.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
+        assert!(
+            !timeout.is_zero(),
+            "a timeout of zero ends every run before it begins"
+        );
         self.timeout = Some(timeout);
         self
     }
@@ -71,8 +81,9 @@ impl TaskDef {
         self
     }
 
-    /// States that the task occupies a thread of the blocking pool while it runs, which neither a timeout nor a
-    /// shutdown can take away from it. Its [`TaskContext`](crate::TaskContext) is told of both.
+    /// States that the task occupies a thread of the blocking pool while it runs, which neither a
+    /// timeout nor a shutdown can take away from it. Its [`TaskContext`](crate::TaskContext) is
+    /// told of both.
     #[must_use]
     pub const fn blocking(mut self) -> Self {
         self.blocking = true;
@@ -86,8 +97,9 @@ impl TaskDef {
         self
     }
 
-    /// Sets the list of the states that the task asks its [`TaskContext`](crate::TaskContext) for, so that
-    /// [`BackgroundBuilder::build`](crate::BackgroundBuilder::build) can check that they are there.
+    /// Sets the list of the states that the task asks its [`TaskContext`](crate::TaskContext) for,
+    /// so that [`BackgroundBuilder::build`](crate::BackgroundBuilder::build) can check that
+    /// they are there.
     #[must_use]
     pub const fn states(mut self, states: &'static [StateDef]) -> Self {
         self.states = states;
@@ -176,7 +188,8 @@ impl Parameter {
 #[derive(Clone, Copy)]
 pub struct StateDef {
     parameter: &'static str,
-    // Functions, because the values themselves are not to be had in a `const` on every supported compiler.
+    // Functions, because the values themselves are not to be had in a `const` on every supported
+    // compiler.
     type_id: fn() -> TypeId,
     type_name: fn() -> &'static str,
 }
@@ -184,7 +197,7 @@ pub struct StateDef {
 impl StateDef {
     /// A state of type `T`, for the parameter of this name.
     #[must_use]
-    pub const fn of<T: crate::State>(parameter: &'static str) -> Self {
+    pub const fn of<T: 'static>(parameter: &'static str) -> Self {
         Self {
             parameter,
             type_id: TypeId::of::<T>,
@@ -218,7 +231,8 @@ impl fmt::Debug for StateDef {
     }
 }
 
-/// What is known of a task: of a declared one by its [`TaskDef`], of a one-off by its name and place.
+/// What is known of a task: of a declared one by its [`TaskDef`], of a one-off by its name and
+/// place.
 ///
 /// Displays as `name (file:line)`.
 #[derive(Clone, Copy)]

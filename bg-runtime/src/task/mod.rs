@@ -30,9 +30,9 @@ use std::fmt;
 
 /// Work that is declared now and run later.
 ///
-/// [`#[background_task]`](macro@crate::background_task) implements this trait for the struct it makes.
-/// A hand-written implementation is as good; [`register!`](crate::register) then makes it known to
-/// [`Background::tasks`](crate::Background::tasks) and usable as part of a response:
+/// [`#[background_task]`](macro@crate::background_task) implements this trait for the struct it
+/// makes. A hand-written implementation is as good; [`register!`](crate::register) then makes it
+/// known to [`Background::tasks`](crate::Background::tasks) and usable as part of a response:
 ///
 /// ```standalone_crate
 /// use std::sync::Arc;

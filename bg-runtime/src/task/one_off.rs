@@ -9,7 +9,8 @@ use crate::collect::{ErasedTask, QueuedTask};
 
 /// A task made from a future, for work that needs no declaration.
 ///
-/// It is named, reported and drained like any other. The place shown in reports is the place of this call.
+/// It is named, reported and drained like any other. The place shown in reports is the place of
+/// this call.
 ///
 /// ```
 /// use bg_runtime::{Background, named};

@@ -10,7 +10,8 @@ pub type BoxError = Box<dyn Error + Send + Sync>;
 /// What a run of a task ends with.
 pub type TaskResult = Result<(), BoxError>;
 
-/// What a task's function may return: `()`, or `Result<(), E>` where `E` converts into [`BoxError`].
+/// What a task's function may return: `()`, or `Result<(), E>` where `E` converts into
+/// [`BoxError`].
 #[diagnostic::on_unimplemented(
     message = "a background task cannot return `{Self}`",
     label = "expected `()` or `Result<(), E>`",
@@ -43,8 +44,8 @@ impl IntoTaskResult for Never {
     }
 }
 
-/// The type of a task that only ends by a panic or an abort: `async { loop { .. } }`. `!` has no name of its own on
-/// stable Rust; as what such a function returns it can be had.
+/// The type of a task that only ends by a panic or an abort: `async { loop { .. } }`. `!` has no
+/// name of its own on stable Rust; as what such a function returns it can be had.
 type Never = <fn() -> ! as Returns>::Output;
 
 #[doc(hidden)]
@@ -56,7 +57,8 @@ impl<T> Returns for fn() -> T {
     type Output = T;
 }
 
-/// Runs a synchronous task on tokio's blocking pool, with the span and the request of the task that waits for it.
+/// Runs a synchronous task on tokio's blocking pool, with the span and the request of the task that
+/// waits for it.
 ///
 /// # Panics
 ///

@@ -10,7 +10,8 @@ use super::outcome::BoxError;
 
 /// What can be a task's state: any type that is `Clone + Send + Sync + 'static`.
 ///
-/// Each run of a task gets a clone, so a state is usually a handle: a connection pool, an `Arc`, a channel's sender.
+/// Each run of a task gets a clone, so a state is usually a handle: a connection pool, an `Arc`, a
+/// channel's sender.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of a task",
     label = "a state is `Clone + Send + Sync + 'static`",

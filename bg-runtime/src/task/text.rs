@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 /// Text that converts to the text type `T` of a task's parameter.
 ///
-/// `SendEmail::new("a@b.c", subject)` takes `&str`, `String`, `&String` and the like for a `String` parameter, and
-/// paths for a `PathBuf` one. Parameters of every other type are exact, so that literals and error messages
-/// stay what they are in a plain call.
+/// `SendEmail::new("a@b.c", subject)` takes `&str`, `String`, `&String` and the like for a `String`
+/// parameter, and paths for a `PathBuf` one. Parameters of every other type are exact, so that
+/// literals and error messages stay what they are in a plain call.
 #[diagnostic::on_unimplemented(
     message = "expected text (`{T}`), found `{Self}`",
     label = "expected text that converts to `{T}`"
