@@ -6,8 +6,7 @@
 //! [`Sending`] knows:
 //!
 //! - under [`Background::serve`](crate::Background::serve), for the [`Connection`] to flush;
-//! - under any other server, for a millisecond, in which the task of that server's connection
-//!   flushes.
+//! - under any other server, for a moment in which the task of that server's connection flushes.
 
 mod body;
 mod connection;

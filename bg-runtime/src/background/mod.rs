@@ -63,8 +63,12 @@ impl Background {
     /// The layer that collects the tasks of every request, and runs them after its response.
     ///
     /// For an axum router: `.layer(background.layer())`, last, so that it is outermost.
-    /// [`serve`](Self::serve) brings it along. Under any other server the tasks start a
-    /// millisecond after the response's last byte has left hyper.
+    /// [`serve`](Self::serve) brings it along.
+    ///
+    /// Under any other server there is no connection to ask. The tasks start a moment after the
+    /// response's last byte has left hyper: 1 ms with HTTP/1, 5 ms with HTTP/2. For a response
+    /// without a body over HTTP/2 that is an estimate, which a server that is busy for longer can
+    /// break; `serve` never does.
     #[must_use]
     pub fn layer(&self) -> BackgroundLayer {
         BackgroundLayer::new(self.runner.clone())
