@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::Version;
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::Notify;
 
 use super::Connection;
@@ -71,19 +70,7 @@ pub(super) fn body_over(request: &Arc<RequestTasks>) {
             // task may be among them.
             tokio::task::yield_now().await;
             request.run_due();
-            leave_the_lifo_slot();
         }),
-    }
-}
-
-/// Moves the task that was spawned last to where other workers can take it.
-///
-/// A worker keeps it for itself, in a slot that the next spawn empties. Having come from the timer,
-/// this worker is the one that polls the sockets for all: if it kept a task that blocks its thread,
-/// nobody would see the next request.
-fn leave_the_lifo_slot() {
-    if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
-        tokio::spawn(std::future::ready(()));
     }
 }
 

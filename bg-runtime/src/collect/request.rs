@@ -302,9 +302,10 @@ impl RequestTasks {
         }
         let runner = self.runner.clone();
         // In the request's scope, so that its tasks can add tasks with `after_response` too.
-        self.runner.spawn(scope::scoped(self.clone(), async move {
-            runner.run_lists(lists).await;
-        }));
+        self.runner
+            .spawn_aside(scope::scoped(self.clone(), async move {
+                runner.run_lists(lists).await;
+            }));
     }
 
     /// A handler begins that will be finished whatever the client does.

@@ -22,7 +22,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -109,6 +109,22 @@ impl Runner {
             outcome,
             abort,
             place,
+        }
+    }
+
+    /// Like [`spawn`](Self::spawn), for tasks that follow a response.
+    ///
+    /// A worker of tokio keeps the task that it spawned last to itself, in a slot that the next
+    /// spawn empties. Often it is the worker that has just polled the sockets for all: if it kept
+    /// a task that blocks its thread, nobody would see the next request. A second spawn hands the
+    /// task to whoever is free. The response is out, so it may start anywhere.
+    pub(crate) fn spawn_aside(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(work);
+        let workers = Handle::try_current()
+            .ok()
+            .filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        if let Some(workers) = workers {
+            workers.spawn(std::future::ready(()));
         }
     }
 
