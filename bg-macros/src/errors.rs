@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 
 /// Collects the mistakes found in one item.
@@ -14,8 +14,8 @@ pub(crate) struct Errors {
 }
 
 impl Errors {
-    /// Runs `work`, and returns its result with the `compile_error!`s it collected: no tokens if all
-    /// was well.
+    /// Runs `work`, and returns its result with the `compile_error!`s it collected: no tokens if
+    /// all was well.
     pub(crate) fn collect<T>(work: impl FnOnce(&mut Self) -> T) -> (T, TokenStream) {
         let mut errors = Self { found: None };
         let result = work(&mut errors);
@@ -49,11 +49,6 @@ impl Errors {
     pub(crate) fn ok<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
-
-    /// Has anything been found so far?
-    pub(crate) fn any(&self) -> bool {
-        self.found.is_some()
-    }
 }
 
 /// The same tokens, all of them at `span`.
@@ -76,24 +71,28 @@ pub(crate) fn at(span: Span, tokens: impl ToTokens) -> TokenStream {
         .collect()
 }
 
-/// The same tokens, from where `place` begins to where it ends.
+/// The same tokens, the first where `place` begins and the last where it ends.
+///
+/// rustc takes an expression to reach from its first token to its last. Those between stay where
+/// they are: each name at a place of the user's is one more definition for an editor to go to.
 pub(crate) fn across(place: impl ToTokens, tokens: impl ToTokens) -> TokenStream {
-    // Spans can be joined on nightly alone, but rustc joins the first and last of an expression.
     let mut place = place.into_token_stream().into_iter();
+    let mut tokens: Vec<_> = tokens.into_token_stream().into_iter().collect();
     let Some(first) = place.next() else {
-        return tokens.into_token_stream();
+        return tokens.into_iter().collect();
     };
-    let last = place.last().map_or(first.span(), |last| last.span());
-    let mut tokens = at(last, tokens).into_iter();
-    tokens
-        .next()
-        .map(|mut tree| {
-            tree.set_span(first.span());
-            tree
-        })
-        .into_iter()
-        .chain(tokens)
-        .collect()
+    let end = place.last().map_or(first.span(), |last| last.span());
+    for tree in &mut tokens {
+        tree.set_span(first.span());
+        // `::` is one token to rustc and two here, `:` and `:`.
+        if !matches!(tree, TokenTree::Punct(punct) if punct.spacing() == Spacing::Joint) {
+            break;
+        }
+    }
+    if let Some(tree) = tokens.last_mut() {
+        tree.set_span(end);
+    }
+    tokens.into_iter().collect()
 }
 
 /// `tokens`, wherever they are, in parentheses at `span`: for a call that an error message may be
@@ -123,19 +122,15 @@ pub(crate) fn did_you_mean<'a>(
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();
-    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for (i, row) in table.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    for j in 0..=b.len() {
-        table[0][j] = j;
-    }
+    // `table[i][j]` is the distance between the first `i` letters of `a` and the first `j` of `b`:
+    // `i + j` where one of them is zero, and to be filled in where none is.
+    let mut table: Vec<Vec<usize>> = (0..=a.len())
+        .map(|i| (0..=b.len()).map(|j| i + j).collect())
+        .collect();
     for i in 1..=a.len() {
         for j in 1..=b.len() {
             let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replaced
-                .min(table[i - 1][j] + 1)
-                .min(table[i][j - 1] + 1);
+            let mut best = replaced.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
             if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 best = best.min(table[i - 2][j - 2] + 1);
             }
@@ -163,7 +158,7 @@ mod tests {
             errors.on(quote!(a b), "first");
             errors.at(Span::call_site(), "second");
             let none: Option<syn::Ident> = errors.ok(syn::parse_str("1"));
-            assert!(none.is_none() && errors.any());
+            assert!(none.is_none());
         });
         let errors = errors.to_string();
         assert!(errors.contains("first") && errors.contains("second"));

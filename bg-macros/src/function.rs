@@ -104,10 +104,7 @@ mod tests {
             #[inline] #[cfg(unix)] #[doc = "x"] #[must_use] #[deprecated(note = "y")]
             fn f() {}
         });
-        assert_eq!(
-            kept,
-            r#"#[cfg(unix)]#[doc="x"]#[deprecated(note="y")]"#
-        );
+        assert_eq!(kept, r#"#[cfg(unix)]#[doc="x"]#[deprecated(note="y")]"#);
     }
 
     #[test]
@@ -119,9 +116,6 @@ mod tests {
             #[cfg_attr]
             fn f() {}
         });
-        assert_eq!(
-            kept,
-            r#"#[cfg_attr(all(unix,test),doc(hidden),doc="x")]"#
-        );
+        assert_eq!(kept, r#"#[cfg_attr(all(unix,test),doc(hidden),doc="x")]"#);
     }
 }

@@ -1,7 +1,7 @@
 //! Completion, documentation and go-to-definition for the names of settings, in rust-analyzer.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens as _, format_ident, quote};
+use quote::{format_ident, quote};
 use syn::ext::IdentExt as _;
 
 use crate::settings::Key;
@@ -14,10 +14,13 @@ use crate::settings::Key;
 pub(crate) fn setting_names(known: &[Key], words: &[Ident]) -> TokenStream {
     // `crate` cannot be the name of an item, nor can `r#crate`.
     let nameable = |name: &str| syn::parse_str::<Ident>(name).is_ok();
-    let words = words.iter().filter(|word| {
-        let word = word.unraw().to_string();
-        nameable(&word)
-    });
+    let words: Vec<_> = words
+        .iter()
+        .filter(|word| nameable(&word.unraw().to_string()))
+        .collect();
+    if words.is_empty() {
+        return TokenStream::new();
+    }
     let items = known.iter().filter(|key| nameable(key.name)).map(|key| {
         let name = format_ident!("{}", key.name);
         let docs = key.docs;
@@ -26,20 +29,17 @@ pub(crate) fn setting_names(known: &[Key], words: &[Ident]) -> TokenStream {
             pub const #name: () = ();
         }
     });
-    let uses: Vec<_> = words.map(|word| word.to_token_stream()).collect();
-    if uses.is_empty() {
-        return TokenStream::new();
-    }
-    // The inner `cfg` is one that rustc does not know, and it asks the item around it if it may say so.
+    // rustc does not know this `cfg`, and asks the item around it whether to say so.
     quote! {
-        #[allow(unexpected_cfgs)]
+        #[allow(unexpected_cfgs, unused_imports)]
         const _: () = {
             #[cfg(rust_analyzer)]
             const _: () = {
+                #[allow(non_upper_case_globals)]
                 mod settings {
                     #(#items)*
                 }
-                #(use settings::{#uses as _};)*
+                #(use settings::#words as _;)*
             };
         };
     }

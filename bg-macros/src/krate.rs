@@ -5,7 +5,6 @@ use quote::{ToTokens, quote};
 use syn::{Expr, Path};
 
 use crate::errors::Errors;
-use crate::source_text::source_text;
 
 /// `::bg_runtime`, or what `crate = ..` says.
 pub(crate) struct Krate(TokenStream);
@@ -25,14 +24,20 @@ impl Krate {
         let path = match value {
             Expr::Path(path) if path.qself.is_none() => {
                 if !is_absolute(&path.path) {
-                    errors.on(value, relative(&source_text(value)));
+                    errors.on(value, relative(&path.path));
                 }
                 Some(path.path.clone())
             }
-            Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => {
+            Expr::Lit(syn::ExprLit {
+                lit: syn::Lit::Str(text),
+                ..
+            }) => {
                 errors.on(
                     value,
-                    format!("`crate` is a path, not a string: `crate = {}`", text.value()),
+                    format!(
+                        "`crate` is a path: write `crate = {}`, not a string",
+                        text.value()
+                    ),
                 );
                 text.parse::<Path>().ok()
             }
@@ -60,10 +65,63 @@ fn is_absolute(path: &Path) -> bool {
             .is_some_and(|first| first.ident == "crate" || first.ident == "$crate")
 }
 
-fn relative(written: &str) -> String {
+/// The message for a path that is not absolute.
+fn relative(path: &Path) -> String {
+    let words = path
+        .segments
+        .iter()
+        .map(|segment| segment.ident.to_string());
+    let rest: Vec<_> = words
+        .skip_while(|word| word == "self" || word == "super")
+        .collect();
+    let rest = rest.join("::");
     format!(
         "`crate` needs an absolute path, which means the same in every module\n\
-         write `::{written}` for a dependency, `crate::{written}` for something in this crate, or \
-         `$crate::{written}` in a `macro_rules!` macro"
+         write `::{rest}` for a dependency, `crate::{rest}` for something in this crate, or \
+         `$crate::{rest}` in a `macro_rules!` macro"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source_text::source_text;
+
+    /// The path for `crate = value`, and what is wrong with it.
+    fn krate(value: &str) -> (String, String) {
+        let value = syn::parse_str(value).expect("an expression");
+        let (krate, errors) = Errors::collect(|errors| Krate::new(Some(value), errors));
+        (source_text(krate), errors.to_string())
+    }
+
+    #[test]
+    fn absolute_paths() {
+        for path in ["::bg_runtime", "::a::b", "crate::a"] {
+            assert_eq!(krate(path), (path.to_owned(), String::new()));
+        }
+    }
+
+    #[test]
+    fn a_wrong_one_is_reported_and_used() {
+        for (value, path, reason) in [
+            ("tasks", "tasks", "write `::tasks`"),
+            ("self::tasks", "self::tasks", "write `::tasks`"),
+            (
+                "super::super::tasks",
+                "super::super::tasks",
+                "write `::tasks`",
+            ),
+            (
+                "\"::tasks\"",
+                "::tasks",
+                "write `crate = ::tasks`, not a string",
+            ),
+            ("\"\"", "::bg_runtime", "is a path"),
+            ("7", "::bg_runtime", "is a path"),
+        ] {
+            let (used, errors) = krate(value);
+            assert_eq!(used, path, "{value}");
+            assert!(errors.contains(reason), "{value}: {errors}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! The attributes of `bg-runtime`. Use them from there: their documentation is on its re-exports.
 
 mod errors;
+#[cfg(test)]
+mod expansions;
 mod function;
 mod hints;
 mod krate;

@@ -3,12 +3,11 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{ParseStream, Parser as _};
-use syn::spanned::Spanned as _;
 use syn::{Attribute, Expr, ExprPath, Path, Token};
 
-use crate::errors::{Errors, at};
+use crate::errors::{Errors, across};
 use crate::krate::Krate;
-use crate::settings::skip_past_comma;
+use crate::settings::{skip_past_comma, ungrouped};
 use crate::source_text::source_text;
 
 /// What `routes![input]` stands for. Whatever is wrong, it is a router.
@@ -22,11 +21,12 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         quote!(#(#cfgs)* (<#path>::__ROUTE, #written))
     });
     let mounts = handlers.iter().map(|Handler { cfgs, path }| {
-        // The call is on the handler's name, for errors about what it extracts.
-        let mount = at(path.span(), quote!(__mount));
+        // On the handler's name, for errors about what it extracts.
+        let mount = across(path, quote!(<#path>::__mount));
+        // In braces: of a call, rustc would sooner speak of its argument, which is nobody's.
         quote! {
             #(#cfgs)*
-            let __router = <#path>::#mount(__router);
+            let __router = { #mount }(__router);
         }
     });
     quote!({
@@ -92,16 +92,91 @@ fn krate(input: ParseStream<'_>, errors: &mut Errors) -> Option<Expr> {
 
 impl Handler {
     fn parse(input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<Option<Self>> {
-        let cfgs = input.call(Attribute::parse_outer)?;
-        for attr in cfgs.iter().filter(|attr| !attr.path().is_ident("cfg")) {
-            errors.on(attr, "only `#[cfg(..)]` can stand before a handler here");
-        }
-        match input.parse()? {
-            Expr::Path(ExprPath { qself: None, path, .. }) => Ok(Some(Self { cfgs, path })),
+        let mut cfgs = input.call(Attribute::parse_outer)?;
+        cfgs.retain(|attr| {
+            let is_cfg = attr.path().is_ident("cfg");
+            if !is_cfg {
+                errors.on(attr, "only `#[cfg(..)]` can stand before a handler here");
+            }
+            is_cfg
+        });
+        match ungrouped(input.parse()?) {
+            Expr::Path(ExprPath {
+                qself: None, path, ..
+            }) => Ok(Some(Self { cfgs, path })),
             other => {
                 errors.on(other, "name a handler, as in `users::create`");
                 Ok(None)
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expansion(input: TokenStream) -> String {
+        let expansion = expand(input);
+        assert!(
+            syn::parse2::<Expr>(expansion.clone()).is_ok(),
+            "{expansion}"
+        );
+        expansion.to_string().replace(' ', "")
+    }
+
+    #[test]
+    fn handlers_in_their_order() {
+        let expansion = expansion(quote!(
+            list,
+            #[cfg(unix)]
+            users::create,
+        ));
+        let (list, create) = (
+            expansion.rfind("<list>::__mount"),
+            expansion.rfind("<users::create>"),
+        );
+        assert!(list.is_some() && list < create);
+        assert!(expansion.contains(r#"[(<list>::__ROUTE,"list"),#[cfg(unix)](<users::create>"#));
+        assert!(expansion.contains("#[cfg(unix)]let__router="));
+        assert!(!expansion.contains("compile_error"));
+    }
+
+    #[test]
+    fn nothing_but_a_router() {
+        for input in [quote!(), quote!(crate = ::renamed)] {
+            let expansion = expansion(input);
+            assert!(!expansion.contains("compile_error") && !expansion.contains("__mount"));
+        }
+    }
+
+    #[test]
+    fn the_runtime_is_where_it_is_said_to_be() {
+        let expansion = expansion(quote!(crate = ::renamed, list, crate::other));
+        assert!(expansion.contains("::renamed::") && !expansion.contains("bg_runtime"));
+        assert!(expansion.contains("<crate::other>"));
+    }
+
+    #[test]
+    fn what_is_wrong_does_not_hide_the_rest() {
+        for wrong in [
+            quote!(list()),
+            quote!("list"),
+            quote!(<A as B>::c),
+            quote!(a b),
+            quote!(
+                #[inline]
+                a
+            ),
+            quote!(,),
+            quote!(=),
+            quote!(crate = 1),
+            quote!(crate = ),
+            quote!({ a: b } 'c 1.5),
+        ] {
+            let expansion = expansion(quote!(#wrong, after));
+            assert!(expansion.contains("compile_error"), "{wrong}");
+            assert!(expansion.contains("<after>::__mount"), "{wrong}");
         }
     }
 }

@@ -87,7 +87,7 @@ impl Settings {
         let equals: Option<Token![=]> = input.parse()?;
         let value: Option<Expr> = if equals.is_some() && !input.is_empty() && !input.peek(Token![,])
         {
-            Some(input.parse()?)
+            Some(ungrouped(input.parse()?))
         } else {
             None
         };
@@ -122,10 +122,13 @@ impl Settings {
 
     /// The value of the setting `name`, if it was given.
     pub(crate) fn value(&mut self, name: &str) -> Option<Expr> {
-        self.given
-            .iter_mut()
-            .find(|(word, _)| word == name)
-            .and_then(|(_, value)| value.take())
+        self.entry(name).map(|(_, value)| value)
+    }
+
+    /// The same, with the word that it was given by.
+    pub(crate) fn entry(&mut self, name: &str) -> Option<(Ident, Expr)> {
+        let (word, value) = self.given.iter_mut().find(|(word, _)| word == name)?;
+        Some((word.clone(), value.take()?))
     }
 
     /// Where the flag `name` was given, if it was.
@@ -142,6 +145,14 @@ impl Settings {
     }
 }
 
+/// The value without the invisible group that a `macro_rules!` macro puts around its `$value:expr`.
+pub(crate) fn ungrouped(value: Expr) -> Expr {
+    match value {
+        Expr::Group(group) => ungrouped(*group.expr),
+        value => value,
+    }
+}
+
 /// A string literal.
 pub(crate) fn text(value: &Expr) -> Option<&LitStr> {
     match value {
@@ -149,8 +160,6 @@ pub(crate) fn text(value: &Expr) -> Option<&LitStr> {
             lit: Lit::Str(text),
             ..
         }) => Some(text),
-        // Where a `macro_rules!` macro passes a `$name:literal` or `$name:expr` on.
-        Expr::Group(group) => text(&group.expr),
         _ => None,
     }
 }
@@ -202,8 +211,7 @@ mod tests {
     ];
 
     fn read(tokens: TokenStream) -> (Settings, String) {
-        let (settings, errors) =
-            Errors::collect(|errors| Settings::parse(tokens, KNOWN, errors));
+        let (settings, errors) = Errors::collect(|errors| Settings::parse(tokens, KNOWN, errors));
         (settings, errors.to_string())
     }
 
@@ -220,10 +228,7 @@ mod tests {
             value(&mut settings, "timeout").as_deref(),
             Some("f :: < A , B > ()")
         );
-        assert_eq!(
-            value(&mut settings, "crate").as_deref(),
-            Some(":: a :: b")
-        );
+        assert_eq!(value(&mut settings, "crate").as_deref(), Some(":: a :: b"));
         assert!(settings.flag("detach").is_some());
         assert!(settings.flag("timeout").is_some() && settings.flag("other").is_none());
     }

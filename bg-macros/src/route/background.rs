@@ -40,40 +40,56 @@ fn names(argument: &Argument, krate: &Krate) -> TokenStream {
     names.visit_pat_mut(&mut pattern);
 
     let variable = &argument.variable;
-    let names = names.0.iter();
-    let quiet = quote!(#[allow(unused_variables, non_snake_case)]);
+    // What there is to say about the pattern has been said where the handler has it.
+    let quiet = quote!(#[allow(warnings)]);
+    let names = names.0.iter().map(|Name { name, stars }| {
+        quote! {
+            #quiet
+            let #name = (&#krate::__private::Seen(#stars #name)).seen();
+        }
+    });
     quote! {
         #quiet
         let #pattern = &#variable;
-        #(
-            #quiet
-            let #names = (&#krate::__private::Seen(#names)).seen();
-        )*
+        #(#names)*
     }
 }
 
 /// Collects the names that a pattern binds, and takes from it what cannot stand in a pattern for a
 /// reference: `mut`, `ref` and `&`, which edition 2024 refuses there.
-struct Names(Vec<Ident>);
+struct Names(Vec<Name>);
+
+struct Name {
+    name: Ident,
+    /// One for each `&` that stood before the name and would have taken a reference away.
+    stars: TokenStream,
+}
 
 impl VisitMut for Names {
     fn visit_pat_mut(&mut self, pattern: &mut Pat) {
+        let mut stars = TokenStream::new();
         while let Pat::Reference(reference) = pattern {
+            stars.extend(quote!(*));
             *pattern = (*reference.pat).clone();
         }
-        visit_mut::visit_pat_mut(self, pattern);
-    }
-
-    fn visit_pat_ident_mut(&mut self, pattern: &mut PatIdent) {
-        pattern.by_ref = None;
-        pattern.mutability = None;
-        // A capital letter is a unit struct or a constant, which binds nothing. A variable called
-        // so is seen by reference.
-        let name = pattern.ident.to_string();
-        if !name.starts_with(char::is_uppercase) && !self.0.contains(&pattern.ident) {
-            self.0.push(pattern.ident.clone());
+        if let Pat::Ident(PatIdent {
+            by_ref,
+            mutability,
+            ident: name,
+            ..
+        }) = pattern
+        {
+            *by_ref = None;
+            *mutability = None;
+            // A capital letter is a unit struct or a constant, which binds nothing. A variable
+            // called so is seen by reference.
+            let binds = !name.to_string().starts_with(char::is_uppercase);
+            if binds && !self.0.iter().any(|other| other.name == *name) {
+                let name = name.clone();
+                self.0.push(Name { name, stars });
+            }
         }
-        visit_mut::visit_pat_ident_mut(self, pattern);
+        visit_mut::visit_pat_mut(self, pattern);
     }
 
     fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
@@ -90,7 +106,6 @@ impl VisitMut for Names {
 fn pushes(background: &Expr) -> TokenStream {
     match background {
         Expr::Array(list) => list.elems.iter().map(push).collect(),
-        Expr::Group(group) => pushes(&group.expr),
         task => push(task),
     }
 }

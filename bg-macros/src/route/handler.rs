@@ -5,11 +5,14 @@ use quote::format_ident;
 use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::visit_mut::VisitMut;
-use syn::{FnArg, GenericParam, Pat, PatIdent, PatType, ReturnType, Safety, Signature, Type};
+use syn::{
+    Attribute, FnArg, GenericParam, Pat, PatIdent, PatType, ReturnType, Safety, Signature, Type,
+};
 
 use super::parse;
 use crate::errors::Errors;
 use crate::function::Function;
+use crate::source_text::source_text;
 
 /// An argument of the handler.
 pub(super) struct Argument {
@@ -25,17 +28,28 @@ impl Argument {
     /// Its name, if it is not taken apart.
     pub(super) fn name(&self) -> Option<String> {
         match &self.pattern {
-            Pat::Ident(PatIdent { by_ref: None, subpat: None, ident, .. }) => {
-                Some(ident.unraw().to_string())
-            }
+            Pat::Ident(PatIdent {
+                by_ref: None,
+                subpat: None,
+                ident,
+                ..
+            }) => Some(ident.unraw().to_string()),
             _ => None,
         }
     }
 }
 
-/// The arguments of the handler, or nothing for a method, which can have no struct beside it.
+/// The arguments of the handler, or nothing where there can be no struct beside it.
 pub(super) fn arguments(handler: &Function, errors: &mut Errors) -> Option<Vec<Argument>> {
-    one_attribute(handler, errors);
+    if let Some(other) = other_attribute(handler) {
+        // That one makes a struct as well.
+        errors.on(
+            other,
+            "a handler has one route attribute\n\
+             for several methods, write `#[route(\"/form\", methods = [GET, POST])]`",
+        );
+        return None;
+    }
     modifiers(&handler.sig, errors);
     if let Some(receiver) = handler.sig.receiver() {
         errors.on(
@@ -77,24 +91,23 @@ fn argument(index: usize, written: &PatType, errors: &mut Errors) -> Argument {
     }
 }
 
-fn one_attribute(handler: &Function, errors: &mut Errors) {
-    for attr in &handler.attrs {
-        if attr.path().get_ident().is_some_and(parse::is_attribute) {
-            errors.on(
-                attr,
-                "a handler has one route attribute\n\
-                 for several methods, write `#[route(\"/form\", methods = [GET, POST])]`",
-            );
-        }
-    }
+fn other_attribute(handler: &Function) -> Option<&Attribute> {
+    let is_ours = |attr: &&Attribute| attr.path().get_ident().is_some_and(parse::is_attribute);
+    handler.attrs.iter().find(is_ours)
 }
 
 fn modifiers(sig: &Signature, errors: &mut Errors) {
     if let Some(constness) = &sig.constness {
-        errors.on(constness, "a handler cannot be `const`: it is an `async fn`");
+        errors.on(
+            constness,
+            "a handler cannot be `const`: it is an `async fn`",
+        );
     }
     if let Safety::Unsafe(token) = &sig.safety {
-        errors.on(token, "a handler cannot be `unsafe`: any request may call it");
+        errors.on(
+            token,
+            "a handler cannot be `unsafe`: any request may call it",
+        );
     }
     if let Some(abi) = &sig.abi {
         errors.on(abi, "a handler cannot be `extern`: it is an `async fn`");
@@ -102,8 +115,7 @@ fn modifiers(sig: &Signature, errors: &mut Errors) {
     if let Some(variadic) = &sig.variadic {
         errors.on(variadic, "a handler has a fixed number of arguments");
     }
-    // A function that returns a future is a handler too, and only the compiler knows which do.
-    if sig.asyncness.is_none() && matches!(sig.output, ReturnType::Default) {
+    if sig.asyncness.is_none() && sig.constness.is_none() && !may_be_a_future(&sig.output) {
         errors.on(sig.fn_token, "a handler must be an `async fn`");
     }
     for parameter in &sig.generics.params {
@@ -114,6 +126,36 @@ fn modifiers(sig: &Signature, errors: &mut Errors) {
             }
         };
         errors.on(parameter, message);
+    }
+}
+
+/// A function that returns a future is a handler, too. Only the compiler knows which types are
+/// futures, but some are known not to be.
+fn may_be_a_future(output: &ReturnType) -> bool {
+    const RESPONSES: [&str; 11] = [
+        "Body",
+        "Bytes",
+        "Form",
+        "Html",
+        "Json",
+        "Option",
+        "Redirect",
+        "Response",
+        "Result",
+        "StatusCode",
+        "String",
+    ];
+    let ReturnType::Type(_, ty) = output else {
+        return false;
+    };
+    match &**ty {
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            !last.is_some_and(|last| RESPONSES.iter().any(|name| last.ident == name))
+        }
+        Type::ImplTrait(ty) => source_text(ty).contains("Future"),
+        Type::Array(_) | Type::Reference(_) | Type::Tuple(_) => false,
+        _ => true,
     }
 }
 

@@ -6,8 +6,10 @@ mod handler;
 mod parameters;
 mod parse;
 mod path;
+#[cfg(test)]
+mod tests;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 
 use crate::errors::Errors;
@@ -28,13 +30,16 @@ pub(crate) enum Methods {
 /// The handler comes back as it was written, whatever is wrong. What is wrong also leaves something
 /// to mount, so that `routes![..]` has nothing to add.
 pub(crate) fn expand(methods: Methods, args: TokenStream, item: TokenStream) -> TokenStream {
+    // The attribute, as the user's own: a plain call site is a macro's, and says so in each error.
+    let user = item.clone().into_iter().next();
+    let place = user.map_or_else(Span::call_site, |token| {
+        Span::call_site().resolved_at(token.span())
+    });
     let (settings, settings_errors) =
-        Errors::collect(|errors| parse::settings(methods, args, errors));
-    let hints = hints::setting_names(parse::known(methods), &settings.words);
-
+        Errors::collect(|errors| parse::settings(methods, args, place, errors));
     let (handler, handler_errors) = Errors::collect(|errors| {
-        let function = syn::parse2::<Function>(item.clone())
-            .map_err(|error| not_a_function(methods, &error));
+        let function =
+            syn::parse2::<Function>(item.clone()).map_err(|error| not_a_function(methods, &error));
         let function = errors.ok(function)?;
         let mut arguments = handler::arguments(&function, errors)?;
         if let Some(path) = &settings.path {
@@ -43,24 +48,23 @@ pub(crate) fn expand(methods: Methods, args: TokenStream, item: TokenStream) -> 
         Some((function, arguments))
     });
 
-    let generated = match (handler, &settings.path) {
-        (Some((function, arguments)), Some(path))
-            if settings_errors.is_empty() && handler_errors.is_empty() =>
-        {
-            expand::route(&function, &arguments, path, &settings)
-        }
-        (Some((function, _)), _) => expand::stub(&function, &settings.krate),
-        (None, _) => TokenStream::new(),
-    };
+    let beside = handler.map(|(function, arguments)| {
+        let route = match &settings.path {
+            Some(path) if settings_errors.is_empty() && handler_errors.is_empty() => {
+                expand::route(&function, &arguments, path, &settings)
+            }
+            _ => expand::stub(&function, &settings.krate),
+        };
+        let hints = hints::setting_names(parse::known(methods), &settings.words);
+        quote!(#route #hints)
+    });
 
     // The handler stays at the top: editors prefer the first of several uses of a token.
-    quote! {
-        #item
-        #generated
-        #settings_errors
-        #handler_errors
-        #hints
-    }
+    let mut expansion = item;
+    expansion.extend(beside);
+    expansion.extend(settings_errors);
+    expansion.extend(handler_errors);
+    expansion
 }
 
 fn not_a_function(methods: Methods, error: &syn::Error) -> syn::Error {

@@ -20,15 +20,23 @@ pub(super) fn assign(path: &Path, arguments: &mut [Argument], errors: &mut Error
         if is_extractor(&argument.ty) {
             continue;
         }
-        let Some(name) = argument.name() else { continue };
-        if let Some(at) = free.iter().position(|&index| path.parameters[index] == name) {
+        let Some(name) = argument.name() else {
+            continue;
+        };
+        if let Some(at) = free
+            .iter()
+            .position(|&index| path.parameters[index] == name)
+        {
             argument.parameter = Some(free.remove(at));
             owned(argument, errors);
         }
     }
     let free: Vec<&str> = free.iter().map(|&index| &*path.parameters[index]).collect();
-    let missed = slips(&free, arguments, path, errors);
-    taken(&free, &missed, arguments, path, errors);
+    let is_all_known = !arguments.iter().any(could_take);
+    let missed = slips(&free, is_all_known, arguments, path, errors);
+    if is_all_known {
+        taken(&free, &missed, path, errors);
+    }
     for argument in arguments.iter() {
         enough(&argument.ty, path, errors);
     }
@@ -45,20 +53,30 @@ fn owned(argument: &Argument, errors: &mut Errors) {
     }
 }
 
+/// Could this extractor read parameters of the path, for all that can be seen?
+fn could_take(argument: &Argument) -> bool {
+    let ty = &argument.ty;
+    argument.parameter.is_none() && !is(ty, BLIND) && !is_value(ty)
+}
+
 /// Arguments that can only be parameters of the path, which has none of that name. Returns the
 /// parameters that were probably meant.
 fn slips<'a>(
     free: &[&'a str],
+    is_all_known: bool,
     arguments: &[Argument],
     path: &Path,
     errors: &mut Errors,
 ) -> Vec<&'a str> {
     let mut meant = Vec::new();
     for argument in arguments.iter().filter(|it| it.parameter.is_none()) {
-        let Some(name) = argument.name() else { continue };
-        // A `String` is the request's body, unless another thing is missing one so very like it.
+        let Some(name) = argument.name() else {
+            continue;
+        };
+        // A `String` is the request's body, unless the path is left with a name so very like it.
         let is_value = is_value(&argument.ty);
-        if !is_value && !is(&argument.ty, &["String"]) {
+        let may_be_text = is_all_known && is(&argument.ty, &["String"]);
+        if !is_value && !may_be_text {
             continue;
         }
         if let Some(like) = did_you_mean(&name, free.iter().copied()) {
@@ -82,7 +100,11 @@ fn slips<'a>(
 }
 
 fn listed(path: &Path) -> String {
-    let names: Vec<_> = path.parameters.iter().map(|name| format!("`{name}`")).collect();
+    let names: Vec<_> = path
+        .parameters
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
     if names.is_empty() {
         String::new()
     } else {
@@ -90,12 +112,8 @@ fn listed(path: &Path) -> String {
     }
 }
 
-/// Something takes each parameter, or could.
-fn taken(free: &[&str], missed: &[&str], arguments: &[Argument], path: &Path, errors: &mut Errors) {
-    let could = |it: &Argument| it.parameter.is_none() && !is(&it.ty, BLIND) && !is_value(&it.ty);
-    if arguments.iter().any(could) {
-        return;
-    }
+/// Something takes each parameter.
+fn taken(free: &[&str], missed: &[&str], path: &Path, errors: &mut Errors) {
     for name in free {
         // As for a variable, `_` in front says that nothing needs to.
         if !name.starts_with('_') && !missed.contains(name) {
@@ -115,7 +133,9 @@ fn taken(free: &[&str], missed: &[&str], arguments: &[Argument], path: &Path, er
 ///
 /// It may have more: a router that is nested below a path with parameters has those, too.
 fn enough(ty: &Type, path: &Path, errors: &mut Errors) {
-    let Some(taken) = argument_of(ty, "Path") else { return };
+    let Some(taken) = argument_of(ty, "Path") else {
+        return;
+    };
     let takes = match plain(taken) {
         // `Path<()>` is there for the check that the path is valid text.
         Type::Tuple(tuple) if tuple.elems.is_empty() => return,
@@ -126,7 +146,10 @@ fn enough(ty: &Type, path: &Path, errors: &mut Errors) {
     };
     let has = path.parameters.len();
     if takes < has {
-        errors.on(taken, format!("the path has {has} parameters, this takes {takes}"));
+        errors.on(
+            taken,
+            format!("the path has {has} parameters, this takes {takes}"),
+        );
     }
 }
 
@@ -142,7 +165,10 @@ fn not_too_many(path: &Path, arguments: &[Argument], errors: &mut Errors) {
     // All that comes from the path comes from one extractor.
     let room = MOST - usize::from(!parameters.is_empty());
     if let Some(first) = extractors.get(room) {
-        errors.on(&first.ty, format!("a handler has at most {MOST} extractors"));
+        errors.on(
+            &first.ty,
+            format!("a handler has at most {MOST} extractors"),
+        );
     }
 }
 
@@ -158,14 +184,36 @@ fn is_extractor(ty: &Type) -> bool {
 
 /// Extractors that have a use for the path.
 const SIGHTED: &[&str] = &[
-    "Path", "RawPathParams", "MatchedPath", "NestedPath", "OriginalUri", "Uri", "Request", "Parts",
-    "Extension", "Extensions",
+    "Path",
+    "RawPathParams",
+    "MatchedPath",
+    "NestedPath",
+    "OriginalUri",
+    "Uri",
+    "Request",
+    "Parts",
+    "Extension",
+    "Extensions",
 ];
 
 /// Extractors that never look at the path.
 const BLIND: &[&str] = &[
-    "State", "Json", "Form", "Query", "RawQuery", "RawForm", "Multipart", "HeaderMap", "TypedHeader",
-    "Method", "Version", "Bytes", "String", "Body", "ConnectInfo", "WebSocketUpgrade",
+    "State",
+    "Json",
+    "Form",
+    "Query",
+    "RawQuery",
+    "RawForm",
+    "Multipart",
+    "HeaderMap",
+    "TypedHeader",
+    "Method",
+    "Version",
+    "Bytes",
+    "String",
+    "Body",
+    "ConnectInfo",
+    "WebSocketUpgrade",
     "BackgroundTasks",
 ];
 

@@ -1,6 +1,6 @@
 //! From the tokens of an attribute to what it says of a route.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::format_ident;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
@@ -62,25 +62,24 @@ pub(super) struct Path {
     pub(super) parameters: Vec<String>,
 }
 
-/// What the attribute for `methods`, with `args` in its parentheses, says.
-pub(super) fn settings(methods: Methods, args: TokenStream, errors: &mut Errors) -> Settings {
-    let is_empty = args.is_empty();
+/// What the attribute for `methods`, at `place` and with `args` in its parentheses, says.
+pub(super) fn settings(
+    methods: Methods,
+    args: TokenStream,
+    place: Span,
+    errors: &mut Errors,
+) -> Settings {
     let parser = |input: ParseStream<'_>| {
-        let path = path(input, errors);
-        Ok((path, settings::Settings::read(input, known(methods), errors)))
+        let path = path(input, place, errors);
+        Ok((
+            path,
+            settings::Settings::read(input, known(methods), errors),
+        ))
     };
     let (path, mut given) = parser.parse2(args).unwrap_or_default();
     let methods = match methods {
         Methods::One(name) => one(name).into_iter().collect(),
-        Methods::Listed => match given.value("methods") {
-            Some(value) => listed(&value, errors),
-            None if is_empty || given.words().iter().any(|word| word == METHODS.name) => Vec::new(),
-            None => {
-                let span = path.as_ref().map_or_else(Span::call_site, LitStr::span);
-                errors.at(span, "a route needs its methods: `methods = [GET, POST]`");
-                Vec::new()
-            }
-        },
+        Methods::Listed => methods_setting(&mut given, path.as_ref(), errors),
     };
     Settings {
         krate: Krate::new(given.value("crate"), errors),
@@ -93,16 +92,18 @@ pub(super) fn settings(methods: Methods, args: TokenStream, errors: &mut Errors)
 }
 
 /// Reads the path, and the comma after it.
-fn path(input: ParseStream<'_>, errors: &mut Errors) -> Option<LitStr> {
-    if input.is_empty() {
-        errors.at(Span::call_site(), "a route needs a path: `\"/users/{id}\"`");
+fn path(input: ParseStream<'_>, place: Span, errors: &mut Errors) -> Option<LitStr> {
+    if input.is_empty() || is_setting(input) {
+        if let Some(literal) = misplaced(input) {
+            errors.at(literal.span(), "the path comes before the settings");
+            // In their order they may be right.
+            errors.ok(input.parse::<TokenStream>());
+        } else {
+            errors.at(place, "a route needs a path: `\"/users/{id}\"`");
+        }
         return None;
     }
-    if is_setting(input) {
-        errors.at(input.span(), "the path comes first: `\"/users/{id}\"`");
-        return None;
-    }
-    let written: Option<Expr> = errors.ok(input.parse());
+    let written = errors.ok(input.parse()).map(settings::ungrouped);
     let literal = written.as_ref().and_then(settings::text).cloned();
     if let (Some(written), None) = (&written, &literal) {
         errors.on(
@@ -119,18 +120,32 @@ fn path(input: ParseStream<'_>, errors: &mut Errors) -> Option<LitStr> {
 
 /// Does a setting come next, where the path should be?
 fn is_setting(input: ParseStream<'_>) -> bool {
-    let is_flag = |word: &Ident| word == DETACH.name;
-    input.peek(Ident::peek_any)
-        && (input.peek2(Token![=])
-            || input
-                .fork()
-                .call(Ident::parse_any)
-                .is_ok_and(|word| is_flag(&word)))
+    let word = input.fork().call(Ident::parse_any);
+    word.is_ok_and(|word| word == DETACH.name || input.peek2(Token![=]))
+}
+
+/// The path, if it is among the settings.
+fn misplaced(input: ParseStream<'_>) -> Option<LitStr> {
+    let rest: TokenStream = input.fork().parse().ok()?;
+    let mut after_comma = false;
+    for tree in rest {
+        let is_comma = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == ',');
+        if after_comma {
+            if let Ok(literal) = syn::parse2(tree.into()) {
+                return Some(literal);
+            }
+        }
+        after_comma = is_comma;
+    }
+    None
 }
 
 fn checked(literal: LitStr, errors: &mut Errors) -> Option<Path> {
     match path::parameters(&literal.value()) {
-        Ok(parameters) => Some(Path { literal, parameters }),
+        Ok(parameters) => Some(Path {
+            literal,
+            parameters,
+        }),
         Err(mistakes) => {
             for mistake in mistakes {
                 errors.at(literal.span(), mistake);
@@ -161,13 +176,35 @@ fn one(attribute: &str) -> Option<Ident> {
     Some(format_ident!("{variant}"))
 }
 
+fn methods_setting(
+    given: &mut settings::Settings,
+    path: Option<&LitStr>,
+    errors: &mut Errors,
+) -> Vec<Ident> {
+    if let Some(value) = given.value(METHODS.name) {
+        return listed(&value, errors);
+    }
+    // Without a path, and with a mistake in `methods`, there is enough to read already.
+    let is_tried = given.words().iter().any(|word| word == METHODS.name);
+    if let (Some(path), false) = (path, is_tried) {
+        errors.at(
+            path.span(),
+            "a route needs its methods: `methods = [GET, POST]`",
+        );
+    }
+    Vec::new()
+}
+
 fn listed(value: &Expr, errors: &mut Errors) -> Vec<Ident> {
     let Expr::Array(list) = value else {
         errors.on(value, "`methods` is a list: `methods = [GET, POST]`");
         return Vec::new();
     };
     if list.elems.is_empty() {
-        errors.on(value, "a route answers to one method at least: `methods = [GET, POST]`");
+        errors.on(
+            value,
+            "a route answers to one method at least: `methods = [GET, POST]`",
+        );
     }
     let mut methods: Vec<Ident> = Vec::new();
     for element in &list.elems {

@@ -20,7 +20,7 @@ pub(super) fn parameters(path: &str) -> Result<Vec<String>, Vec<String>> {
     let mut segments = path.split('/').peekable();
     while let Some(segment) = segments.next() {
         let is_last = segments.peek().is_none();
-        match self::parameter(segment) {
+        match parameter(segment) {
             Ok(None) => {}
             Ok(Some(Parameter { name, wildcard })) => {
                 if wildcard && !is_last {
@@ -59,7 +59,9 @@ fn parameter(segment: &str) -> Result<Option<Parameter>, String> {
             }
             Token::Text(_) => {}
             Token::Close => {
-                return Err("this `}` closes nothing: write `}}` for a brace in the path".to_owned());
+                return Err(
+                    "this `}` closes nothing: write `}}` for a brace in the path".to_owned(),
+                );
             }
             Token::Open => return rest_of_parameter(&mut tokens).map(Some),
         }
@@ -124,10 +126,18 @@ fn other_syntax(segment: &str) -> Result<(), String> {
         return Err(instead("a path parameter", "", name, segment));
     }
     if let Some(name) = segment.strip_prefix('*') {
-        return Err(instead("a parameter for the rest of the path", "*", name, segment));
+        return Err(instead(
+            "a parameter for the rest of the path",
+            "*",
+            name,
+            segment,
+        ));
     }
     // A request's path has no angle bracket in it, so this could not be meant literally.
-    if let Some(name) = segment.strip_prefix('<').and_then(|it| it.strip_suffix('>')) {
+    if let Some(name) = segment
+        .strip_prefix('<')
+        .and_then(|it| it.strip_suffix('>'))
+    {
         return Err(match name.strip_suffix("..") {
             Some(name) => instead("a parameter for the rest of the path", "*", name, segment),
             None => {
@@ -185,7 +195,16 @@ mod tests {
 
     #[test]
     fn paths_without_parameters() {
-        for path in ["/", "/users", "/users/", "/a//b", "/v1/users:batch", "/@me", "/a*b", "/é"] {
+        for path in [
+            "/",
+            "/users",
+            "/users/",
+            "/a//b",
+            "/v1/users:batch",
+            "/@me",
+            "/a*b",
+            "/é",
+        ] {
             assert!(named(path).is_empty(), "{path}");
         }
     }
@@ -211,8 +230,14 @@ mod tests {
 
     #[test]
     fn starts_with_a_slash() {
-        assert_eq!(mistake(""), "a path starts with `/`: write `\"/\"` for the root");
-        assert_eq!(mistake("users"), "a path starts with `/`: write `\"/users\"`");
+        assert_eq!(
+            mistake(""),
+            "a path starts with `/`: write `\"/\"` for the root"
+        );
+        assert_eq!(
+            mistake("users"),
+            "a path starts with `/`: write `\"/users\"`"
+        );
         assert_eq!(mistake("{id}"), "a path starts with `/`: write `\"/{id}\"`");
     }
 
@@ -222,10 +247,22 @@ mod tests {
             ("/:id", "write a path parameter as `{id}`, not `:id`"),
             ("/a/:", "write a path parameter as `{name}`, not `:`"),
             ("/<id>", "write a path parameter as `{id}`, not `<id>`"),
-            ("/<int:id>", "write a path parameter as `{id}`, not `<int:id>`"),
-            ("/*rest", "write a parameter for the rest of the path as `{*rest}`, not `*rest`"),
-            ("/<r..>", "write a parameter for the rest of the path as `{*r}`, not `<r..>`"),
-            ("/{rest*}", "write a parameter for the rest of the path as `{*rest}`, with `*` first"),
+            (
+                "/<int:id>",
+                "write a path parameter as `{id}`, not `<int:id>`",
+            ),
+            (
+                "/*rest",
+                "write a parameter for the rest of the path as `{*rest}`, not `*rest`",
+            ),
+            (
+                "/<r..>",
+                "write a parameter for the rest of the path as `{*r}`, not `<r..>`",
+            ),
+            (
+                "/{rest*}",
+                "write a parameter for the rest of the path as `{*rest}`, with `*` first",
+            ),
         ] {
             assert_eq!(mistake(path), expected);
         }
@@ -246,7 +283,10 @@ mod tests {
     fn names() {
         assert_eq!(mistake("/{}"), "a path parameter needs a name: `{name}`");
         assert_eq!(mistake("/{*}"), "a path parameter needs a name: `{*name}`");
-        assert_eq!(mistake("/{a}/{a}"), "the path has two parameters called `a`");
+        assert_eq!(
+            mistake("/{a}/{a}"),
+            "the path has two parameters called `a`"
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub(super) fn millis(text: &str) -> Result<u64, String> {
         let (number, after) = split(rest, |c| c.is_ascii_digit());
         let (unit, after) = split(after, |c| !c.is_ascii_digit());
         millis = millis
-            .checked_add(part(text, number, unit)?)
+            .checked_add(part(text, number, unit.trim())?)
             .ok_or_else(|| too_long(text))?;
         rest = after;
     }
@@ -30,7 +30,9 @@ pub(super) fn millis(text: &str) -> Result<u64, String> {
 /// The milliseconds in `number` times `unit`.
 fn part(text: &str, number: &str, unit: &str) -> Result<u64, String> {
     if number.is_empty() {
-        return Err(format!("`{text}` is not a duration: write a number and its unit, as in `30s`"));
+        return Err(format!(
+            "`{text}` is not a duration: write a number and its unit, as in `30s`"
+        ));
     }
     if unit.is_empty() {
         return Err(format!("`{number}` needs a unit: {}", usage(number)));
@@ -81,7 +83,7 @@ mod tests {
             ("2h", 7_200_000),
             ("1d", 86_400_000),
             ("1h30m", 5_400_000),
-            ("1s500ms", 1_500),
+            ("1 s 500 ms", 1_500),
         ] {
             assert_eq!(millis(text), Ok(expected), "{text}");
         }
@@ -91,13 +93,14 @@ mod tests {
     fn everything_else_is_explained() {
         for (text, reason) in [
             ("", "a number and its unit"),
-            ("30", "`30` needs a unit: write `30ms`, `30s`, `30m`, `30h`, `30d`"),
+            (
+                "30",
+                "`30` needs a unit: write `30ms`, `30s`, `30m`, `30h`, `30d`",
+            ),
             ("30sec", "`sec` is not a unit of time"),
-            ("30 s", "` s` is not a unit of time"),
             ("1.5s", "not in whole numbers"),
             ("-1s", "`-1s` is not a duration"),
             ("soon", "`soon` is not a duration"),
-            ("30s ", "`s ` is not a unit of time"),
             ("99999999999999999999s", "longer than can be counted"),
             ("18446744073709551615d", "longer than can be counted"),
             ("\u{1f600}", "is not a duration"),

@@ -49,9 +49,7 @@ impl Kept {
                 let element = Self::owned(&slice.elem, errors).ty;
                 (quote!(::std::vec::Vec<#element>), false)
             }
-            Type::Path(path) if path.path.is_ident("str") => {
-                (quote!(::std::string::String), true)
-            }
+            Type::Path(path) if path.path.is_ident("str") => (quote!(::std::string::String), true),
             Type::Path(path) if is_std(&path.path, "path", "Path") => {
                 (quote!(::std::path::PathBuf), true)
             }
@@ -188,4 +186,90 @@ fn std_type<'a>(path: &'a Path, module: &str, name: &str) -> Option<&'a PathArgu
         .next()
         .is_none_or(|parent| parent.ident == module)
         .then_some(&last.arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source_text::source_text;
+
+    fn kept(ty: &str) -> (Kept, String) {
+        let ty = syn::parse_str(ty).expect("a type");
+        let (kept, errors) = Errors::collect(|errors| Kept::new(&ty, errors));
+        (kept, errors.to_string())
+    }
+
+    #[test]
+    fn text_is_text_however_it_is_written() {
+        for (ty, keeps, lent) in [
+            ("String", "String", false),
+            ("std::string::String", "std::string::String", false),
+            ("Box<str>", "Box<str>", false),
+            ("std::sync::Arc<str>", "std::sync::Arc<str>", false),
+            ("PathBuf", "PathBuf", false),
+            ("&str", "::std::string::String", true),
+            ("&(str)", "::std::string::String", true),
+            ("&Path", "::std::path::PathBuf", true),
+            ("&std::path::Path", "::std::path::PathBuf", true),
+            ("&String", "String", true),
+        ] {
+            let (kept, errors) = kept(ty);
+            assert_eq!(errors, "");
+            assert_eq!(source_text(&kept.ty), keeps, "{ty}");
+            assert!(kept.text && kept.lent == lent, "{ty}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_exact() {
+        for (ty, keeps, lent) in [
+            ("u64", "u64", false),
+            ("&'static str", "&'static str", false),
+            ("&u64", "u64", true),
+            ("&[u8]", "::std::vec::Vec<u8>", true),
+            ("&[u8; 4]", "[u8; 4]", true),
+            ("Option<String>", "Option<String>", false),
+            ("Box<[u8]>", "Box<[u8]>", false),
+            ("my::String", "my::String", false),
+            ("Path<u64>", "Path<u64>", false),
+            ("&Path<u64>", "Path<u64>", true),
+            ("fn(&str) -> &mut u8", "fn(&str) -> &mut u8", false),
+            (
+                "Box<dyn Fn(&str) + Send>",
+                "Box<dyn Fn(&str) + Send>",
+                false,
+            ),
+            (
+                "Box<dyn for<'a> Get<'a>>",
+                "Box<dyn for<'a> Get<'a>>",
+                false,
+            ),
+            ("Cow<'static, str>", "Cow<'static, str>", false),
+        ] {
+            let (kept, errors) = kept(ty);
+            assert_eq!(errors, "");
+            assert_eq!(source_text(&kept.ty), keeps, "{ty}");
+            assert!(!kept.text && kept.lent == lent, "{ty}");
+        }
+    }
+
+    #[test]
+    fn what_is_borrowed_inside_is_refused_once() {
+        for ty in [
+            "&mut u8",
+            "&'static mut u8",
+            "&&u8",
+            "Vec<&str>",
+            "&[&str]",
+            "Option<&mut u8>",
+            "Cow<'_, str>",
+            "&'static Cow<'_, str>",
+            "impl Send",
+            "Vec<impl Send>",
+            "&dyn Send",
+        ] {
+            let (_, errors) = kept(ty);
+            assert_eq!(errors.matches("compile_error").count(), 1, "{ty}: {errors}");
+        }
+    }
 }

@@ -1,10 +1,13 @@
-//! `#[background_task]`: a function, and beside it the struct that is a call of it, to be run later.
+//! `#[background_task]`: a function, and beside it the struct that is a call of it, to run later.
 
+mod call;
 mod duration;
 mod expand;
 mod kept;
 mod parameter;
-mod parse;
+mod settings;
+#[cfg(test)]
+mod tests;
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -18,13 +21,11 @@ use crate::hints;
 /// The function comes back whatever else is wrong: to take it away would turn one mistake into an
 /// error at each of its calls, and leave the editor nothing to help with.
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
-    let (settings, settings_errors) = Errors::collect(|errors| parse::settings(args, errors));
-    let hints = hints::setting_names(parse::SETTINGS, &settings.words);
-
+    let (settings, settings_errors) = Errors::collect(|errors| settings::parse(args, errors));
     let (parsed, errors) = Errors::collect(|errors| {
-        let parsed = syn::parse2::<Function>(item.clone()).map_err(not_a_function);
-        let mut function = errors.ok(parsed)?;
-        let call = parse::call(&mut function, errors);
+        let parsed = syn::parse2::<Function>(item.clone());
+        let mut function = errors.ok(parsed.map_err(|error| not_a_function(&error)))?;
+        let call = call::parse(&mut function, errors);
         Some((function, call))
     });
 
@@ -34,12 +35,13 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         // A setting that is wrong leaves a task without that setting. A parameter that is wrong
         // leaves nothing to run, but a struct of that name to build, so that its uses stay quiet.
         Some((function, Some(call))) => {
-            let generated = if errors.is_empty() {
+            let task = if errors.is_empty() {
                 expand::task(&function, &call, &settings)
             } else {
                 expand::stub(&function, &call, &settings.krate)
             };
-            (quote!(#function), generated)
+            let hints = hints::setting_names(settings::KNOWN, &settings.words);
+            (quote!(#function), quote!(#task #hints))
         }
     };
 
@@ -49,11 +51,10 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         #generated
         #settings_errors
         #errors
-        #hints
     }
 }
 
-fn not_a_function(error: syn::Error) -> syn::Error {
+fn not_a_function(error: &syn::Error) -> syn::Error {
     syn::Error::new(
         error.span(),
         format!("`#[background_task]` is for a function: {error}"),

@@ -7,6 +7,7 @@ use syn::{Attribute, Expr, Meta, Pat, PatType, Type};
 
 use super::kept::Kept;
 use crate::errors::{Errors, did_you_mean};
+use crate::source_text::source_text;
 
 pub(super) struct Parameter {
     pub(super) name: Ident,
@@ -20,10 +21,7 @@ pub(super) struct Parameter {
 /// Where a parameter gets its value from.
 pub(super) enum Source {
     /// The task has a field for it.
-    Field {
-        default: Option<Expr>,
-        secret: bool,
-    },
+    Field { default: Option<Expr>, secret: bool },
     /// One of the values that the application shares with its tasks.
     State,
     /// The run itself.
@@ -138,7 +136,10 @@ impl Helpers {
     fn source(self, errors: &mut Errors) -> Source {
         let supplied = match (self.state, self.context) {
             (Some(_), Some(context)) => {
-                errors.at(context, "a parameter is `#[state]` or `#[context]`, not both");
+                errors.at(
+                    context,
+                    "a parameter is `#[state]` or `#[context]`, not both",
+                );
                 Some((Source::State, "state"))
             }
             (Some(_), None) => Some((Source::State, "state")),
@@ -184,8 +185,12 @@ fn default_value(attr: &Attribute, errors: &mut Errors) -> Expr {
 }
 
 fn alone(attr: &Attribute, span: Span, errors: &mut Errors) -> Span {
-    if let Err(error) = attr.meta.require_path_only() {
-        errors.push(error);
+    if attr.meta.require_path_only().is_err() {
+        let word = source_text(attr.path());
+        errors.on(
+            &attr.meta,
+            format!("`{word}` takes no value: write `#[{word}]`"),
+        );
     }
     span
 }

@@ -8,8 +8,8 @@ use super::{link, lints};
 use crate::errors::across;
 use crate::function::Function;
 use crate::krate::Krate;
+use crate::task::call::Call;
 use crate::task::parameter::{Parameter, Source};
-use crate::task::parse::Call;
 
 pub(super) fn expand(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     let definition = definition(function, call);
@@ -44,12 +44,14 @@ fn definition(function: &Function, call: &Call) -> TokenStream {
     } else {
         quote!({ #(#fields,)* })
     };
+    // At the function's name from end to end, or rustc would be silent about a task nobody makes.
+    let definition = across(name, quote!(struct #name #body));
     quote! {
         #(#carried)*
         #docs
         #[must_use = "a task does nothing until it is queued or attached to a response"]
         #lints
-        #vis struct #name #body
+        #vis #definition
     }
 }
 
@@ -62,17 +64,11 @@ fn default_docs(attrs: &[Attribute], docs: impl FnOnce() -> String) -> Option<To
     Some(quote!(#[doc = #docs]))
 }
 
-/// `new` and the setters. Not in a `const _`, which messages would name: `_::<impl SendEmail>::new`.
+/// `new` and the setters. Not in a `const _`, or messages would say `_::<impl SendEmail>::new`.
 fn constructors(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     let (vis, name) = (&function.vis, &call.name);
     let carried = function.carried(&["allow", "cfg"]);
     let lints = lints();
-    let docs = format!(
-        "A {} task with these arguments. It does nothing until it is queued.",
-        link(&function.sig.ident)
-    );
-    // At the function's name, or rustc would not warn of a task that nobody makes.
-    let new = Ident::new("new", name.span());
     let (mut arguments, mut values, mut setters) = (Vec::new(), Vec::new(), Vec::new());
     for field in call.fields() {
         let name = &field.name;
@@ -87,7 +83,18 @@ fn constructors(function: &Function, call: &Call, krate: &Krate) -> TokenStream 
             arguments.push(argument(field, krate));
         }
     }
+    let with = if arguments.is_empty() {
+        ""
+    } else {
+        " with these arguments"
+    };
+    let docs = format!(
+        "A task that calls {}{with}. It does nothing until it is queued.",
+        link(&function.sig.ident)
+    );
     let fields = (!values.is_empty()).then(|| quote!({ #(#values,)* }));
+    // At the function's name, where messages are to say that it is defined.
+    let new = Ident::new("new", name.span());
     quote! {
         #(#carried)*
         #lints
@@ -107,7 +114,8 @@ fn argument(field: &Parameter, krate: &Krate) -> TokenStream {
     if !field.kept.text {
         return quote!(#name: #ty);
     }
-    let text = across(&field.ty, quote!(impl #krate::IntoText<#ty>));
+    let bound = across(&field.ty, quote!(#krate::IntoText<#ty>));
+    let text = across(&field.ty, quote!(impl #bound));
     quote!(#name: #text)
 }
 
@@ -134,7 +142,6 @@ fn default_of(field: &Parameter, krate: &Krate) -> Option<TokenStream> {
     let (name, ty) = (default_name(field), &field.kept.ty);
     let value = keep(field, default, krate);
     Some(quote! {
-        #[allow(dead_code)]
         fn #name() -> #ty {
             #value
         }
@@ -152,7 +159,6 @@ fn setter(field: &Parameter, vis: &Visibility, krate: &Krate) -> TokenStream {
     let value = keep(field, name, krate);
     quote! {
         #[doc = #docs]
-        #[allow(dead_code)]
         #vis fn #name(mut self, #argument) -> Self {
             self.#name = #value;
             self

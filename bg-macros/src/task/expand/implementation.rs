@@ -1,17 +1,21 @@
 //! How a task runs, and what is known of it before it does.
 
-use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use std::mem;
+
+use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Expr, ExprLit, Lit, Meta, ReturnType};
+use syn::{Attribute, Meta, ReturnType};
 
 use super::{lints, variable};
-use crate::errors::{across, at};
+use crate::errors::across;
 use crate::function::Function;
 use crate::krate::Krate;
+use crate::settings;
 use crate::source_text::source_text;
+use crate::task::call::Call;
 use crate::task::parameter::{Parameter, Source};
-use crate::task::parse::{Call, Settings, Timeout};
+use crate::task::settings::{Settings, Timeout};
 
 pub(super) fn expand(function: &Function, call: &Call, settings: &Settings) -> TokenStream {
     let (name, krate) = (&call.name, &settings.krate);
@@ -20,17 +24,20 @@ pub(super) fn expand(function: &Function, call: &Call, settings: &Settings) -> T
     let record = record(function, call, settings);
     let run = run(function, call, krate);
     let arguments = arguments(call, krate);
+    // A constant for the record, because to mention the struct in what is submitted is to use it,
+    // and rustc warns of a task that nobody uses.
     quote! {
         #(#carried)*
         #lints
         const _: () = {
+            const __RECORD: &#krate::TaskDef = #record;
             impl #krate::Task for #name {
-                const DEF: &'static #krate::TaskDef = #record;
+                const DEF: &'static #krate::TaskDef = __RECORD;
                 #run
                 #arguments
             }
             #krate::__private::response_part! { #name }
-            #krate::__private::inventory::submit! { <#name as #krate::Task>::DEF }
+            #krate::__private::inventory::submit! { __RECORD }
         };
     }
 }
@@ -45,18 +52,23 @@ fn record(function: &Function, call: &Call, settings: &Settings) -> TokenStream 
             quote!(::core::concat!(::core::module_path!(), "::", #name))
         }
     };
-    // The place of this call is the one that reports name.
-    let new = at(call.name.span(), quote!(#krate::TaskDef::new(#name)));
+    // Reports give the place of this call as the task's. In parentheses, no name in it is at that
+    // place, where an editor would offer it beside the function's own.
+    let new = across(&call.name, quote!((#krate::TaskDef::new)(#name)));
     let docs = docs(&function.attrs).map(|docs| quote!(.docs(#docs)));
-    let timeout = settings.timeout.as_ref().map(|timeout| match timeout {
-        Timeout::Millis(millis) => {
-            let millis = Literal::u64_suffixed(*millis);
-            quote!(.timeout(::core::time::Duration::from_millis(#millis)))
-        }
-        Timeout::Constant(value) => quote!(.timeout(#value)),
-    });
+    // Each setting is a method of that name, which is where an error about its value is.
+    let timeout = settings
+        .timeout
+        .as_ref()
+        .map(|(word, timeout)| match timeout {
+            Timeout::Millis(millis) => {
+                let millis = Literal::u64_suffixed(*millis);
+                quote!(.#word(::core::time::Duration::from_millis(#millis)))
+            }
+            Timeout::Constant(value) => quote!(.#word(#value)),
+        });
     let on_error = settings.on_error.as_ref();
-    let on_error = on_error.map(|path| quote!(.on_error(#path)));
+    let on_error = on_error.map(|(word, path)| quote!(.#word(#path)));
     let blocking = function.sig.asyncness.is_none();
     let blocking = blocking.then(|| quote!(.blocking()));
     let parameters = parameters(call, krate);
@@ -70,25 +82,26 @@ fn docs(attrs: &[Attribute]) -> Option<TokenStream> {
         Meta::NameValue(meta) if meta.path.is_ident("doc") => Some(&meta.value),
         _ => None,
     });
-    let lines: Vec<_> = lines
-        .map(|line| match line {
+    let mut text = String::new();
+    let mut parts = Vec::new();
+    for (index, line) in lines.enumerate() {
+        if index > 0 {
+            text.push('\n');
+        }
+        if let Some(line) = settings::text(line) {
             // `/// text` is `#[doc = " text"]`.
-            Expr::Lit(ExprLit {
-                lit: Lit::Str(line),
-                ..
-            }) => {
-                let line = line.value();
-                let line = line.strip_prefix(' ').unwrap_or(&line);
-                quote!(#line)
-            }
+            let line = line.value();
+            text.push_str(line.strip_prefix(' ').unwrap_or(&line));
+        } else {
             // `include_str!` and the like.
-            line => quote!(#line),
-        })
-        .collect();
-    match lines.as_slice() {
-        [] => None,
-        [line] => Some(line.clone()),
-        [first, rest @ ..] => Some(quote!(::core::concat!(#first #(, "\n", #rest)*))),
+            let before = mem::take(&mut text);
+            parts.extend([quote!(#before), quote!(#line)]);
+        }
+    }
+    match (parts.is_empty(), text.is_empty()) {
+        (true, true) => None,
+        (true, false) => Some(quote!(#text)),
+        (false, _) => Some(quote!(::core::concat!(#(#parts,)* #text))),
     }
 }
 
@@ -148,36 +161,47 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     }
     let unpack = (!fields.is_empty()).then(|| quote!(let Self { #(#fields),* } = self;));
     let called = &function.sig.ident;
+    let call = quote!(#called(#(#arguments),*));
+    // That the work cannot be sent to another thread is said of the function, by its name.
     let work = if function.sig.asyncness.is_some() {
-        outcome(function, &quote!(#called(#(#arguments),*).await), krate)
+        let outcome = outcome(function, &quote!(#call.await), krate);
+        let body = block(called.span(), quote!(#(#states)* #outcome));
+        quote_spanned!(called.span()=> async move #body)
     } else {
-        let outcome = outcome(function, &quote!(#called(#(#arguments),*)), krate);
-        quote!(#krate::__private::blocking(move || { #outcome }).await)
+        let outcome = outcome(function, &call, krate);
+        let body = block(called.span(), quote!(#(#states)* #outcome));
+        let closure = quote_spanned!(called.span()=> move || #body);
+        quote!(#krate::__private::blocking(#closure))
     };
+    let future =
+        quote!(impl ::core::marker::Send + ::core::future::Future<Output = #krate::TaskResult>);
+    let future = across(called, future);
     quote! {
-        fn run(
-            self,
-            __cx: #krate::TaskContext,
-        ) -> impl ::core::future::Future<Output = #krate::TaskResult> + ::core::marker::Send {
+        fn run(self, __cx: #krate::TaskContext) -> #future {
             #unpack
-            async move {
-                #(#states)*
-                #work
-            }
+            #work
         }
     }
+}
+
+/// `tokens`, wherever they are, in braces at `span`.
+fn block(span: Span, tokens: TokenStream) -> Group {
+    let mut block = Group::new(Delimiter::Brace, tokens);
+    block.set_span(span);
+    block
 }
 
 /// What the `call` comes to. That it comes to something else is the return type's mistake.
 fn outcome(function: &Function, call: &TokenStream, krate: &Krate) -> TokenStream {
     let convert = quote!(#krate::__private::IntoTaskResult::into_task_result);
-    let convert = match &function.sig.output {
-        ReturnType::Default => quote!(#convert(__output)),
-        ReturnType::Type(_, ty) => across(ty, quote!(#convert(__output))),
+    let ReturnType::Type(_, ty) = &function.sig.output else {
+        return quote!(#convert(#call));
     };
+    // A field, since a variable is one token and cannot reach across a type of several.
+    let (convert, output) = (across(ty, convert), across(ty, quote!(__output.0)));
     quote! {
-        let __output = #call;
-        #convert
+        let __output = (#call,);
+        #convert(#output)
     }
 }
 
@@ -191,9 +215,8 @@ fn arguments(call: &Call, krate: &Krate) -> TokenStream {
             quote!((#label, (&#krate::__private::Probe(&self.#name)).argument()))
         }
     });
-    let traits = (!call.fields().all(Parameter::is_secret)).then(|| {
-        quote!(use #krate::__private::{DebugArgument as _, OpaqueArgument as _};)
-    });
+    let traits = (!call.fields().all(Parameter::is_secret))
+        .then(|| quote!(use #krate::__private::{DebugArgument as _, OpaqueArgument as _};));
     quote! {
         fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
             #traits

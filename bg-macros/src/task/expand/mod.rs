@@ -12,10 +12,10 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 use syn::ext::IdentExt as _;
 
-use super::parse::{Call, Settings};
 pub(super) use self::stub::stub;
+use super::call::Call;
+use super::settings::Settings;
 use crate::function::Function;
-
 
 /// The struct of a task, how to make one, and how it runs.
 pub(super) fn task(function: &Function, call: &Call, settings: &Settings) -> TokenStream {

@@ -5,7 +5,7 @@ use quote::quote;
 
 use crate::function::Function;
 use crate::krate::Krate;
-use crate::task::parse::Call;
+use crate::task::call::Call;
 
 /// Made like the task, attached like it, and never run: what it is part of does not compile.
 pub(in crate::task) fn stub(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
@@ -14,11 +14,16 @@ pub(in crate::task) fn stub(function: &Function, call: &Call, krate: &Krate) -> 
     let (required, defaulted): (Vec<_>, Vec<_>) =
         call.fields().partition(|field| field.is_required());
     // The types may be what is wrong, so any will do.
-    let arguments = required.iter().map(|_| quote!(_: impl ::core::marker::Sized));
-    let setters = defaulted.iter().map(|field| {
-        let name = &field.name;
-        quote!(#vis fn #name(self, _: impl ::core::marker::Sized) -> Self { self })
-    });
+    let arguments = required
+        .iter()
+        .map(|_| quote!(_: impl ::core::marker::Sized));
+    let setters = defaulted
+        .iter()
+        .filter(|field| field.name != "new")
+        .map(|field| {
+            let name = &field.name;
+            quote!(#vis fn #name(self, _: impl ::core::marker::Sized) -> Self { self })
+        });
     quote! {
         #(#carried)*
         #[allow(missing_docs, dead_code)]

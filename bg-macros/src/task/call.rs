@@ -1,56 +1,12 @@
-//! From tokens to a model of the task: what its settings are, and what a call of it is made of.
+//! A call of the function, as a value: what it is called, and what it is made of.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenTree};
 use syn::ext::IdentExt as _;
-use syn::{Expr, FnArg, LitStr, Path, Safety, Signature};
+use syn::{FnArg, Safety, Signature};
 
-use super::duration;
 use super::parameter::{Parameter, Source};
 use crate::errors::Errors;
 use crate::function::Function;
-use crate::krate::Krate;
-use crate::settings::{self, Key};
-
-pub(super) const SETTINGS: &[Key] = &[
-    Key {
-        name: "name",
-        example: Some("\"emails.welcome\""),
-        docs: "The task's name in logs and reports. Without it: the module path and the function.\n\n\
-               ```ignore\nname = \"emails.welcome\"\n```",
-    },
-    Key {
-        name: "timeout",
-        example: Some("\"30s\""),
-        docs: "How long one run may take: text such as `\"500ms\"`, `\"30s\"` or `\"1h30m\"`, or a \
-               constant `Duration`.\n\n```ignore\ntimeout = \"30s\"\n```",
-    },
-    Key {
-        name: "on_error",
-        example: Some("report_failure"),
-        docs: "A function that is told of each failure of this task.\n\n\
-               ```ignore\non_error = report_failure // fn report_failure(failure: &TaskFailure)\n```",
-    },
-    Key {
-        name: "crate",
-        example: Some("::bg_runtime"),
-        docs: "Where the runtime is, if it is not `::bg_runtime`.",
-    },
-];
-
-pub(super) struct Settings {
-    pub(super) krate: Krate,
-    pub(super) name: Option<LitStr>,
-    pub(super) timeout: Option<Timeout>,
-    pub(super) on_error: Option<Path>,
-    /// What stands where a setting's name belongs, known or not.
-    pub(super) words: Vec<Ident>,
-}
-
-pub(super) enum Timeout {
-    Millis(u64),
-    /// A constant of type `Duration`.
-    Constant(Expr),
-}
 
 /// What a call of the function is made of.
 pub(super) struct Call {
@@ -68,104 +24,46 @@ impl Call {
     }
 }
 
-/// What `#[background_task(args)]` says.
-pub(super) fn settings(args: TokenStream, errors: &mut Errors) -> Settings {
-    let mut given = settings::Settings::parse(args, SETTINGS, errors);
-    Settings {
-        krate: Krate::new(given.value("crate"), errors),
-        name: given
-            .value("name")
-            .and_then(|value| name(&value, errors)),
-        timeout: given
-            .value("timeout")
-            .and_then(|value| timeout(value, errors)),
-        on_error: given
-            .value("on_error")
-            .and_then(|value| on_error(value, errors)),
-        words: given.words().to_vec(),
-    }
-}
-
-fn name(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
-    let Some(name) = settings::text(value) else {
-        errors.on(value, "`name` is text: `name = \"emails.welcome\"`");
-        return None;
-    };
-    if name.value().trim().is_empty() {
-        errors.on(
-            value,
-            "a task's name cannot be empty\nwithout this setting it is the function's path",
-        );
-        return None;
-    }
-    Some(name.clone())
-}
-
-fn timeout(value: Expr, errors: &mut Errors) -> Option<Timeout> {
-    if let Some(text) = settings::text(&value) {
-        return match duration::millis(&text.value()) {
-            Ok(0) => {
-                errors.on(value, "a timeout of zero ends every run before it begins");
-                None
-            }
-            Ok(millis) => Some(Timeout::Millis(millis)),
-            Err(message) => {
-                errors.on(value, message);
-                None
-            }
-        };
-    }
-    if let Expr::Lit(literal) = &value {
-        errors.on(literal, "a timeout has a unit: `timeout = \"30s\"`");
-        return None;
-    }
-    Some(Timeout::Constant(value))
-}
-
-fn on_error(value: Expr, errors: &mut Errors) -> Option<Path> {
-    match value {
-        Expr::Path(path) if path.qself.is_none() => Some(path.path),
-        value => {
-            errors.on(
-                value,
-                "`on_error` is the path of a function: `on_error = report_failure`",
-            );
-            None
-        }
-    }
-}
-
 /// What a call of `function` is made of, and no more of the attributes that said so.
 ///
-/// Nothing if it cannot be called, or its struct not be named.
-pub(super) fn call(function: &mut Function, errors: &mut Errors) -> Option<Call> {
+/// Nothing if there can be no struct: it has no name, or the function is in a trait or an `impl`.
+pub(super) fn parse(function: &mut Function, errors: &mut Errors) -> Option<Call> {
     let name = struct_name(&function.sig.ident, errors);
     refuse_modifiers(&function.sig, errors);
-    // Of a body nothing is known, but `fn f();` ends in a semicolon.
-    if !matches!(function.body.clone().into_iter().next(), Some(TokenTree::Group(_))) {
-        errors.on(&function.sig, "a task needs a body");
-    }
     let mut parameters = Vec::new();
     for (index, input) in function.sig.inputs.iter_mut().enumerate() {
-        match input {
-            FnArg::Typed(written) => parameters.push(Parameter::parse(index, written, errors)),
-            FnArg::Receiver(receiver) => {
-                errors.on(
-                    receiver.self_token,
-                    "a task is a function of its own, not a method\n\
-                     move it out of the `impl`; what it needs of `self` can be parameters, or \
-                     `#[state]` if the application shares it",
-                );
-                return None;
-            }
+        if let FnArg::Typed(written) = input {
+            parameters.push(Parameter::parse(index, written, errors));
         }
     }
+    refuse_second_of_a_name(&parameters, errors);
     refuse_second_context(&parameters, errors);
     refuse_setter_called_new(&parameters, errors);
-    Some(Call {
-        name: name?,
-        parameters,
-    })
+    let is_free = is_free(function, errors);
+    let name = name.filter(|_| is_free)?;
+    Some(Call { name, parameters })
+}
+
+/// Is it a function of its own, as far as can be told from where it stands?
+fn is_free(function: &Function, errors: &mut Errors) -> bool {
+    if let Some(receiver) = function.sig.receiver() {
+        errors.on(
+            receiver.self_token,
+            "a task is a function of its own, not a method\n\
+             move it out of the `impl`; what it needs of `self` can be parameters, or `#[state]` \
+             if the application shares it",
+        );
+        return false;
+    }
+    // Of a body nothing is known, but `fn f();` ends in a semicolon.
+    let has_body = matches!(
+        function.body.clone().into_iter().next(),
+        Some(TokenTree::Group(_))
+    );
+    if !has_body {
+        errors.on(&function.sig, "a task needs a body");
+    }
+    has_body
 }
 
 /// `SendEmail` for `send_email`, at the same place.
@@ -218,7 +116,8 @@ fn refuse_modifiers(sig: &Signature, errors: &mut Errors) {
     if let Some(abi) = &sig.abi {
         errors.on(
             abi,
-            "a task is called from Rust alone\nremove the `extern`, or call the function from a task",
+            "a task is called from Rust alone\n\
+             remove the `extern`, or call the function from a task",
         );
     }
     if let Some(variadic) = &sig.variadic {
@@ -239,6 +138,22 @@ fn generic(sig: &Signature) -> &'static str {
     }
 }
 
+/// rustc says so of the function too, but then also of the struct, and of each use of its fields.
+fn refuse_second_of_a_name(parameters: &[Parameter], errors: &mut Errors) {
+    for (index, parameter) in parameters.iter().enumerate() {
+        let name = &parameter.name;
+        if parameters[..index]
+            .iter()
+            .any(|earlier| earlier.name == *name)
+        {
+            errors.on(
+                name,
+                format!("a task keeps its arguments by name, and another is called `{name}`"),
+            );
+        }
+    }
+}
+
 fn refuse_second_context(parameters: &[Parameter], errors: &mut Errors) {
     let contexts = parameters
         .iter()
@@ -253,7 +168,13 @@ fn refuse_second_context(parameters: &[Parameter], errors: &mut Errors) {
 
 fn refuse_setter_called_new(parameters: &[Parameter], errors: &mut Errors) {
     for parameter in parameters {
-        let is_setter = matches!(parameter.source, Source::Field { default: Some(_), .. });
+        let is_setter = matches!(
+            parameter.source,
+            Source::Field {
+                default: Some(_),
+                ..
+            }
+        );
         if is_setter && parameter.name == "new" {
             errors.on(
                 &parameter.name,

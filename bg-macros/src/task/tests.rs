@@ -1,0 +1,182 @@
+//! Promises about every expansion. What one looks like is in `tests/expansions`.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::quote;
+use syn::File;
+
+use super::expand;
+
+/// Is there a token with this text, at any depth?
+fn mentions(tokens: TokenStream, word: &str) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Group(group) => mentions(group.stream(), word),
+        tree => tree.to_string() == word,
+    })
+}
+
+fn is_error(expansion: &TokenStream) -> bool {
+    mentions(expansion.clone(), "compile_error")
+}
+
+#[test]
+fn no_path_leads_to_the_runtime_but_the_one_that_is_set() {
+    let everything = quote! {
+        /// Docs.
+        pub async fn send_email(
+            to: String,
+            subject: &str,
+            #[default = "x"] note: &str,
+            #[default = 1] priority: u8,
+            #[secret] code: u64,
+            #[state] mailer: Mailer,
+            #[context] cx: TaskContext,
+        ) -> Result<(), MailError> {}
+    };
+    let sync = quote!(
+        fn resize(path: &Path) {}
+    );
+    let broken = quote!(
+        fn broken(path: &mut Path, #[default = 1] x: u8) {}
+    );
+    for item in [everything, sync, broken] {
+        let args = quote!(crate = ::renamed::tasks, timeout = "30s", on_error = report);
+        let expansion = expand(args, item);
+        assert!(mentions(expansion.clone(), "renamed"));
+        assert!(!mentions(expansion.clone(), "bg_runtime"), "{expansion}");
+    }
+}
+
+#[test]
+fn helper_attributes_do_not_reach_the_compiler() {
+    let expansion = expand(
+        TokenStream::new(),
+        quote! {
+            fn f(
+                /// Docs.
+                #[default = 1] a: u8,
+                #[state] #[allow(unused_variables)] b: u8,
+                #[context] c: TaskContext,
+                #[secret] d: u8,
+                #[others] e: u8,
+            ) {}
+        },
+    );
+    let function = expansion.to_string();
+    let function = &function[..function.find("__arg").expect("the call")];
+    for helper in ["[default", "[state", "[context", "[secret"] {
+        assert!(!function.replace("# ", "").contains(helper), "{helper}");
+    }
+    assert!(function.contains("others") && function.contains("unused_variables"));
+}
+
+#[test]
+fn whatever_the_arguments_there_is_the_function_and_an_error() {
+    let item = quote!(async fn f(x: u8) { x. });
+    for args in [
+        quote!(= = =),
+        quote!(,),
+        quote!(timeout),
+        quote!(timeout = ),
+        quote!(timeout = 1 2 3),
+        quote!(timeout = "5 parsecs", , name),
+        quote!(crate),
+        quote!(crate = "::"),
+        quote!(crate = 1),
+        quote!(crate = <A as B>::C),
+        quote!(name = "  "),
+        quote!(name = b"x"),
+        quote!(on_error = <A as B>::C),
+        quote!(on_error = |f| ()),
+        quote!({ a: b } [c] 'd "e" 1.5),
+        quote!(unsafe = async, r#type = 1, _ = 2),
+    ] {
+        let expansion = expand(args.clone(), item.clone());
+        assert!(is_error(&expansion), "{args}");
+        assert!(
+            expansion.to_string().starts_with(&item.to_string()),
+            "{args}"
+        );
+    }
+}
+
+#[test]
+fn whatever_the_item_it_comes_back_with_an_error() {
+    for item in [
+        quote!(),
+        quote!(;),
+        quote!(
+            struct F;
+        ),
+        quote!(impl F { fn f() {} }),
+        quote!(1 + [2] "three"),
+        quote!(fn),
+        quote!(fn f),
+        quote!(fn f(x) {}),
+        quote!(
+            fn f(x: u8);
+        ),
+        quote!(
+            fn f(&self) {}
+        ),
+        quote!(
+            fn f(x: &mut &'a [impl A<'_>]) {}
+        ),
+        quote!(
+            fn f(
+                #[state]
+                #[state = 1]
+                #[default(2)]
+                _: (),
+                ..: u8,
+            ) {
+            }
+        ),
+        quote!(
+            fn _1() {}
+        ),
+        quote!(
+            fn self_(x: u8) {}
+        ),
+        quote!(
+            #[cfg_attr]
+            #[cfg_attr()]
+            #[cfg_attr(a)]
+            #[doc]
+            fn __() {}
+        ),
+        quote!(
+            const unsafe extern "C" fn f<'a, T, const N: usize>(x: [T; N], ...) -> ! {}
+        ),
+    ] {
+        let expansion = expand(TokenStream::new(), item.clone());
+        assert!(is_error(&expansion), "{item}");
+    }
+}
+
+#[test]
+fn an_expansion_is_items() {
+    for item in [
+        quote!(
+            fn f() {}
+        ),
+        quote!(
+            #[doc(hidden)]
+            #[doc = include_str!("x")]
+            #[cfg_attr(a, doc = "b")]
+            fn f() {}
+        ),
+        quote!(
+            fn f(#[default = 1] x: u8) {}
+        ),
+        quote!(
+            fn r#type(#[secret] r#fn: u8, #[state] r#mod: &u8) -> () {}
+        ),
+        quote!(
+            fn f(x: &mut u8) {}
+        ),
+    ] {
+        let expansion = expand(quote!(name = "f", timeout = LIMIT), item);
+        let parsed = syn::parse2::<File>(expansion.clone());
+        assert!(parsed.is_ok(), "{expansion}");
+    }
+}

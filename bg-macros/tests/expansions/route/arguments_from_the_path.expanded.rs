@@ -1,0 +1,72 @@
+#[cfg(unix)]
+/// Reads a post.
+pub(crate) async fn get_post(
+    post: u64,
+    State(db): State<Db>,
+) -> Result<Json<Post>, StatusCode> {
+    db.post(post).await
+}
+#[cfg(unix)]
+#[doc(hidden)]
+#[allow(
+    missing_copy_implementations,
+    missing_debug_implementations,
+    non_camel_case_types
+)]
+pub(crate) struct get_post {}
+#[cfg(unix)]
+#[allow(
+    deprecated,
+    private_bounds,
+    private_interfaces,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic
+)]
+impl get_post {
+    pub const __ROUTE: crate::tasks::__private::RouteDef = crate::tasks::__private::RouteDef::new(
+        &[crate::tasks::__private::Method::Get],
+        "/users/{_user}/posts/{post}",
+    );
+    pub fn __mount<__S, __M: 'static>(
+        __router: crate::tasks::__private::axum::Router<__S>,
+    ) -> crate::tasks::__private::axum::Router<__S>
+    where
+        __S: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync
+            + 'static,
+        crate::tasks::__private::axum::extract::Path<
+            (::std::string::String, u64),
+        >: crate::tasks::__private::axum::extract::FromRequestParts<__S>
+            + ::core::marker::Send,
+        State<
+            Db,
+        >: crate::tasks::__private::axum::extract::FromRequest<__S, __M>
+            + ::core::marker::Send,
+    {
+        crate::tasks::__private::mount(__router, Self::__ROUTE, Self::__handle)
+    }
+    fn __handle(
+        crate::tasks::__private::axum::extract::Path(
+            (_, __arg0),
+        ): crate::tasks::__private::axum::extract::Path<(::std::string::String, u64)>,
+        __arg1: State<Db>,
+    ) -> impl ::core::future::Future<
+        Output = crate::tasks::__private::axum::response::Response,
+    > + ::core::marker::Send {
+        async move {
+            let __output = crate::tasks::__private::handler_future(
+                    get_post(__arg0, __arg1),
+                )
+                .await;
+            crate::tasks::__private::axum::response::IntoResponse::into_response(
+                __output,
+            )
+        }
+    }
+}
+#[cfg(unix)]
+crate::tasks::__private::inventory::submit! {
+    & < get_post > ::__ROUTE
+}

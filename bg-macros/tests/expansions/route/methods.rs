@@ -1,0 +1,2 @@
+#[route("/form", methods = [GET, POST])]
+pub async fn form() {}

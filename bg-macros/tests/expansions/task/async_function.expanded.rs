@@ -1,0 +1,188 @@
+/// Sends one email.
+///
+/// To one recipient.
+pub async fn send_email(
+    to: String,
+    subject: &str,
+    priority: u8,
+    note: &str,
+    code: Code,
+    mailer: Mailer,
+    cx: &TaskContext,
+) -> Result<(), MailError> {
+    mailer.send(to, subject, priority, note, code, cx).await
+}
+/// Sends one email.
+///
+/// To one recipient.
+#[must_use = "a task does nothing until it is queued or attached to a response"]
+#[allow(
+    deprecated,
+    missing_copy_implementations,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic,
+)]
+pub struct SendEmail {
+    /// Who gets it.
+    pub to: String,
+    ///The `subject` argument of [`send_email`](fn@send_email).
+    pub subject: ::std::string::String,
+    ///The `priority` argument of [`send_email`](fn@send_email).
+    pub priority: u8,
+    ///The `note` argument of [`send_email`](fn@send_email).
+    pub note: ::std::string::String,
+    ///The `code` argument of [`send_email`](fn@send_email).
+    pub code: Code,
+}
+#[allow(
+    deprecated,
+    missing_copy_implementations,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic,
+)]
+impl SendEmail {
+    ///A task that calls [`send_email`](fn@send_email) with these arguments. It does nothing until it is queued.
+    pub fn new(
+        to: impl ::bg_runtime::IntoText<String>,
+        subject: impl ::bg_runtime::IntoText<::std::string::String>,
+        code: Code,
+    ) -> Self {
+        Self {
+            to: ::bg_runtime::IntoText::into_text(to),
+            subject: ::bg_runtime::IntoText::into_text(subject),
+            priority: Self::__default_priority(),
+            note: Self::__default_note(),
+            code: code,
+        }
+    }
+    ///Replaces the default of `priority`.
+    pub fn priority(mut self, priority: u8) -> Self {
+        self.priority = priority;
+        self
+    }
+    fn __default_priority() -> u8 {
+        1
+    }
+    ///Replaces the default of `note`.
+    pub fn note(
+        mut self,
+        note: impl ::bg_runtime::IntoText<::std::string::String>,
+    ) -> Self {
+        self.note = ::bg_runtime::IntoText::into_text(note);
+        self
+    }
+    fn __default_note() -> ::std::string::String {
+        ::bg_runtime::IntoText::into_text("none")
+    }
+}
+#[allow(
+    deprecated,
+    missing_copy_implementations,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic,
+)]
+const _: () = {
+    const __RECORD: &::bg_runtime::TaskDef = &(::bg_runtime::TaskDef::new)("emails.send")
+        .docs("Sends one email.\n\nTo one recipient.")
+        .timeout(::core::time::Duration::from_millis(90000u64))
+        .on_error(report)
+        .parameters({
+            const PARAMETERS: &[::bg_runtime::Parameter] = &[
+                ::bg_runtime::Parameter::new("to", "String"),
+                ::bg_runtime::Parameter::new("subject", "&str"),
+                ::bg_runtime::Parameter::new("priority", "u8"),
+                ::bg_runtime::Parameter::new("note", "&str"),
+                ::bg_runtime::Parameter::new("code", "Code").secret(),
+            ];
+            PARAMETERS
+        })
+        .states({
+            const STATES: &[::bg_runtime::StateDef] = &[
+                ::bg_runtime::StateDef::of::<Mailer>("mailer"),
+            ];
+            STATES
+        });
+    impl ::bg_runtime::Task for SendEmail {
+        const DEF: &'static ::bg_runtime::TaskDef = __RECORD;
+        fn run(
+            self,
+            __cx: ::bg_runtime::TaskContext,
+        ) -> impl ::core::marker::Send + ::core::future::Future<
+            Output = ::bg_runtime::TaskResult,
+        > {
+            let Self {
+                to: __arg0,
+                subject: __arg1,
+                priority: __arg2,
+                note: __arg3,
+                code: __arg4,
+            } = self;
+            async move {
+                let __arg5 = ::bg_runtime::__private::state::<Mailer>(&__cx, "mailer")?;
+                let __output = (
+                    send_email(__arg0, &__arg1, __arg2, &__arg3, __arg4, __arg5, &__cx)
+                        .await,
+                );
+                ::bg_runtime::__private::IntoTaskResult::into_task_result(__output.0)
+            }
+        }
+        fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
+            use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};
+            ::bg_runtime::__private::arguments([
+                ("to", (&::bg_runtime::__private::Probe(&self.to)).argument()),
+                ("subject", (&::bg_runtime::__private::Probe(&self.subject)).argument()),
+                (
+                    "priority",
+                    (&::bg_runtime::__private::Probe(&self.priority)).argument(),
+                ),
+                ("note", (&::bg_runtime::__private::Probe(&self.note)).argument()),
+                ("code", ::bg_runtime::__private::SECRET),
+            ])
+        }
+    }
+    ::bg_runtime::__private::response_part! {
+        SendEmail
+    }
+    ::bg_runtime::__private::inventory::submit! {
+        __RECORD
+    }
+};
+#[allow(unexpected_cfgs, unused_imports)]
+const _: () = {
+    #[cfg(rust_analyzer)]
+    const _: () = {
+        #[allow(non_upper_case_globals)]
+        mod settings {
+            /**The task's name in logs and reports. Without it: the function's path.
+
+```ignore
+name = "emails.welcome"
+```*/
+            pub const name: () = ();
+            /**How long one run may take: text such as `"500ms"`, `"30s"` or `"1h30m"`, or a constant `Duration`.
+
+```ignore
+timeout = "30s"
+```*/
+            pub const timeout: () = ();
+            /**A function that is told of each failure of this task.
+
+```ignore
+on_error = report_failure // fn report_failure(failure: &TaskFailure)
+```*/
+            pub const on_error: () = ();
+        }
+        use settings::name as _;
+        use settings::timeout as _;
+        use settings::on_error as _;
+    };
+};

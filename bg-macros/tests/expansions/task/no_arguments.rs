@@ -1,0 +1,2 @@
+#[background_task(crate = crate::tasks, timeout = LIMIT)]
+async fn update_analytics() {}

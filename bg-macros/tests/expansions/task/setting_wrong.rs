@@ -1,0 +1,2 @@
+#[background_task(timeut = "30s")]
+fn ping(host: String) {}

@@ -1,0 +1,1 @@
+//! One mistake per file in `tests/fail`.

@@ -1,0 +1,8 @@
+use bg_runtime::{route, routes};
+
+#[route("/form", methods = GET)]
+async fn handler() {}
+
+fn main() {
+    let _: axum::Router = routes![handler];
+}

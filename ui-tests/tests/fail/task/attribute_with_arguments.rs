@@ -1,0 +1,8 @@
+use bg_runtime::background_task;
+
+#[background_task]
+async fn send_email(#[state(global)] to: String) {
+    drop(to);
+}
+
+fn main() {}

@@ -1,0 +1,12 @@
+use bg_runtime::background_task;
+
+fn report(message: &str) {
+    drop(message.len());
+}
+
+#[background_task(on_error = report)]
+async fn send_email(to: String) {
+    drop(to);
+}
+
+fn main() {}

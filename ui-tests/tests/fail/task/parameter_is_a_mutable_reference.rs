@@ -1,0 +1,8 @@
+use bg_runtime::background_task;
+
+#[background_task]
+async fn send_email(to: &mut String) {
+    drop(to.len());
+}
+
+fn main() {}

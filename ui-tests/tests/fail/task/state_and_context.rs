@@ -1,0 +1,12 @@
+use bg_runtime::background_task;
+
+#[background_task]
+async fn send_email(
+    #[state]
+    #[context]
+    key: u8,
+) {
+    drop(key);
+}
+
+fn main() {}

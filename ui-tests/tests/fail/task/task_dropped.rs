@@ -1,0 +1,12 @@
+#![deny(unused_must_use)]
+
+use bg_runtime::background_task;
+
+#[background_task]
+async fn send_email(to: String, subject: &str, copies: u32) {
+    drop((to, subject.len(), copies));
+}
+
+fn main() {
+    SendEmail::new("a@b.c", "hello", 2);
+}

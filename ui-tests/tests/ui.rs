@@ -1,0 +1,11 @@
+//! What the compiler prints for a mistake, and that what is right compiles.
+//!
+//! `TRYBUILD=overwrite cargo test -p ui-tests` writes the messages anew. Read them before they are
+//! committed: each points at what the user wrote, and says what to write instead.
+
+#[test]
+fn ui() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/fail/**/*.rs");
+    cases.pass("tests/pass/**/*.rs");
+}
