@@ -6,8 +6,8 @@ pub use inventory;
 pub use crate::__response_part as response_part;
 pub use crate::collect::private::attach;
 pub use crate::route::{
-    ByReference, ByValue, Method, RouteDef, RouteTasks, Seen, assert_distinct, handler_future,
-    mount, route_tasks,
+    ByReference, ByValue, Method, Named, ParameterNames, RouteDef, RouteTasks, Seen,
+    assert_distinct, handler_future, mount, route_tasks,
 };
 pub use crate::task::IntoTaskResult;
 pub use crate::task::private::{

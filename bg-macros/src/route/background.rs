@@ -1,14 +1,15 @@
 //! `background = ..`: evaluated for each request, with the handler's arguments in scope.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
 use syn::parse::{ParseStream, Parser as _};
 use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Attribute, Expr, FieldPat, Pat, PatIdent};
+use syn::{Attribute, Expr, FieldPat, FnArg, Pat, PatIdent, parse_quote};
 
 use super::handler::Argument;
 use crate::errors::{at, parenthesized};
+use crate::function::Function;
 use crate::krate::Krate;
 
 /// A block that queues the tasks of `background`.
@@ -27,6 +28,40 @@ pub(super) fn block(background: &Expr, arguments: &[Argument], krate: &Krate) ->
             #pushes
         }
     }
+}
+
+/// The handler, without a warning that an argument is not used where `background` uses it.
+///
+/// It is an attribute on the argument, so that what the function means, and the places in it, stay.
+pub(super) fn mark_used(mut handler: Function, background: &Expr) -> Function {
+    let background = background.to_token_stream();
+    for input in &mut handler.sig.inputs {
+        let FnArg::Typed(argument) = input else {
+            continue;
+        };
+        let mut names = Names(Vec::new());
+        names.visit_pat_mut(&mut argument.pat.clone());
+        if names
+            .0
+            .iter()
+            .any(|Name { name, .. }| occurs(name, background.clone()))
+        {
+            argument
+                .attrs
+                .push(parse_quote!(#[allow(unused_variables)]));
+        }
+    }
+    handler
+}
+
+/// Whether a name stands anywhere in the tokens, text to be formatted included: `"{id}"`.
+fn occurs(name: &Ident, tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Group(group) => occurs(name, group.stream()),
+        TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{name}")),
+        TokenTree::Punct(_) => false,
+    })
 }
 
 /// Brings the names in an argument's pattern into scope: what is `Copy` by value, and the rest by

@@ -23,14 +23,18 @@ pub(super) fn route(
     let krate = &settings.krate;
     let name = &handler.sig.ident;
     let cfgs = handler.carried(&["cfg"]);
-    let extractors = extractors(path, arguments, krate);
+    let extractors = extractors(name, arguments, krate);
 
     let record = record(name, path, settings);
     let mount = mount(name, &extractors, krate);
     let handle = handle(handler, arguments, &extractors, settings);
+    let names = parameter_names(name, path, arguments, krate);
     let namesake = namesake(handler, &quote!(#record #mount #handle));
     quote! {
         #namesake
+
+        #(#cfgs)*
+        #names
 
         #(#cfgs)*
         #krate::__private::inventory::submit! { &<#name>::__ROUTE }
@@ -209,8 +213,8 @@ struct Extractor {
 
 /// All that the route extracts from a request: what is named in the path first, then the rest in
 /// the handler's order, so that the last of them is still the one that can have the body.
-fn extractors(path: &Path, arguments: &[Argument], krate: &Krate) -> Vec<Extractor> {
-    let named = from_path(path, arguments, krate);
+fn extractors(name: &Ident, arguments: &[Argument], krate: &Krate) -> Vec<Extractor> {
+    let named = from_path(name, arguments, krate);
     let written = arguments
         .iter()
         .filter(|argument| argument.parameter.is_none());
@@ -229,29 +233,37 @@ fn extractors(path: &Path, arguments: &[Argument], krate: &Krate) -> Vec<Extract
 }
 
 /// The arguments that are named in the path, if there are any.
-fn from_path(path: &Path, arguments: &[Argument], krate: &Krate) -> Option<Extractor> {
-    let taker = |index| {
-        arguments
-            .iter()
-            .find(|argument| argument.parameter == Some(index))
-    };
-    let takers: Vec<Option<&Argument>> = (0..path.parameters.len()).map(taker).collect();
-    let first = takers.iter().flatten().next()?;
-
-    let patterns = takers.iter().map(|taker| match taker {
-        Some(Argument { variable, .. }) => quote!(#variable),
-        None => quote!(_),
-    });
-    let types = takers.iter().map(|taker| match taker {
-        Some(Argument { ty, .. }) => quote!(#ty),
-        // Any value is one: what nobody takes is never a reason to refuse a request.
-        None => quote!(::std::string::String),
-    });
-    let extractor = quote!(#krate::__private::axum::extract::Path);
+///
+/// By name and not by place: a router around this one may put parameters of its own before them.
+fn from_path(handler: &Ident, arguments: &[Argument], krate: &Krate) -> Option<Extractor> {
+    let takers = || arguments.iter().filter(|it| it.parameter.is_some());
+    let first = takers().next()?;
+    let variables = takers().map(|Argument { variable, .. }| variable);
+    let types = takers().map(|Argument { ty, .. }| ty);
+    let path = quote!(#krate::__private::axum::extract::Path);
+    let named = quote!(#krate::__private::Named);
     Some(Extractor {
-        pattern: quote!(#extractor((#(#patterns,)*))),
-        ty: quote!(#extractor<(#(#types,)*)>),
+        pattern: quote!(#path(#named((#(#variables,)*), _))),
+        ty: quote!(#path<#named<#handler, (#(#types,)*)>>),
         place: first.ty.clone(),
+    })
+}
+
+/// The names of those arguments in the path.
+fn parameter_names(
+    handler: &Ident,
+    path: &Path,
+    arguments: &[Argument],
+    krate: &Krate,
+) -> Option<TokenStream> {
+    let indices = arguments.iter().filter_map(|it| it.parameter);
+    let names: Vec<_> = indices.map(|index| &path.parameters[index]).collect();
+    (!names.is_empty()).then(|| {
+        quote! {
+            impl #krate::__private::ParameterNames for #handler {
+                const NAMES: &'static [&'static str] = &[#(#names),*];
+            }
+        }
     })
 }
 

@@ -10,7 +10,7 @@ mod path;
 mod tests;
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote;
+use quote::{ToTokens as _, quote};
 
 use crate::errors::Errors;
 use crate::function::Function;
@@ -48,6 +48,10 @@ pub(crate) fn expand(methods: Methods, args: TokenStream, item: TokenStream) -> 
         Some((function, arguments))
     });
 
+    let marked = handler
+        .as_ref()
+        .zip(settings.background.as_ref())
+        .map(|((function, _), background)| background::mark_used(function.clone(), background));
     let beside = handler.map(|(function, arguments)| {
         let route = match &settings.path {
             Some(path) if settings_errors.is_empty() && handler_errors.is_empty() => {
@@ -60,7 +64,7 @@ pub(crate) fn expand(methods: Methods, args: TokenStream, item: TokenStream) -> 
     });
 
     // The handler stays at the top: editors prefer the first of several uses of a token.
-    let mut expansion = item;
+    let mut expansion = marked.map_or(item, Function::into_token_stream);
     expansion.extend(beside);
     expansion.extend(settings_errors);
     expansion.extend(handler_errors);

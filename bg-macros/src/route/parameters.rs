@@ -40,7 +40,7 @@ pub(super) fn assign(path: &Path, arguments: &mut [Argument], errors: &mut Error
     for argument in arguments.iter() {
         enough(&argument.ty, path, errors);
     }
-    not_too_many(path, arguments, errors);
+    not_too_many(arguments, errors);
 }
 
 /// A parameter is made from the request's path, and nothing keeps that for the handler to borrow.
@@ -153,13 +153,13 @@ fn enough(ty: &Type, path: &Path, errors: &mut Errors) {
     }
 }
 
-fn not_too_many(path: &Path, arguments: &[Argument], errors: &mut Errors) {
+fn not_too_many(arguments: &[Argument], errors: &mut Errors) {
     let (parameters, extractors): (Vec<_>, Vec<_>) =
         arguments.iter().partition(|it| it.parameter.is_some());
-    if !parameters.is_empty() && path.parameters.len() > MOST {
-        errors.at(
-            path.literal.span(),
-            format!("a path with arguments by name has at most {MOST} parameters"),
+    if let Some(first) = parameters.get(MOST) {
+        errors.on(
+            &first.pattern,
+            format!("a handler has at most {MOST} arguments from the path"),
         );
     }
     // All that comes from the path comes from one extractor.

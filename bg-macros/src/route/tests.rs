@@ -2,7 +2,7 @@
 //! messages look like is in `ui-tests`.
 
 use proc_macro2::{TokenStream, TokenTree};
-use quote::quote;
+use quote::{format_ident, quote};
 use syn::File;
 
 use super::{Methods, expand};
@@ -64,7 +64,7 @@ fn the_handler_comes_back_as_it_was() {
     ] {
         for args in [
             quote!("/"),
-            quote!("/{x}", background = x),
+            quote!("/{x}", background = Task),
             quote!(),
             quote!(= = =),
         ] {
@@ -75,6 +75,21 @@ fn the_handler_comes_back_as_it_was() {
             );
         }
     }
+}
+
+#[test]
+fn an_argument_that_background_uses_is_not_called_unused() {
+    let item = quote!(
+        async fn f(Json(user): Json<User>, id: u64, other: Other) {}
+    );
+    let args = quote!(
+        "/{id}",
+        background = [Greet::new(&user.name), Log::new(format!("{id}"))]
+    );
+    let expansion = expand(GET, args, item).to_string().replace(' ', "");
+    let marked = "asyncfnf(#[allow(unused_variables)]Json(user):Json<User>,\
+                  #[allow(unused_variables)]id:u64,other:Other)";
+    assert!(expansion.starts_with(marked), "{expansion}");
 }
 
 #[test]
@@ -312,6 +327,9 @@ fn how_many_extractors_there_are() {
     assert_eq!(errors("/{id}", &quote!(#(#others),*)), "");
 
     let path: String = (0..17).map(|index| format!("/{{p{index}}}")).collect();
-    assert!(errors(&path, &quote!(p3: u8, _: Session)).contains("at most 16 parameters"));
+    assert_eq!(errors(&path, &quote!(p3: u8, _: Session)), "");
+    let named = (0..17).map(|index| format_ident!("p{index}"));
+    let named = quote!(#(#named: u8),*);
+    assert!(errors(&path, &named).contains("at most 16 arguments from the path"));
     assert_eq!(errors(&path, &quote!(_: Session)), "");
 }

@@ -37,7 +37,7 @@ impl get_post {
         __S: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync
             + 'static,
         crate::tasks::__private::axum::extract::Path<
-            (::std::string::String, u64),
+            crate::tasks::__private::Named<get_post, (u64,)>,
         >: crate::tasks::__private::axum::extract::FromRequestParts<__S>
             + ::core::marker::Send,
         State<
@@ -49,8 +49,10 @@ impl get_post {
     }
     fn __handle(
         crate::tasks::__private::axum::extract::Path(
-            (_, __arg0),
-        ): crate::tasks::__private::axum::extract::Path<(::std::string::String, u64)>,
+            crate::tasks::__private::Named((__arg0,), _),
+        ): crate::tasks::__private::axum::extract::Path<
+            crate::tasks::__private::Named<get_post, (u64,)>,
+        >,
         __arg1: State<Db>,
     ) -> impl ::core::future::Future<
         Output = crate::tasks::__private::axum::response::Response,
@@ -65,6 +67,10 @@ impl get_post {
             )
         }
     }
+}
+#[cfg(unix)]
+impl crate::tasks::__private::ParameterNames for get_post {
+    const NAMES: &'static [&'static str] = &["post"];
 }
 #[cfg(unix)]
 crate::tasks::__private::inventory::submit! {

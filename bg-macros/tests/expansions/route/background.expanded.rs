@@ -1,6 +1,8 @@
 async fn register(
+    #[allow(unused_variables)]
     source: u8,
     Extension(&limit): Extension<&u64>,
+    #[allow(unused_variables)]
     Json(mut user): Json<NewUser>,
 ) -> Json<NewUser> {
     user.limit = limit;
@@ -36,7 +38,7 @@ impl register {
         __S: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync
             + 'static,
         ::bg_runtime::__private::axum::extract::Path<
-            (u8,),
+            ::bg_runtime::__private::Named<register, (u8,)>,
         >: ::bg_runtime::__private::axum::extract::FromRequestParts<__S>
             + ::core::marker::Send,
         Extension<
@@ -52,8 +54,10 @@ impl register {
     }
     fn __handle(
         ::bg_runtime::__private::axum::extract::Path(
-            (__arg0,),
-        ): ::bg_runtime::__private::axum::extract::Path<(u8,)>,
+            ::bg_runtime::__private::Named((__arg0,), _),
+        ): ::bg_runtime::__private::axum::extract::Path<
+            ::bg_runtime::__private::Named<register, (u8,)>,
+        >,
         __arg1: Extension<&'static u64>,
         __arg2: Json<NewUser>,
     ) -> impl ::core::future::Future<
@@ -88,6 +92,9 @@ impl register {
             )
         }
     }
+}
+impl ::bg_runtime::__private::ParameterNames for register {
+    const NAMES: &'static [&'static str] = &["source"];
 }
 ::bg_runtime::__private::inventory::submit! {
     & < register > ::__ROUTE
