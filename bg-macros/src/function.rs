@@ -1,7 +1,7 @@
 //! A function as an attribute sees it: everything but what its body does.
 
-use proc_macro2::{TokenStream, TokenTree};
-use quote::{ToTokens, TokenStreamExt as _};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, TokenStreamExt as _, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Attribute, Meta, Path, Signature, Token, Visibility, parse_quote};
@@ -76,6 +76,15 @@ fn carried_conditionally(attr: &Attribute, names: &[&str]) -> Option<Attribute> 
     (!carried.is_empty()).then(|| parse_quote!(#[cfg_attr(#condition, #(#carried),*)]))
 }
 
+/// A statement that does nothing, and tells clippy that an `async fn` is asked for, whether or not
+/// its body awaits anything: `unused_async` lets a function pass that is used as a value.
+pub(crate) fn used_as_a_value(name: &Ident) -> TokenStream {
+    // Not at the name's own place, where editors would find one more thing that it means.
+    let mut name = name.clone();
+    name.set_span(Span::call_site().resolved_at(name.span()));
+    quote!(let _ = #name;)
+}
+
 fn is_one_of(path: &Path, names: &[&str]) -> bool {
     names.iter().any(|name| path.is_ident(name))
 }
@@ -83,7 +92,6 @@ fn is_one_of(path: &Path, names: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quote::quote;
 
     fn carried(tokens: TokenStream) -> String {
         let function: Function = syn::parse2(tokens).expect("a function");

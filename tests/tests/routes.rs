@@ -15,7 +15,7 @@ use tower::ServiceExt;
 struct Done(Arc<Mutex<Vec<String>>>);
 
 #[background_task]
-fn note(text: String, done: Done) {
+fn note(text: String, done: &Done) {
     done.0.lock().unwrap().push(text);
 }
 

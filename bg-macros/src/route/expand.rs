@@ -10,7 +10,7 @@ use super::background;
 use super::handler::Argument;
 use super::parse::{Path, Settings};
 use crate::errors::{across, parenthesized};
-use crate::function::Function;
+use crate::function::{Function, used_as_a_value};
 use crate::krate::Krate;
 
 /// The route of a handler.
@@ -160,6 +160,7 @@ fn handle(
         .as_ref()
         .map(|background| background::block(background, arguments, krate));
     let call = call(handler, arguments, krate);
+    let used = used_as_a_value(&handler.sig.ident);
     let response = quote!(#krate::__private::axum::response::Response);
     // `Send` by declaration: where the handler's future is not, that is an error here and nowhere
     // else.
@@ -169,6 +170,7 @@ fn handle(
     );
     quote! {
         fn __handle(#(#parameters),*) -> #future {
+            #used
             async move {
                 #background
                 #call

@@ -9,7 +9,7 @@ use syn::{Attribute, Meta, ReturnType};
 
 use super::{lints, variable};
 use crate::errors::across;
-use crate::function::Function;
+use crate::function::{Function, used_as_a_value};
 use crate::krate::Krate;
 use crate::settings;
 use crate::source_text::source_text;
@@ -166,7 +166,9 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     let work = if function.sig.asyncness.is_some() {
         let outcome = outcome(function, &quote!(#call.await), krate);
         let body = block(called.span(), quote!(#(#states)* #outcome));
-        quote_spanned!(called.span()=> async move #body)
+        let used = used_as_a_value(called);
+        let work = quote_spanned!(called.span()=> async move #body);
+        quote!(#used #work)
     } else {
         let outcome = outcome(function, &call, krate);
         let body = block(called.span(), quote!(#(#states)* #outcome));

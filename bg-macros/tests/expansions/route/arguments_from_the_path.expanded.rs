@@ -57,6 +57,7 @@ impl get_post {
     ) -> impl ::core::future::Future<
         Output = crate::tasks::__private::axum::response::Response,
     > + ::core::marker::Send {
+        let _ = get_post;
         async move {
             let __output = crate::tasks::__private::handler_future(
                     get_post(__arg0, __arg1),

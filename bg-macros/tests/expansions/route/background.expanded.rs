@@ -63,6 +63,7 @@ impl register {
     ) -> impl ::core::future::Future<
         Output = ::bg_runtime::__private::axum::response::Response,
     > + ::core::marker::Send {
+        let _ = register;
         async move {
             {
                 #[allow(unused_imports)]

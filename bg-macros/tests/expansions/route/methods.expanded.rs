@@ -33,6 +33,7 @@ impl form {
     fn __handle() -> impl ::core::future::Future<
         Output = ::bg_runtime::__private::axum::response::Response,
     > + ::core::marker::Send {
+        let _ = form;
         async move {
             let __output = ::bg_runtime::__private::handler_future(form()).await;
             ::bg_runtime::__private::axum::response::IntoResponse::into_response(

@@ -39,6 +39,7 @@ impl index {
     ) -> impl ::core::future::Future<
         Output = ::bg_runtime::__private::axum::response::Response,
     > + ::core::marker::Send {
+        let _ = index;
         async move {
             {
                 #[allow(unused_imports)]

@@ -126,6 +126,7 @@ const _: () = {
                 note: __arg3,
                 code: __arg4,
             } = self;
+            let _ = send_email;
             async move {
                 let __arg5 = ::bg_runtime::__private::state::<Mailer>(&__cx, "mailer")?;
                 let __output = (

@@ -63,6 +63,7 @@ const _: () = {
             Output = ::bg_runtime::TaskResult,
         > {
             let Self { x: __arg0 } = self;
+            let _ = documented;
             async move {
                 ::bg_runtime::__private::IntoTaskResult::into_task_result(
                     documented(__arg0).await,

@@ -48,6 +48,7 @@ const _: () = {
         ) -> impl ::core::marker::Send + ::core::future::Future<
             Output = crate::tasks::TaskResult,
         > {
+            let _ = update_analytics;
             async move {
                 crate::tasks::__private::IntoTaskResult::into_task_result(
                     update_analytics().await,

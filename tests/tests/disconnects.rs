@@ -1,0 +1,397 @@
+//! Clients that leave: whatever was queued runs, or is skipped and reported; never lost, never
+//! twice.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    routing::{get, post},
+};
+use bg_runtime::{BackgroundTasks, RequestInfo, SkipReason, routes};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use tests::{
+    Http1, Http2, Server, Setup, Timeline, eventually, on_every_setup,
+    tasks::{settled, skip_reason},
+};
+
+/// Queues a task, and ends when it is told to.
+async fn handle_slowly(timeline: Timeline, tasks: BackgroundTasks) -> &'static str {
+    let dropped = DropMark(timeline.clone());
+    tasks.add_task(timeline.task("task"));
+    timeline.mark("handling");
+    timeline.reached("go on").await;
+    timeline.mark("handled");
+    drop(dropped);
+    "done"
+}
+
+struct DropMark(Timeline);
+
+impl Drop for DropMark {
+    fn drop(&mut self) {
+        self.0.mark("handler gone");
+    }
+}
+
+async fn slow(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> &'static str {
+    handle_slowly(timeline, tasks).await
+}
+
+async fn slow_with_body(
+    State(timeline): State<Timeline>,
+    tasks: BackgroundTasks,
+    unread: Body,
+) -> &'static str {
+    let answer = handle_slowly(timeline, tasks).await;
+    drop(unread);
+    answer
+}
+
+fn slow_app() -> Router<Timeline> {
+    Router::new().route("/", get(slow).post(slow_with_body))
+}
+
+async fn is_skipped(server: &Server, timeline: &Timeline) {
+    timeline.reached("handler gone").await;
+    let failure = server.failure("task").await;
+    assert_eq!(skip_reason(&failure), SkipReason::HandlerCancelled);
+    assert_eq!(failure.request().map(RequestInfo::path), Some("/"));
+    let stats = settled(server.background(), 1).await;
+    assert_eq!(stats.skipped, 1);
+    assert!(timeline.find("task").is_none());
+    assert!(timeline.find("handled").is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let server = Server::run(setup, &timeline, slow_app()).await;
+        let mut client = Http1::connect(server.address()).await;
+        client.start("GET", "/").await;
+        timeline.reached("handling").await;
+        client.leave();
+        is_skipped(&server, &timeline).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_resets_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let server = Server::run(setup, &timeline, slow_app()).await;
+        let mut client = Http1::connect(server.address()).await;
+        client.start("GET", "/").await;
+        timeline.reached("handling").await;
+        client.reset();
+        is_skipped(&server, &timeline).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_half_closes_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let server = Server::run(setup, &timeline, slow_app()).await;
+        let mut client = Http1::connect(server.address()).await;
+        client.start("GET", "/").await;
+        timeline.reached("handling").await;
+        client.half_close().await;
+        is_skipped(&server, &timeline).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let server = Server::run(setup, &timeline, slow_app()).await;
+        let mut client = Http2::connect(server.address()).await;
+        let (_, response) = client.start("GET", "/");
+        timeline.reached("handling").await;
+        drop(response);
+        is_skipped(&server, &timeline).await;
+    })
+    .await;
+}
+
+/// hyper does not read on while a request body is unread, so it does not see the client leave.
+#[tokio::test]
+async fn a_client_that_leaves_with_its_body_unread_is_not_noticed_and_the_task_runs() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let server = Server::run(setup, &timeline, slow_app()).await;
+        let mut client = Http1::connect(server.address()).await;
+        // More than hyper reads before somebody asks for it.
+        let body = vec![b'.'; 1_000_000];
+        client
+            .send(tests::http1::request_with("POST", "/", &body))
+            .await;
+        timeline.reached("handling").await;
+        client.leave();
+        timeline.mark("go on");
+        timeline.reached("handled").await;
+        timeline.reached("task done").await;
+        assert_eq!(settled(server.background(), 1).await.completed, 1);
+    })
+    .await;
+}
+
+/// Nor does it while the next request waits in its buffer; and that one it drops as soon as it
+/// looks at it.
+#[tokio::test]
+async fn a_client_that_half_closes_with_a_request_in_the_pipeline_is_not_noticed_and_the_task_runs()
+{
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let server = Server::run(setup, &timeline, slow_app()).await;
+        let mut client = Http1::connect(server.address()).await;
+        let request = tests::http1::request("GET", "/");
+        client.send(request.repeat(2)).await;
+        timeline.reached("handling").await;
+        client.half_close().await;
+        timeline.mark("go on");
+        assert_eq!(client.response("GET").await.body, "done");
+        timeline.reached("task done").await;
+        client.until_closed().await;
+        let accepted = server.background().stats().accepted;
+        let stats = settled(server.background(), accepted).await;
+        assert_eq!(stats.completed, timeline.count("handled") as u64);
+        assert_eq!(stats.failed + stats.aborted, 0);
+    })
+    .await;
+}
+
+async fn endless(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> Body {
+    tasks.add_task(timeline.task("task"));
+    let stream = futures_util::stream::repeat(Bytes::from_static(&[b'.'; 1000]));
+    Body::from_stream(stream.map(Ok::<_, Infallible>))
+}
+
+async fn stalling(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> Body {
+    tasks.add_task(timeline.task("task"));
+    let first = futures_util::stream::iter([Ok::<_, Infallible>("first")]);
+    Body::from_stream(first.chain(futures_util::stream::pending()))
+}
+
+fn streaming_app() -> Router<Timeline> {
+    Router::new()
+        .route("/endless", get(endless))
+        .route("/stalling", get(stalling))
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_a_body_gets_its_task_done() {
+    on_every_setup(async |setup| {
+        for path in ["/endless", "/stalling"] {
+            for reset in [false, true] {
+                let timeline = Timeline::new();
+                let server = Server::run(setup, &timeline, streaming_app()).await;
+                let mut client = Http1::connect(server.address()).await;
+                client.start("GET", path).await;
+                client.head().await;
+                assert!(client.chunk().await.is_some());
+                assert!(timeline.find("task").is_none(), "still being sent");
+                if reset {
+                    client.reset();
+                } else {
+                    client.leave();
+                }
+                timeline.reached("task done").await;
+                assert_eq!(settled(server.background(), 1).await.completed, 1);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_in_the_middle_of_a_body_gets_its_task_done() {
+    on_every_setup(async |setup| {
+        for path in ["/endless", "/stalling"] {
+            let timeline = Timeline::new();
+            let server = Server::run(setup, &timeline, streaming_app()).await;
+            let mut client = Http2::connect(server.address()).await;
+            let (_, response) = client.start("GET", path);
+            let mut body = response.await.unwrap().into_body();
+            body.frame().await.unwrap().unwrap();
+            assert!(timeline.find("task").is_none(), "still being sent");
+            drop(body);
+            timeline.reached("task done").await;
+            assert_eq!(settled(server.background(), 1).await.completed, 1);
+        }
+    })
+    .await;
+}
+
+async fn breaking(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> Body {
+    tasks.add_task(timeline.task("task"));
+    let frames = ["first", "second"].map(Ok).into_iter();
+    let broken = Err(std::io::Error::other("the disk is gone"));
+    Body::from_stream(futures_util::stream::iter(frames.chain([broken])))
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_gets_its_task_done() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = Router::new().route("/", get(breaking));
+        let server = Server::run(setup, &timeline, app).await;
+
+        let mut client = Http1::connect(server.address()).await;
+        client.start("GET", "/").await;
+        client.until_closed().await;
+        timeline.reached_times("task done", 1).await;
+
+        let mut client = Http2::connect(server.address()).await;
+        let (_, response) = client.start("GET", "/");
+        let body = async { response.await?.into_body().collect().await };
+        assert!(body.await.is_err());
+        timeline.reached_times("task done", 2).await;
+        assert_eq!(settled(server.background(), 2).await.completed, 2);
+    })
+    .await;
+}
+
+async fn large(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> Vec<u8> {
+    tasks.add_task(timeline.task("task"));
+    vec![b'.'; 32 << 20]
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_the_socket_is_full_gets_its_task_done() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = Router::new().route("/", get(large));
+        let server = Server::run(setup, &timeline, app).await;
+        let mut client = Http1::connect_with_small_buffer(server.address()).await;
+        client.start("GET", "/").await;
+        client.head().await;
+        timeline
+            .stays_without("task", Duration::from_millis(50))
+            .await;
+        client.reset();
+        timeline.reached("task done").await;
+        assert_eq!(settled(server.background(), 1).await.completed, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_next_request_finds_a_server_that_is_well() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let server = Server::run(setup, &timeline, slow_app()).await;
+        for _ in 0..20 {
+            let seen = timeline.count("handling");
+            let mut client = Http1::connect(server.address()).await;
+            client.start("GET", "/").await;
+            timeline.reached_times("handling", seen + 1).await;
+            client.reset();
+        }
+        eventually("skipped", || server.background().stats().skipped == 20).await;
+        timeline.mark("go on");
+        let mut client = Http1::connect(server.address()).await;
+        assert_eq!(client.fetch("GET", "/").await.body, "done");
+        timeline.reached("task done").await;
+        settled(server.background(), 21).await;
+    })
+    .await;
+}
+
+#[bg_runtime::post("/pay", detach, background = timeline.task("route"))]
+async fn pay(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> &'static str {
+    handle_slowly(timeline, tasks).await
+}
+
+async fn detached(leave: impl AsyncFn(&Server, &Timeline)) {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let server = Server::run(setup, &timeline, routes![pay]).await;
+        leave(&server, &timeline).await;
+        assert!(timeline.find("handler gone").is_none());
+        timeline.mark("go on");
+        timeline.reached("handled").await;
+        timeline.reached("task done").await;
+        let stats = settled(server.background(), 2).await;
+        assert_eq!(stats.completed, 2, "{setup:?}");
+        let names = timeline.names();
+        assert_eq!(
+            names[names.len() - 4..],
+            ["route", "route done", "task", "task done"]
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_detached_handler_is_finished_without_its_client_and_its_tasks_run() {
+    detached(async |server, timeline| {
+        let mut client = Http1::connect(server.address()).await;
+        client.start("POST", "/pay").await;
+        timeline.reached("handling").await;
+        client.reset();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_detached_handler_is_finished_without_its_stream_and_its_tasks_run() {
+    detached(async |server, timeline| {
+        let mut client = Http2::connect(server.address()).await;
+        let (_, response) = client.start("POST", "/pay");
+        timeline.reached("handling").await;
+        drop(response);
+        // The reset has arrived when a later request has been answered.
+        client.fetch("GET", "/nowhere").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_detached_handler_answers_like_any_other() {
+    let timeline = Timeline::new();
+    timeline.mark("go on");
+    let server = Server::run(Setup::DEFAULT, &timeline, routes![pay]).await;
+    let mut client = Http1::connect(server.address()).await;
+    let response = client.fetch("POST", "/pay").await;
+    assert_eq!(
+        (response.head.status, &response.body[..]),
+        (200, &b"done"[..])
+    );
+    let start = timeline.reached("route").await;
+    assert!(server.last_write(response.end).await.is_before(&start));
+    assert_eq!(settled(server.background(), 2).await.completed, 2);
+}
+
+async fn reads_its_body(
+    State(timeline): State<Timeline>,
+    tasks: BackgroundTasks,
+    body: Bytes,
+) -> String {
+    tasks.add_task(timeline.task("task"));
+    body.len().to_string()
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_while_it_sends_its_body_queued_nothing() {
+    let timeline = Timeline::new();
+    let app = Router::new().route("/", post(reads_its_body));
+    let server = Server::run(Setup::DEFAULT, &timeline, app).await;
+    let mut client = Http1::connect(server.address()).await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: tests\r\ncontent-length: 10\r\n\r\nhalf")
+        .await;
+    client.leave();
+    let mut other = Http1::connect(server.address()).await;
+    let response = other.fetch_with("POST", "/", b"1234567890").await;
+    assert_eq!(response.body, "10");
+    assert_eq!(settled(server.background(), 1).await.completed, 1);
+}

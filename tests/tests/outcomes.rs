@@ -1,0 +1,713 @@
+//! What becomes of a request's tasks when the request, its response or a task itself goes wrong.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Path, State},
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse, Response},
+    routing,
+};
+use bg_runtime::{
+    Background, BackgroundTasks, FailureKind, SkipReason, TaskExt, WithBackground, after_response,
+    background_task, get, named, named_blocking, post, routes,
+};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde::Deserialize;
+use tests::{
+    Client, Http1, Protocol, Server, Serving, Setup, Timeline, logs, on_every_setup,
+    tasks::{settled, skip_reason},
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+fn starts(timeline: &Timeline) -> Vec<String> {
+    let names = timeline.names().into_iter();
+    names.filter(|name| !name.contains(' ')).collect()
+}
+
+#[derive(Deserialize)]
+struct Order {
+    amount: u32,
+}
+
+fn queue_one_of_each(timeline: &Timeline, tasks: &BackgroundTasks) {
+    tasks.add_task(timeline.task("handler"));
+    tasks.add_task(timeline.task("handler-always").always());
+    tasks.add_task(timeline.task("handler-on-error").on_error_response());
+}
+
+fn responding(timeline: &Timeline, status: StatusCode) -> Response {
+    (status, timeline.task("response"), "answer").into_response()
+}
+
+#[get("/{status}", background = [
+    timeline.task("route"),
+    timeline.task("route-always").always(),
+    timeline.task("route-on-error").on_error_response(),
+])]
+async fn answers(
+    status: u16,
+    State(timeline): State<Timeline>,
+    tasks: BackgroundTasks,
+) -> Response {
+    queue_one_of_each(&timeline, &tasks);
+    responding(&timeline, StatusCode::from_u16(status).unwrap())
+}
+
+#[tokio::test]
+async fn after_a_success_everything_runs_but_what_is_for_errors() {
+    on_every_setup(async |setup| {
+        for status in [200, 201, 303, 399] {
+            let timeline = Timeline::new();
+            let server = Server::run(setup, &timeline, routes![answers]).await;
+            let mut client = Client::connect(Protocol::Http1, server.address()).await;
+            client.fetch("GET", &format!("/{status}")).await;
+            let stats = settled(server.background(), 7).await;
+            assert_eq!((stats.completed, stats.skipped), (5, 2));
+            let expected = [
+                "route",
+                "route-always",
+                "handler",
+                "handler-always",
+                "response",
+            ];
+            assert_eq!(starts(&timeline), expected);
+            // A condition that does not hold is no failure.
+            assert_eq!(server.failures().count(), 0);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn after_an_error_response_only_what_was_told_so_runs_and_what_came_with_it() {
+    on_every_setup(async |setup| {
+        for status in [400, 404, 422, 500, 503] {
+            let timeline = Timeline::new();
+            let server = Server::run(setup, &timeline, routes![answers]).await;
+            let mut client = Client::connect(Protocol::Http2, server.address()).await;
+            client.fetch("GET", &format!("/{status}")).await;
+            let stats = settled(server.background(), 7).await;
+            assert_eq!((stats.completed, stats.skipped), (5, 2));
+            let expected = [
+                "route-always",
+                "route-on-error",
+                "handler-always",
+                "handler-on-error",
+                "response",
+            ];
+            assert_eq!(starts(&timeline), expected);
+            for skipped in ["route", "handler"] {
+                let reason = skip_reason(&server.failure(skipped).await);
+                let status = StatusCode::from_u16(status).unwrap();
+                assert_eq!(reason, SkipReason::ErrorResponse(status));
+            }
+        }
+    })
+    .await;
+}
+
+#[post("/orders", background = [
+    timeline.task("route"),
+    timeline.task("route-on-error").on_error_response(),
+])]
+async fn order(
+    State(timeline): State<Timeline>,
+    tasks: BackgroundTasks,
+    Json(order): Json<Order>,
+) -> String {
+    tasks.add_task(timeline.task("handler"));
+    order.amount.to_string()
+}
+
+async fn plain_order(
+    State(timeline): State<Timeline>,
+    _: QueuesFirst,
+    tasks: BackgroundTasks,
+    Json(order): Json<Order>,
+) -> String {
+    tasks.add_task(timeline.task("handler"));
+    order.amount.to_string()
+}
+
+/// An extractor that queues a task of its own.
+struct QueuesFirst;
+
+impl axum::extract::FromRequestParts<Timeline> for QueuesFirst {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        timeline: &Timeline,
+    ) -> Result<Self, Infallible> {
+        let tasks = BackgroundTasks::from_request_parts(parts, timeline).await;
+        let tasks = tasks.expect("collected");
+        tasks.add_task(timeline.task("extractor"));
+        tasks.add_task(timeline.task("extractor-on-error").on_error_response());
+        Ok(Self)
+    }
+}
+
+#[tokio::test]
+async fn an_extractor_that_rejects_is_an_error_response() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = Router::new().route("/orders", routing::post(plain_order));
+        let server = Server::run(setup, &timeline, app).await;
+        let mut client = Http1::connect(server.address()).await;
+        let response = client
+            .fetch_with("POST", "/orders", br#"{"amount":"?"}"#)
+            .await;
+        assert_eq!(response.head.status, 422);
+        let stats = settled(server.background(), 2).await;
+        assert_eq!((stats.completed, stats.skipped), (1, 1));
+        assert_eq!(starts(&timeline), ["extractor-on-error"]);
+        let reason = skip_reason(&server.failure("extractor").await);
+        assert_eq!(
+            reason,
+            SkipReason::ErrorResponse(StatusCode::UNPROCESSABLE_ENTITY)
+        );
+
+        let response = client
+            .fetch_with("POST", "/orders", br#"{"amount":3}"#)
+            .await;
+        assert_eq!(response.body, "3");
+        let stats = settled(server.background(), 5).await;
+        assert_eq!((stats.completed, stats.skipped), (3, 2));
+    })
+    .await;
+}
+
+/// The route's expression needs the handler's arguments, so there is nothing to queue without.
+#[tokio::test]
+async fn a_routes_tasks_do_not_run_when_an_extractor_rejects() {
+    let timeline = Timeline::new();
+    let server = Server::run(Setup::DEFAULT, &timeline, routes![order]).await;
+    let mut client = Http1::connect(server.address()).await;
+    let response = client.fetch_with("POST", "/orders", b"not JSON").await;
+    assert_eq!(response.head.status, 400);
+    let response = client
+        .fetch_with("POST", "/orders", br#"{"amount":7}"#)
+        .await;
+    assert_eq!(response.body, "7");
+    timeline.reached("handler done").await;
+    assert_eq!(starts(&timeline), ["route", "handler"]);
+}
+
+#[tokio::test]
+async fn a_list_goes_on_after_what_was_skipped_for_the_response() {
+    let timeline = Timeline::new();
+    let server = Server::run(Setup::DEFAULT, &timeline, routes![answers]).await;
+    let mut client = Client::connect(Protocol::Http1, server.address()).await;
+    client.fetch("GET", "/500").await;
+    timeline.reached("response done").await;
+    assert!(timeline.find("handler").is_none());
+    assert!(
+        timeline.find("handler-always").is_some(),
+        "skipping is not failing"
+    );
+}
+
+/// Panics.
+#[background_task]
+async fn panics_with(message: String, #[state] timeline: Timeline) {
+    timeline.mark("panicking");
+    panic!("{message}");
+}
+
+/// Never ends by itself.
+#[background_task(timeout = "20ms")]
+async fn takes_too_long(#[state] timeline: Timeline) {
+    timeline.mark("long");
+    std::future::pending::<()>().await;
+}
+
+/// Returns an error.
+#[background_task]
+async fn returns_an_error(
+    address: String,
+    #[secret] code: u32,
+    #[state] timeline: Timeline,
+) -> Result<(), std::io::Error> {
+    timeline.mark("failing");
+    Err(std::io::Error::other(format!(
+        "no such address: {address} ({})",
+        code > 0
+    )))
+}
+
+#[get("/panic", background = [PanicsWith::new("the paper jams"), PanicsWith::new("never")])]
+async fn panicking_task() -> &'static str {
+    "ok"
+}
+
+#[get("/timeout", background = TakesTooLong)]
+async fn endless_task() -> &'static str {
+    "ok"
+}
+
+#[get("/error", background = ReturnsAnError::new("a@b.c", 1234))]
+async fn failing_task() -> &'static str {
+    "ok"
+}
+
+#[tokio::test]
+async fn a_failing_task_is_invisible_to_the_client_and_its_connection() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = routes![panicking_task, endless_task, failing_task];
+        let server = Server::run(setup, &timeline, app).await;
+        for protocol in Protocol::ALL {
+            let mut client = Client::connect(protocol, server.address()).await;
+            for _ in 0..3 {
+                for path in ["/panic", "/timeout", "/error"] {
+                    let response = client.fetch("GET", path).await;
+                    assert_eq!((response.status, &response.body[..]), (200, &b"ok"[..]));
+                }
+            }
+        }
+        let stats = settled(server.background(), 24).await;
+        assert_eq!((stats.failed, stats.skipped), (18, 6));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failure_tells_what_failed_where_and_for_whom() {
+    let timeline = Timeline::new();
+    let app = routes![panicking_task, endless_task, failing_task];
+    let server = Server::run(Setup::DEFAULT, &timeline, app).await;
+    let mut client = Client::connect(Protocol::Http1, server.address()).await;
+    for path in ["/panic", "/timeout", "/error?really"] {
+        client.fetch("GET", path).await;
+    }
+    settled(server.background(), 4).await;
+
+    let panicked = server.failure("outcomes::panics_with").await;
+    assert_eq!(panicked.kind(), FailureKind::Panic);
+    assert!(panicked.error().to_string().contains("the paper jams"));
+    assert_eq!(panicked.skipped().len(), 1);
+    assert_eq!(
+        panicked.arguments().as_deref(),
+        Some(r#"message: "the paper jams""#)
+    );
+
+    let late = server.failure("outcomes::takes_too_long").await;
+    assert_eq!(late.kind(), FailureKind::Timeout);
+    assert!(late.elapsed() >= Duration::from_millis(20));
+
+    let failed = server.failure("outcomes::returns_an_error").await;
+    assert_eq!(failed.kind(), FailureKind::Error);
+    assert_eq!(failed.error().to_string(), "no such address: a@b.c (true)");
+    assert_eq!(
+        failed.arguments().as_deref(),
+        Some(r#"address: "a@b.c", code: ***"#)
+    );
+    assert!(failed.task().file().ends_with("outcomes.rs"));
+    assert!(failed.task().line() > 1);
+    let request = failed.request().expect("it came from a request");
+    assert_eq!(
+        (request.method().as_str(), request.path()),
+        ("GET", "/error")
+    );
+    assert_eq!((failed.attempt(), failed.will_retry()), (1, false));
+}
+
+#[get("/", background = timeline.task("route"))]
+async fn page(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> impl IntoResponse {
+    tasks.add_task(timeline.task("handler"));
+    (timeline.task("response"), "a page")
+}
+
+async fn plain_page(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> impl IntoResponse {
+    tasks.add_task(timeline.task("handler"));
+    (timeline.task("response"), "a page")
+}
+
+#[tokio::test]
+async fn head_on_a_get_route_runs_the_tasks_once() {
+    on_every_setup(async |setup| {
+        for protocol in Protocol::ALL {
+            for (app, count) in [
+                (routes![page], 3),
+                (Router::new().route("/", routing::get(plain_page)), 2),
+            ] {
+                let timeline = Timeline::new();
+                let server = Server::run(setup, &timeline, app).await;
+                let mut client = Client::connect(protocol, server.address()).await;
+                let response = client.fetch("HEAD", "/").await;
+                assert_eq!((response.status, response.body.len()), (200, 0));
+                assert_eq!(settled(server.background(), count).await.completed, count);
+                let all = ["route", "handler", "response"];
+                assert_eq!(starts(&timeline), all[3 - count as usize..]);
+            }
+        }
+    })
+    .await;
+}
+
+/// Adds a task from a kept list, long after the response.
+async fn keeps_its_list(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> &'static str {
+    tasks.add_task(timeline.task("early"));
+    let later = timeline.clone();
+    tokio::spawn(async move {
+        later.reached("early done").await;
+        tasks.add_task(later.task("late"));
+        later.reached("late done").await;
+        tasks.add_task(later.failing("later"));
+        later.reached("later error").await;
+        tasks.add_task(later.task("latest"));
+    });
+    "ok"
+}
+
+#[tokio::test]
+async fn a_task_that_is_added_to_a_kept_list_runs_at_once() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = Router::new().route("/", routing::get(keeps_its_list));
+        let server = Server::run(setup, &timeline, app).await;
+        let mut client = Client::connect(Protocol::Http1, server.address()).await;
+        client.fetch("GET", "/").await;
+        timeline.reached("latest done").await;
+        let stats = settled(server.background(), 4).await;
+        assert_eq!((stats.completed, stats.failed), (3, 1));
+    })
+    .await;
+}
+
+async fn task_adds_a_task(
+    State(timeline): State<Timeline>,
+    tasks: BackgroundTasks,
+) -> &'static str {
+    let list = tasks.clone();
+    let inner = timeline.clone();
+    tasks.add_task(named("outer", async move {
+        inner.mark("outer");
+        list.add_task(inner.task("by-list"));
+        after_response(inner.task("by-name")).expect("a task still belongs to its request");
+    }));
+    tasks.add_task(timeline.task("sibling"));
+    "ok"
+}
+
+#[tokio::test]
+async fn a_task_may_add_a_task() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = Router::new().route("/", routing::get(task_adds_a_task));
+        let server = Server::run(setup, &timeline, app).await;
+        let mut client = Client::connect(Protocol::Http1, server.address()).await;
+        client.fetch("GET", "/").await;
+        assert_eq!(settled(server.background(), 4).await.completed, 4);
+        for task in ["outer", "sibling", "by-list", "by-name"] {
+            assert_eq!(timeline.count(task), 1, "{task} {setup:?}");
+        }
+    })
+    .await;
+}
+
+async fn stream_adds_tasks(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> Body {
+    let chunks = futures_util::stream::iter(0..3).then(move |n| {
+        let (timeline, tasks) = (timeline.clone(), tasks.clone());
+        async move {
+            if n == 1 {
+                tasks.add_task(timeline.task("by-list"));
+                after_response(timeline.task("by-name")).expect("a body belongs to its request");
+                timeline.reached("go on").await;
+            }
+            Ok::<_, Infallible>(Bytes::from_static(b"chunk"))
+        }
+    });
+    Body::from_stream(Box::pin(chunks))
+}
+
+#[tokio::test]
+async fn a_task_that_a_streaming_body_adds_runs_after_the_stream() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = Router::new().route("/", routing::get(stream_adds_tasks));
+        let server = Server::run(setup, &timeline, app).await;
+        let mut client = Http1::connect(server.address()).await;
+        client.start("GET", "/").await;
+        client.head().await;
+        assert_eq!(client.chunk().await.as_deref(), Some(&b"chunk"[..]));
+        timeline
+            .stays_without("by-list", Duration::from_millis(60))
+            .await;
+        timeline.mark("go on");
+        while client.chunk().await.is_some() {}
+        let start = timeline.reached("by-list").await;
+        let write = server.last_write(client.end()).await;
+        assert!(write.is_before(&start), "{setup:?}");
+        timeline.reached("by-name done").await;
+        assert_eq!(settled(server.background(), 2).await.completed, 2);
+    })
+    .await;
+}
+
+#[get("/", background = [timeline.task("route"), timeline.task("route-always").always()])]
+async fn panics(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> Response {
+    queue_one_of_each(&timeline, &tasks);
+    panic!("the handler panics");
+}
+
+async fn plain_panics(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> Response {
+    queue_one_of_each(&timeline, &tasks);
+    panic!("the handler panics");
+}
+
+async fn skips_for_panic(server: &Server, skipped: &[&str]) {
+    for name in skipped {
+        let reason = skip_reason(&server.failure(name).await);
+        let expected = [
+            SkipReason::HandlerPanicked,
+            SkipReason::ErrorResponse(StatusCode::INTERNAL_SERVER_ERROR),
+        ];
+        assert!(expected.contains(&reason), "{reason:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_closes_its_connection_and_its_tasks_are_skipped() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = routes![panics].route("/plain", routing::get(plain_panics));
+        let server = Server::run(setup, &timeline, app).await;
+
+        let mut client = Http1::connect(server.address()).await;
+        client.start("GET", "/").await;
+        assert_eq!(client.until_closed().await, "");
+        let stats = settled(server.background(), 5).await;
+        // Two `always`, and the one for error responses.
+        assert_eq!((stats.completed, stats.skipped), (3, 2));
+        skips_for_panic(&server, &["route", "handler"]).await;
+
+        let mut client = Http1::connect(server.address()).await;
+        client.start("GET", "/plain").await;
+        assert_eq!(client.until_closed().await, "");
+        let stats = settled(server.background(), 8).await;
+        assert_eq!((stats.completed, stats.skipped), (5, 3));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_under_catch_panic_answers_500_and_its_tasks_are_skipped() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = routes![panics].route("/plain", routing::get(plain_panics));
+        let app = app.layer(CatchPanicLayer::new());
+        let server = Server::run(setup, &timeline, app).await;
+        let mut client = Http1::connect(server.address()).await;
+        assert_eq!(client.fetch("GET", "/").await.head.status, 500);
+        assert_eq!(client.fetch("GET", "/plain").await.head.status, 500);
+        let stats = settled(server.background(), 8).await;
+        assert_eq!((stats.completed, stats.skipped), (5, 3));
+        skips_for_panic(&server, &["route", "handler"]).await;
+    })
+    .await;
+}
+
+/// Without a layer, nothing looks at what a plain axum handler returns.
+#[tokio::test]
+async fn a_response_part_that_nothing_picks_up_is_an_error_in_the_log_and_skipped() {
+    logs::keep();
+    async fn lonely(Path(how): Path<String>) -> Response {
+        let task = named("nobody.picks_this_up", async {});
+        match how.as_str() {
+            "part" => (task, "ok").into_response(),
+            _ => "ok".with_background(task),
+        }
+    }
+    let timeline = Timeline::new();
+    let serve = |app: Router| {
+        let timeline = timeline.clone();
+        async move {
+            let setup = Setup {
+                serving: Serving::PlainAxum,
+                ..Setup::DEFAULT
+            };
+            Server::start(setup, &timeline, || (Background::global().clone(), app)).await
+        }
+    };
+    let server = serve(Router::new().route("/{how}", routing::get(lonely))).await;
+    let before = server.background().stats();
+    let mut client = Http1::connect(server.address()).await;
+    for path in ["/part", "/with"] {
+        let response = client.fetch("GET", path).await;
+        assert_eq!(
+            (response.head.status, &response.body[..]),
+            (200, &b"ok"[..])
+        );
+    }
+    tests::eventually("skipped", || {
+        server.background().stats().skipped == before.skipped + 2
+    })
+    .await;
+    let lines = logs::lines_with("nobody.picks_this_up");
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    for line in lines {
+        assert!(line.contains("ERROR"), "{line}");
+        assert!(line.contains("background.layer()"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn background_tasks_where_nothing_collects_them_reject_and_the_log_says_what_to_add() {
+    logs::keep();
+    async fn lonely(tasks: BackgroundTasks) {
+        tasks.add_task(named("never", async {}));
+    }
+    let timeline = Timeline::new();
+    let setup = Setup {
+        serving: Serving::PlainAxum,
+        ..Setup::DEFAULT
+    };
+    let app = Router::new().route("/nothing-collects", routing::get(lonely));
+    let server = Server::run(setup, &timeline, app).await;
+    let mut client = Http1::connect(server.address()).await;
+    let response = client.fetch("GET", "/nothing-collects").await;
+    assert_eq!(response.head.status, 500);
+    let body = String::from_utf8_lossy(&response.body).to_lowercase();
+    for private in ["background", "layer", "task", "bg_"] {
+        assert!(!body.contains(private), "{body}");
+    }
+    let lines = logs::lines_with("nothing-collects");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("ERROR") && line.contains("layer("))
+    );
+}
+
+#[get("/on-its-own", background = timeline.task("route"))]
+async fn on_its_own(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> impl IntoResponse {
+    tasks.add_task(timeline.task("handler"));
+    (timeline.task("response"), "ok")
+}
+
+#[tokio::test]
+async fn a_route_attribute_needs_no_layer_and_uses_the_global_background() {
+    for protocol in Protocol::ALL {
+        let timeline = Timeline::new();
+        let setup = Setup {
+            serving: Serving::PlainAxum,
+            ..Setup::DEFAULT
+        };
+        let app = routes![on_its_own].with_state(timeline.clone());
+        let server = Server::start(setup, &timeline, || (Background::global().clone(), app)).await;
+        let mut client = Client::connect(protocol, server.address()).await;
+        let response = client.fetch("GET", "/on-its-own").await;
+        timeline.reached("response done").await;
+        assert_eq!(starts(&timeline), ["route", "handler", "response"]);
+        let write = server.last_write(response.end).await;
+        assert!(write.is_before(&timeline.reached("route").await));
+    }
+}
+
+#[tokio::test]
+async fn after_response_outside_a_request_gives_the_task_back() {
+    let timeline = Timeline::new();
+    let refused = after_response(timeline.task("refused")).expect_err("no request here");
+    assert!(refused.to_string().contains("outside a request"));
+    let background = timeline.background().build().unwrap();
+    background.spawn(refused.into_task()).await.unwrap();
+    assert_eq!(timeline.count("refused done"), 1);
+}
+
+async fn deep_down(timeline: &Timeline) {
+    tokio::task::yield_now().await;
+    after_response(timeline.task("deep")).expect("in a request");
+}
+
+async fn calls_deep_down(State(timeline): State<Timeline>) -> &'static str {
+    deep_down(&timeline).await;
+    "ok"
+}
+
+#[tokio::test]
+async fn after_response_works_from_any_depth_of_the_handler() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = Router::new().route("/", routing::get(calls_deep_down));
+        let server = Server::run(setup, &timeline, app).await;
+        let mut client = Client::connect(Protocol::Http2, server.address()).await;
+        let end = client.fetch("GET", "/").await.end;
+        let start = timeline.reached("deep").await;
+        assert!(server.last_write(end).await.is_before(&start));
+        assert_eq!(settled(server.background(), 1).await.completed, 1);
+    })
+    .await;
+}
+
+async fn blocks(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> &'static str {
+    for name in ["one", "two"] {
+        let work = timeline.clone();
+        tasks.add_task(named_blocking(name, move || {
+            work.mark(name);
+            std::thread::sleep(Duration::from_millis(20));
+            let thread = std::thread::current();
+            work.mark(format!("{name} done"));
+            assert!(thread.name().is_some_and(|name| name.starts_with("tokio")));
+        }));
+    }
+    let work = timeline.clone();
+    tasks.add_task(named_blocking("three", move || {
+        work.mark("three");
+        Err::<(), _>("not this time")
+    }));
+    "ok"
+}
+
+#[tokio::test]
+async fn synchronous_tasks_run_in_order_on_the_blocking_pool() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = Router::new().route("/", routing::get(blocks));
+        let server = Server::run(setup, &timeline, app).await;
+        let mut client = Client::connect(Protocol::Http1, server.address()).await;
+        client.fetch("GET", "/").await;
+        let stats = settled(server.background(), 3).await;
+        assert_eq!((stats.completed, stats.failed), (2, 1));
+        let marks = ["one", "one done", "two", "two done", "three", "three error"];
+        assert_eq!(timeline.names(), marks);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_spawned_task_tells_its_outcome_and_runs_whether_or_not_anybody_listens() {
+    let timeline = Timeline::new();
+    let background = timeline.background().build().unwrap();
+    background.spawn(timeline.task("well")).await.unwrap();
+
+    let failed = background.spawn(timeline.failing("badly")).await;
+    let failed = failed.expect_err("it fails");
+    assert_eq!(
+        (failed.kind(), failed.task().name()),
+        (FailureKind::Error, "badly")
+    );
+    assert!(failed.request().is_none());
+
+    let panicked = background.spawn(timeline.panicking("worse")).await;
+    assert_eq!(panicked.expect_err("it panics").kind(), FailureKind::Panic);
+
+    drop(background.spawn(timeline.task("unheard")));
+    timeline.reached("unheard done").await;
+
+    let handle = background.spawn(timeline.waiting("stopped"));
+    timeline.reached("stopped").await;
+    handle.abort();
+    let aborted = tests::within("the end", handle).await;
+    assert_eq!(
+        aborted.expect_err("it was aborted").kind(),
+        FailureKind::Aborted
+    );
+
+    let stats = settled(&background, 5).await;
+    assert_eq!((stats.completed, stats.failed, stats.aborted), (2, 2, 1));
+}
