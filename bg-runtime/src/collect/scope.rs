@@ -44,9 +44,9 @@ pub(crate) fn current() -> Option<Arc<RequestTasks>> {
 /// Queues a task onto the request that is being handled, from any depth of the call stack.
 ///
 /// Works in the handler, in extractors and middleware inside the outermost route attribute or layer
-/// of ours, in streaming bodies, and in the request's own background tasks; not in a task of your
-/// own that `tokio::spawn` runs. The task joins those that the handler adds through
-/// [`BackgroundTasks`](crate::BackgroundTasks).
+/// of ours, in bodies that are streamed (those that do not know their size beforehand), and in the
+/// request's own background tasks; not in a task of your own that `tokio::spawn` runs. The task
+/// joins those that the handler adds through [`BackgroundTasks`](crate::BackgroundTasks).
 ///
 /// # Errors
 ///

@@ -1,0 +1,30 @@
+//! What the integration tests in `tests/` stand on: servers that note when the operating system
+//! took each byte, clients that misbehave on purpose, and one sequence that orders it all.
+//!
+//! - [`timeline`]: what happened, in which order; waiting for it.
+//! - [`recorded_io`]: a listener whose connections note every write, and can be held back.
+//! - [`http2_frames`]: where each HTTP/2 response ends in what the server wrote.
+//! - [`flavours`]: the tokio runtimes a server can live on.
+//! - [`server`]: an app on a socket, on a runtime of its own.
+//! - [`http1`], [`http2`]: clients, each close to the wire.
+//! - [`client`]: either of them, for tests that hold for both protocols.
+//! - [`tasks`]: tasks that leave marks.
+//! - [`logs`]: what was logged.
+
+pub mod client;
+pub mod flavours;
+pub mod http1;
+pub mod http2;
+pub mod http2_frames;
+pub mod logs;
+pub mod recorded_io;
+pub mod server;
+pub mod tasks;
+pub mod timeline;
+
+pub use client::{Client, Protocol};
+pub use flavours::Flavour;
+pub use http1::Http1;
+pub use http2::Http2;
+pub use server::{Server, Serving, Setup, on_every_setup};
+pub use timeline::{Moment, Timeline, eventually, within};
