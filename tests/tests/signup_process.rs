@@ -40,9 +40,6 @@ fn executable() -> PathBuf {
     profile.join("examples").join("signup")
 }
 
-/// The example listens on a port of its own, so there can be one of it at a time.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
 /// The running example. Killed when a test ends without stopping it.
 struct Signup {
     process: Child,
@@ -53,6 +50,7 @@ struct Signup {
 impl Signup {
     fn start() -> Self {
         let mut process = Command::new(executable())
+            .arg("127.0.0.1:0")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the example starts");
@@ -158,7 +156,6 @@ async fn sign_up_until_it_stops(address: SocketAddr) -> u64 {
 }
 
 async fn is_drained_after(signal: &str) {
-    let _alone = ALONE.lock().await;
     let mut signup = tokio::task::spawn_blocking(Signup::start).await.unwrap();
     let address = signup.address;
 
@@ -228,7 +225,6 @@ async fn ctrl_c_under_load_drains_every_task_and_exits_with_the_report() {
 
 #[tokio::test]
 async fn a_second_signal_does_not_wait_any_longer() {
-    let _alone = ALONE.lock().await;
     let mut signup = tokio::task::spawn_blocking(Signup::start).await.unwrap();
     let mut client = Http1::connect(signup.address).await;
     client.fetch_with("POST", "/sign-up", FORM).await;
