@@ -4,6 +4,7 @@
 mod after_response;
 mod background;
 mod collect;
+mod contain;
 mod one_line;
 mod registry;
 mod route;

@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Path, State},
-    http::{StatusCode, request::Parts},
+    http::{Request, StatusCode, request::Parts},
     response::{IntoResponse, Response},
     routing,
 };
@@ -21,6 +21,8 @@ use tests::{
     Client, Http1, Protocol, Server, Serving, Setup, Timeline, logs, on_every_setup,
     tasks::{settled, skip_reason},
 };
+use tokio::sync::mpsc;
+use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 fn starts(timeline: &Timeline) -> Vec<String> {
@@ -710,4 +712,54 @@ async fn a_spawned_task_tells_its_outcome_and_runs_whether_or_not_anybody_listen
 
     let stats = settled(&background, 5).await;
     assert_eq!((stats.completed, stats.failed, stats.aborted), (2, 2, 1));
+}
+
+async fn queues_and_panics(tasks: BackgroundTasks) {
+    tasks.add_task(named("queued", async {}));
+    panic!("after that")
+}
+
+#[tokio::test]
+async fn a_panic_that_is_caught_further_out_is_still_called_a_panic() {
+    let (told, mut reasons) = mpsc::unbounded_channel();
+    let background = Background::builder()
+        .state(Timeline::new())
+        .on_error(move |failure| told.send(skip_reason(failure)).unwrap())
+        .build()
+        .unwrap();
+    let app: Router = Router::new()
+        .route("/", routing::get(queues_and_panics))
+        .layer(background.layer())
+        .layer(CatchPanicLayer::new());
+    let request = Request::new(Body::empty());
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(reasons.recv().await, Some(SkipReason::HandlerPanicked));
+}
+
+#[tokio::test]
+async fn a_task_that_is_added_to_a_list_of_the_response_waits_for_the_body() {
+    let background = Background::builder()
+        .state(Timeline::new())
+        .build()
+        .unwrap();
+    let (keep, mut kept) = mpsc::unbounded_channel();
+    let handler = || async move {
+        let list = BackgroundTasks::new();
+        keep.send(list.clone()).unwrap();
+        (list, "answer")
+    };
+    let app: Router = Router::new()
+        .route("/", routing::get(handler))
+        .layer(background.layer());
+    let request = Request::new(Body::empty());
+    let response = app.oneshot(request).await.unwrap();
+
+    let kept = kept.recv().await.unwrap();
+    kept.add_task(named("late", async {}));
+    tokio::task::yield_now().await;
+    assert_eq!(background.stats().pending, 1, "the body has not been sent");
+    drop(response);
+    let stats = settled(&background, 1).await;
+    assert_eq!(stats.completed, 1);
 }

@@ -80,7 +80,7 @@ fn names(argument: &Argument, krate: &Krate) -> TokenStream {
     let names = names.0.iter().map(|Name { name, stars }| {
         quote! {
             #quiet
-            let #name = (&#krate::__private::Seen(#stars #name)).seen();
+            let #name = (&#krate::__private::Seen(#stars #name)).__bg_seen();
         }
     });
     quote! {

@@ -124,7 +124,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         Poll::Ready(match self.project() {
             Project::Outermost { future, owner } => {
-                ready!(future.poll(cx)).map(|response| owner.respond(response))
+                let ended = owner.watch_panics(|| future.poll(cx));
+                ready!(ended).map(|response| owner.respond(response))
             }
             Project::Inside { future } => {
                 ready!(future.poll(cx)).map(|response| response.map(Body::new))

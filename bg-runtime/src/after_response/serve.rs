@@ -18,7 +18,7 @@ use tower_service::Service;
 use super::connection::FlushedIo;
 use super::layer::BackgroundService;
 use crate::route::warn_of_unmounted;
-use crate::run::{Runner, ShutdownReport};
+use crate::run::{Runner, ShutdownReport, deadline};
 
 /// A server that knows when each response has been sent. From
 /// [`Background::serve`](crate::Background::serve); `.await` it.
@@ -83,14 +83,13 @@ where
         } = self;
         warn_of_unmounted();
         // Installed before the first request, so that no signal finds the default handler.
-        let (signal, hurry): (BoxFuture<'static, ()>, BoxFuture<'static, ()>) = match signal {
+        let (signal, mut hurry): (BoxFuture<'static, ()>, BoxFuture<'static, ()>) = match signal {
             Some(signal) => (signal, Box::pin(std::future::pending())),
             None => {
                 let (first, second) = termination_signals()?;
                 (Box::pin(first), Box::pin(second))
             }
         };
-        let mut hurry = hurry.shared();
 
         let (stopping, stopped) = oneshot::channel();
         let connect = Connect {
@@ -113,7 +112,8 @@ where
         };
         // Connections and tasks share the time: a response that never ends must not hold up the
         // shutdown.
-        let deadline = begun.unwrap_or_else(Instant::now) + runner.drain_timeout();
+        let deadline = deadline(begun.unwrap_or_else(Instant::now), runner.drain_timeout());
+        let mut hurried = false;
         if begun.is_some() {
             tokio::select! {
                 ended = &mut server => ended?,
@@ -122,10 +122,20 @@ where
                 }
                 () = &mut hurry => {
                     tracing::warn!("a second signal: connections that have not ended are left behind");
+                    hurried = true;
+                    runner.hurry();
                 }
             }
         }
-        Ok(runner.shut_down(deadline, hurry).await)
+        let mut shutdown = std::pin::pin!(runner.shut_down(deadline));
+        tokio::select! {
+            biased;
+            report = &mut shutdown => Ok(report),
+            () = &mut hurry, if !hurried => {
+                runner.hurry();
+                Ok(shutdown.await)
+            }
+        }
     }
 }
 

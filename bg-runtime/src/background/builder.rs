@@ -40,9 +40,10 @@ impl BackgroundBuilder {
     /// timed out, was aborted, or was skipped because of its request.
     ///
     /// It is called where the outcome is known, after the task's own `on_error`, and should not
-    /// block. A panic in it is caught and logged. Without any such function, failures are
-    /// `tracing` events of level `ERROR` (`INFO` for tasks skipped because of an error response
-    /// or a client that went away).
+    /// block. A panic in it is caught and logged. It may queue tasks; what becomes of those is
+    /// logged, and not told to hooks, which would go round in circles. Without any such function,
+    /// failures are `tracing` events of level `ERROR` (`INFO` for tasks skipped because of an error
+    /// response or a client that went away).
     pub fn on_error(mut self, hook: impl Fn(&TaskFailure) + Send + Sync + 'static) -> Self {
         self.hooks.push_sync(hook);
         self

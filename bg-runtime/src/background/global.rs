@@ -33,7 +33,7 @@ pub struct InstallGlobalError(());
 impl fmt::Display for InstallGlobalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "there is a global `Background` already: `install_global()` comes once, and before the first request",
+            "there is a global `Background` already: one was installed, or one was needed by a route without a layer, or to report a list that was dropped",
         )
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::after_response::{BackgroundLayer, Serve};
 use crate::collect::IntoTask;
 use crate::registry;
-use crate::run::{Runner, ShutdownReport, Stats};
+use crate::run::{Runner, ShutdownReport, Stats, deadline};
 use crate::task::TaskInfo;
 
 /// Runs background tasks. A handle: clones are cheap, and share everything.
@@ -82,6 +82,10 @@ impl Background {
     /// [`layer`](Self::layer). `ConnectInfo` works without further ado. Connections and tasks
     /// together get the [`drain_timeout`](BackgroundBuilder::drain_timeout) to finish.
     ///
+    /// tokio cannot give a signal back: once `serve` has returned, Ctrl-C and SIGTERM no longer end
+    /// the process by themselves. Where a synchronous task may hang, end `main` with
+    /// `Runtime::shutdown_timeout` or `std::process::exit`.
+    ///
     /// # Errors
     ///
     /// When the handlers of the signals cannot be installed.
@@ -124,9 +128,7 @@ impl Background {
     /// For use with plain `axum::serve(..).with_graceful_shutdown(..)`: call it when that has
     /// returned. Every call gets the report of the first.
     pub async fn shutdown(&self) -> ShutdownReport {
-        let deadline = Instant::now() + self.runner.drain_timeout();
-        self.runner
-            .shut_down(deadline, std::future::pending())
-            .await
+        let deadline = deadline(Instant::now(), self.runner.drain_timeout());
+        self.runner.shut_down(deadline).await
     }
 }

@@ -91,6 +91,9 @@ impl BackgroundTasks {
 
     /// Adds a task, or all tasks of another list as one member.
     ///
+    /// The other list keeps its rule for the tasks that it has by now. Those that are added to it later
+    /// join this list.
+    ///
     /// On the list of a request whose response has gone, the task runs at once; while the body is
     /// still being sent, after it.
     pub fn add_task(&self, tasks: impl IntoTasks) {
@@ -122,7 +125,7 @@ impl BackgroundTasks {
         self
     }
 
-    /// Makes the list go on after a task that failed.
+    /// Makes the list go on after a task that failed. For a list of its own, before it is attached.
     pub fn continue_on_error(self) -> Self {
         match &self.0 {
             Target::Request(request) => request.continue_on_error(),
@@ -138,9 +141,13 @@ impl BackgroundTasks {
     /// Gives the tasks away as one member of another list, to which those that are added from now
     /// on go too. A request's own tasks stay where they are.
     pub(super) fn hand_over(&self, to: &Self) -> Option<Member<QueuedTask>> {
+        // One at a time: two lists that are given to each other at once would chase each other.
+        static HANDING_OVER: Mutex<()> = Mutex::new(());
+
         let Target::Own(own) = &self.0 else {
             return None;
         };
+        let _turn = HANDING_OVER.lock().unwrap_or_else(PoisonError::into_inner);
         let to = to.resolve();
         if matches!(&to.0, Target::Own(other) if Arc::ptr_eq(own, other)) {
             return None;
@@ -153,6 +160,14 @@ impl BackgroundTasks {
                 *state = moved;
                 None
             }
+        }
+    }
+
+    /// Whether somebody else has the list, too, and may add to it.
+    pub(super) fn is_shared(&self) -> bool {
+        match &self.0 {
+            Target::Own(own) => Arc::strong_count(own) > 1,
+            Target::Request(_) => false,
         }
     }
 

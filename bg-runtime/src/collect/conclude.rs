@@ -22,6 +22,14 @@ impl Owner {
         Self(Some(request))
     }
 
+    /// Polls the handler; see [`RequestTasks::watch_panics`].
+    pub(crate) fn watch_panics<R>(&self, poll: impl FnOnce() -> R) -> R {
+        match &self.0 {
+            Some(request) => request.watch_panics(poll),
+            None => poll(),
+        }
+    }
+
     pub(crate) fn respond<B>(&mut self, response: Response<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,

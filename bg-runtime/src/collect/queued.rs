@@ -4,13 +4,14 @@ use futures_util::future::BoxFuture;
 use tracing::Span;
 use tracing::field::Empty;
 
+use crate::contain::Contained;
 use crate::task::{Task, TaskContext, TaskId, TaskInfo, TaskResult, render};
 
 /// A task ready to be queued: what [`TaskExt`](crate::TaskExt), [`named`](crate::named) and
 /// [`named_blocking`](crate::named_blocking) give.
 #[must_use = "a task does nothing until it is queued or attached to a response"]
 pub struct QueuedTask {
-    work: Box<dyn ErasedTask>,
+    work: Contained<Box<dyn ErasedTask>>,
     info: TaskInfo,
     id: TaskId,
     when: When,
@@ -42,7 +43,7 @@ impl QueuedTask {
             span.follows_from(Span::current());
         }
         Self {
-            work: Box::new(work),
+            work: Contained::new(Box::new(work)),
             info,
             id,
             when: When::Default,
@@ -80,7 +81,7 @@ impl QueuedTask {
     }
 
     pub(crate) fn run(self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
-        self.work.run(cx)
+        self.work.into_inner().run(cx)
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::mem::take;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
@@ -49,6 +50,8 @@ struct State {
     handler_list_attached: bool,
     /// Somebody has a handle, who may add tasks while the body is being sent.
     handed_out: bool,
+    /// The handler panicked, whether or not that can still be seen when its future is dropped.
+    panicked: bool,
     detached: Option<Detached>,
 }
 
@@ -96,6 +99,7 @@ impl RequestTasks {
                 lists: Lists::default(),
                 handler_list_attached: false,
                 handed_out: false,
+                panicked: false,
                 detached: None,
             }),
         })
@@ -155,6 +159,9 @@ impl RequestTasks {
         match tasks.into_tasks().0 {
             Kind::Member(member) => self.add(source, member),
             Kind::List(list) => {
+                if list.is_shared() {
+                    self.hand_out();
+                }
                 let members = list.hand_over(&BackgroundTasks::of_request(self.clone()));
                 members
                     .into_iter()
@@ -209,11 +216,18 @@ impl RequestTasks {
         B::Error: Into<BoxError>,
     {
         self.pick_up(&mut response);
-        // Of a body whose size is known, every byte exists: it cannot add tasks any more.
+        // A body whose size is known is taken for one that exists already, and adds no tasks.
         let streams = response.body().size_hint().exact().is_none();
         let answer = Answer::Status(response.status());
         let wait = {
             let mut state = self.state();
+            if let Some(detached) = &mut state.detached {
+                if detached.finished.is_none() {
+                    // Somebody answered for the handler, as a timeout does. It will conclude by itself.
+                    detached.owner_gone = true;
+                    return response.map(Body::new);
+                }
+            }
             let wait = streams || state.handed_out || !state.lists.is_empty();
             state.phase = if wait {
                 Phase::Responding(answer)
@@ -265,7 +279,12 @@ impl RequestTasks {
 
     /// Whether tasks wait for the response to be sent, or somebody is left who may add some.
     pub(crate) fn is_waited_for(self: &Arc<Self>) -> bool {
-        Arc::strong_count(self) > 1 || !self.state().lists.is_empty()
+        if Arc::strong_count(self) > 1 {
+            return true;
+        }
+        // What the others did before they let go is to be seen here.
+        fence(Ordering::Acquire);
+        !self.state().lists.is_empty()
     }
 
     /// Waits for the response in a task of its own. Where there is no runtime the lists are
@@ -279,7 +298,7 @@ impl RequestTasks {
 
     /// Runs what waits, and from now on whatever is added, at once.
     pub(crate) fn run_due(self: &Arc<Self>) {
-        let (lists, answer) = {
+        let (mut lists, answer) = {
             let state = &mut *self.state();
             let Phase::Responding(answer) = state.phase else {
                 return;
@@ -287,6 +306,7 @@ impl RequestTasks {
             state.phase = Phase::Responded(answer);
             (take(&mut state.lists), answer)
         };
+        lists.late.continue_on_error = lists.handler.continue_on_error;
         self.run(vec![
             lists.route,
             lists.handler,
@@ -334,23 +354,37 @@ impl RequestTasks {
         }
     }
 
-    /// The outermost future of ours was dropped before it had a response.
-    pub(super) fn abandon(self: &Arc<Self>) {
-        let reason = if std::thread::panicking() {
-            SkipReason::HandlerPanicked
-        } else {
-            SkipReason::HandlerCancelled
-        };
-        let answer = match &mut self.state().detached {
-            Some(detached) => {
-                detached.owner_gone = true;
-                match detached.finished {
-                    Some(answer) => answer,
-                    // It will conclude by itself.
-                    None => return,
+    /// Polls the handler, and remembers if it panics: a `CatchPanicLayer` further out drops the
+    /// handler's future when the panic is over.
+    pub(crate) fn watch_panics<R>(&self, poll: impl FnOnce() -> R) -> R {
+        struct Watch<'a>(&'a RequestTasks);
+        impl Drop for Watch<'_> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.0.state().panicked = true;
                 }
             }
-            None => Answer::None(reason),
+        }
+        let _watch = Watch(self);
+        poll()
+    }
+
+    /// The outermost future of ours was dropped before it had a response.
+    pub(super) fn abandon(self: &Arc<Self>) {
+        let answer = {
+            let state = &mut *self.state();
+            match &mut state.detached {
+                Some(detached) => {
+                    detached.owner_gone = true;
+                    match detached.finished {
+                        Some(answer) => answer,
+                        // It will conclude by itself.
+                        None => return,
+                    }
+                }
+                None if state.panicked => Answer::None(SkipReason::HandlerPanicked),
+                None => Answer::None(SkipReason::HandlerCancelled),
+            }
         };
         self.conclude(answer);
     }

@@ -10,6 +10,7 @@ use axum::routing::{MethodRouter, on};
 use http::Request;
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::RouteDef;
 use crate::Background;
@@ -70,11 +71,14 @@ where
             let detached = tasks.detach();
             let scoped = tasks.clone();
             Call::Detached {
-                handler: tokio::spawn(scope::scoped(scoped, async move {
-                    let mut response = self.handler.call(request, state).await;
-                    detached.finish(&mut response);
-                    response
-                })),
+                handler: tokio::spawn(
+                    scope::scoped(scoped, async move {
+                        let mut response = self.handler.call(request, state).await;
+                        detached.finish(&mut response);
+                        response
+                    })
+                    .in_current_span(),
+                ),
             }
         } else {
             let future = self.handler.call(request, state);
@@ -111,11 +115,13 @@ impl<F: Future<Output = Response>> Future for RouteFuture<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
         let this = self.project();
         let mut response = match this.call.project() {
-            CallProject::Attached { handler } => ready!(handler.poll(cx)),
+            CallProject::Attached { handler } => {
+                ready!(this.tasks.watch_panics(|| handler.poll(cx)))
+            }
             CallProject::Detached { handler } => match ready!(handler.poll(cx)) {
                 Ok(response) => response,
                 Err(error) => match error.try_into_panic() {
-                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Ok(panic) => this.tasks.watch_panics(|| std::panic::resume_unwind(panic)),
                     // The runtime is shutting down, and this future with it.
                     Err(_) => return Poll::Pending,
                 },

@@ -1,7 +1,6 @@
 //! One run of one task.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,11 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::failure::{FailureKind, Panicked, SkipReason, TimedOut};
+use super::failure::{FailureKind, SkipReason, TimedOut};
 use super::ledger::{Outcome, Ticket};
 use super::{Accepted, Runner};
 use crate::collect::QueuedTask;
+use crate::contain::{Contained, Panicked, contain};
 use crate::task::{BoxError, TaskContext, TaskInfo};
 
 impl Accepted {
@@ -32,7 +32,7 @@ pub(super) struct Failed {
     pub(super) info: TaskInfo,
     ticket: Ticket,
     kind: FailureKind,
-    error: BoxError,
+    error: Contained<BoxError>,
 }
 
 impl Failed {
@@ -93,11 +93,7 @@ impl Runner {
     }
 }
 
-async fn run(
-    queued: QueuedTask,
-    cx: TaskContext,
-    timeout: Option<Duration>,
-) -> Result<(), (FailureKind, BoxError)> {
+async fn run(queued: QueuedTask, cx: TaskContext, timeout: Option<Duration>) -> Result<(), Ending> {
     // In an async block, because the call that makes the task's future may panic as well.
     let mut work = Box::pin(AssertUnwindSafe(async move { queued.run(cx).await }).catch_unwind());
     let ended = match timeout {
@@ -107,28 +103,24 @@ async fn run(
             .map_err(|_| TimedOut(limit)),
     };
     // What the task still holds is dropped here, where a panic in a destructor stays among us.
-    let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
-    match ended {
+    let dropped = contain(|| drop(work));
+    let (kind, error): (_, BoxError) = match ended {
         Ok(Ok(Ok(()))) => match dropped {
-            Ok(()) => Ok(()),
-            Err(panic) => Err(panicked(panic)),
+            Ok(()) => return Ok(()),
+            Err(panicked) => (FailureKind::Panic, panicked.into()),
         },
-        Ok(Ok(Err(error))) => Err((FailureKind::Error, error)),
-        Ok(Err(panic)) => Err(panicked(panic)),
-        Err(timed_out) => Err((FailureKind::Timeout, timed_out.into())),
-    }
+        Ok(Ok(Err(error))) => (FailureKind::Error, error),
+        Ok(Err(payload)) => (FailureKind::Panic, Panicked::new(payload).into()),
+        Err(timed_out) => (FailureKind::Timeout, timed_out.into()),
+    };
+    Err((kind, Contained::new(error)))
 }
 
-fn panicked(payload: Box<dyn Any + Send>) -> (FailureKind, BoxError) {
-    let error = Panicked::new(&*payload).into();
-    // A payload can be a value whose destructor panics.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-    (FailureKind::Panic, error)
-}
+/// How a run failed.
+type Ending = (FailureKind, Contained<BoxError>);
 
 /// The user's `Debug` may panic too; then the arguments are not shown.
 fn shown_arguments(queued: &QueuedTask) -> Option<String> {
-    catch_unwind(AssertUnwindSafe(|| queued.arguments()))
-        .ok()
-        .flatten()
+    let shown = contain(|| queued.arguments()).ok().flatten();
+    shown.filter(|shown| !shown.is_empty())
 }

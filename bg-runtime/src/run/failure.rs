@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -6,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::contain::Contained;
 use crate::one_line::OneLine;
 use crate::task::{BoxError, RequestInfo, TaskId, TaskInfo};
 
@@ -21,8 +21,7 @@ struct Inner {
     task: TaskInfo,
     id: TaskId,
     kind: FailureKind,
-    // Shared, so that the parts that are filled in later need no unique owner.
-    error: Arc<dyn Error + Send + Sync>,
+    error: Contained<Arc<dyn Error + Send + Sync>>,
     arguments: Option<String>,
     elapsed: Duration,
     request: Option<Arc<RequestInfo>>,
@@ -62,12 +61,17 @@ impl fmt::Display for FailureKind {
 }
 
 impl TaskFailure {
-    pub(super) fn new(task: TaskInfo, id: TaskId, kind: FailureKind, error: BoxError) -> Self {
+    pub(super) fn new(
+        task: TaskInfo,
+        id: TaskId,
+        kind: FailureKind,
+        error: Contained<BoxError>,
+    ) -> Self {
         Self(Arc::new(Inner {
             task,
             id,
             kind,
-            error: Arc::from(error),
+            error: Contained::new(Arc::from(error.into_inner())),
             arguments: None,
             elapsed: Duration::ZERO,
             request: None,
@@ -101,7 +105,12 @@ impl TaskFailure {
 
     /// The failure of a task whose outcome nobody can tell any more.
     pub(crate) fn lost(task: TaskInfo, id: TaskId) -> Self {
-        Self::new(task, id, FailureKind::Aborted, AbortReason::Dropped.into())
+        Self::new(
+            task,
+            id,
+            FailureKind::Aborted,
+            Contained::new(AbortReason::Dropped.into()),
+        )
     }
 
     /// The task's name, file and line.
@@ -129,7 +138,7 @@ impl TaskFailure {
     /// [`FailureKind::Error`].
     #[must_use]
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.0.error
+        &**self.0.error
     }
 
     /// The sort of the failure.
@@ -183,7 +192,7 @@ impl fmt::Display for TaskFailure {
             f,
             "background task {} {verb}: {}",
             self.task(),
-            OneLine(self.error())
+            OneLine(Chain(self.error()))
         )
     }
 }
@@ -203,9 +212,28 @@ impl fmt::Debug for TaskFailure {
     }
 }
 
+/// An error with its causes, as far as it does not name them itself: `mail not sent: connection refused`.
+pub(super) struct Chain<'a>(pub(super) &'a (dyn Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
+        let mut error = self.0;
+        while let Some(cause) = error.source() {
+            let text = cause.to_string();
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
+            }
+            (error, said) = (cause, text);
+        }
+        Ok(())
+    }
+}
+
 impl Error for TaskFailure {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(self.error())
+        self.error().source()
     }
 }
 
@@ -280,7 +308,9 @@ impl fmt::Display for AbortReason {
         f.write_str(match self {
             Self::Shutdown => "the shutdown did not wait any longer",
             Self::Handle => "its handle aborted it",
-            Self::Dropped => "there is no tokio runtime to run it, or the runtime was shut down",
+            Self::Dropped => {
+                "nothing is left to run it: there is no tokio runtime, or it was shut down"
+            }
         })
     }
 }
@@ -298,25 +328,3 @@ impl fmt::Display for TimedOut {
 }
 
 impl Error for TimedOut {}
-
-/// The error of a task that panicked.
-#[derive(Debug)]
-pub(super) struct Panicked(String);
-
-impl Panicked {
-    pub(super) fn new(payload: &(dyn Any + Send)) -> Self {
-        let message = payload
-            .downcast_ref::<&'static str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| payload.downcast_ref::<String>().cloned());
-        Self(message.unwrap_or_else(|| "the panic carries no message".to_owned()))
-    }
-}
-
-impl fmt::Display for Panicked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for Panicked {}

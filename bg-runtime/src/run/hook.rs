@@ -1,15 +1,17 @@
 //! Who is told of a failure: the task's own hook, then those of the `Background`, or else the log.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::task_local;
 use tracing::{Level, Span};
 
-use super::Runner;
-use super::failure::{Panicked, TaskFailure};
+use super::failure::TaskFailure;
 use super::log::log;
+use super::{Hold, Runner};
+use crate::contain::{Panicked, contain};
 use crate::one_line::OneLine;
 use crate::task::TaskInfo;
 
@@ -46,14 +48,14 @@ impl Runner {
 
     pub(super) fn tell(self: &Arc<Self>, failure: &TaskFailure, span: &Span) {
         if let Some(hook) = own_hook(failure.task()) {
-            guarded(failure, || hook(failure));
+            telling(failure, || hook(failure));
         }
         if self.hooks.0.is_empty() {
             log(failure, span);
         }
         for hook in &self.hooks.0 {
             match hook {
-                Hook::Sync(hook) => guarded(failure, || hook(failure)),
+                Hook::Sync(hook) => telling(failure, || hook(failure)),
                 Hook::Async(hook) => self.tell_async(&**hook, failure, span),
             }
         }
@@ -66,22 +68,67 @@ impl Runner {
         failure: &TaskFailure,
         span: &Span,
     ) {
-        let Some(runtime) = self.runtime() else {
-            tracing::error!("no tokio runtime to run the error hook on");
-            log(failure, span);
+        let untold = Untold {
+            failure: Some(failure.clone()),
+            span: span.clone(),
+            _hold: self.hold(),
+        };
+        let mut hook_future = None;
+        telling(failure, || hook_future = Some(hook(failure.clone())));
+        let (Some(hook_future), Some(runtime)) = (hook_future, self.runtime()) else {
             return;
         };
-        let mut told = None;
-        guarded(failure, || told = Some(hook(failure.clone())));
-        let Some(told) = told else { return };
-        let (hold, failure) = (self.hold(), failure.clone());
+        let failure = failure.clone();
         // Not stopped with the tasks: it may be telling of their abort.
         runtime.spawn(async move {
-            if let Err(panic) = AssertUnwindSafe(told).catch_unwind().await {
-                log_panic(&failure, &*panic);
+            let told = AssertUnwindSafe(TELLING.scope((), hook_future))
+                .catch_unwind()
+                .await;
+            if let Err(payload) = told {
+                log_panic(&failure, &Panicked::new(payload));
             }
-            drop(hold);
+            untold.told();
         });
+    }
+}
+
+task_local! {
+    /// Set while a hook runs.
+    static TELLING: ();
+}
+
+/// Whether an error hook is the caller.
+pub(super) fn is_telling() -> bool {
+    TELLING.try_with(|()| ()).is_ok()
+}
+
+/// Calls a hook.
+fn telling(failure: &TaskFailure, hook: impl FnOnce()) {
+    if let Err(panic) = contain(|| TELLING.sync_scope((), hook)) {
+        log_panic(failure, &panic);
+    }
+}
+
+/// A failure that an async hook has still to be told of. Where that does not come about, because
+/// there is no runtime or it is shut down, the failure is logged.
+struct Untold {
+    failure: Option<TaskFailure>,
+    span: Span,
+    /// A shutdown waits for the hook.
+    _hold: Hold,
+}
+
+impl Untold {
+    fn told(mut self) {
+        self.failure = None;
+    }
+}
+
+impl Drop for Untold {
+    fn drop(&mut self) {
+        if let Some(failure) = self.failure.take() {
+            let _ = contain(|| log(&failure, &self.span));
+        }
     }
 }
 
@@ -89,16 +136,12 @@ fn own_hook(task: &TaskInfo) -> Option<fn(&TaskFailure)> {
     task.def()?.own_hook()
 }
 
-fn guarded(failure: &TaskFailure, hook: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(hook)) {
-        log_panic(failure, &*panic);
-    }
-}
-
-fn log_panic(failure: &TaskFailure, panic: &(dyn std::any::Any + Send)) {
+/// Names the task alone: what the hook was told may be what made it panic.
+fn log_panic(failure: &TaskFailure, panic: &Panicked) {
     tracing::error!(
-        panic = %Panicked::new(panic),
-        failure = %OneLine(failure),
+        task.name = failure.task().name(),
+        task.id = failure.id().get(),
+        panic = %OneLine(panic),
         "the error hook panicked while it was told of a background task's failure"
     );
 }

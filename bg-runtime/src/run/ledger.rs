@@ -3,8 +3,8 @@
 //! One lock guards the entries and the counts, so that a snapshot always balances and so that
 //! whoever removes an entry first (the run, a handle, a shutdown) decides the outcome.
 
+use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use slab::Slab;
 use tokio::sync::{Notify, oneshot};
@@ -13,8 +13,9 @@ use tracing::Span;
 
 use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
 use super::shutdown::UnfinishedTask;
-use super::{Runner, Stats};
+use super::{Runner, Stats, hook};
 use crate::collect::QueuedTask;
+use crate::contain::Contained;
 use crate::task::{BoxError, RequestInfo, TaskId, TaskInfo};
 
 pub(super) type Watcher = oneshot::Sender<Result<(), TaskFailure>>;
@@ -38,17 +39,21 @@ struct Books {
     holds: u64,
     /// Set at the end of a shutdown: nothing is accepted any more.
     closed: bool,
+    /// What a shutdown aborted.
+    unfinished: Vec<UnfinishedTask>,
 }
 
 /// An accepted task without an outcome.
-struct Entry {
-    id: TaskId,
-    task: TaskInfo,
-    request: Option<Arc<RequestInfo>>,
-    span: Span,
-    arguments: Option<String>,
-    started: Option<Instant>,
-    watcher: Option<Watcher>,
+pub(super) struct Entry {
+    pub(super) id: TaskId,
+    pub(super) task: TaskInfo,
+    pub(super) request: Option<Arc<RequestInfo>>,
+    pub(super) span: Span,
+    pub(super) arguments: Option<String>,
+    pub(super) started: Option<Instant>,
+    pub(super) watcher: Option<Watcher>,
+    /// Queued by an error hook.
+    pub(super) by_hook: bool,
 }
 
 /// How a task ended.
@@ -57,7 +62,7 @@ pub(crate) enum Outcome {
     /// With the tasks that will not run because of it.
     Failed {
         kind: FailureKind,
-        error: BoxError,
+        error: Contained<BoxError>,
         skipped: Vec<TaskInfo>,
     },
     Skipped(SkipReason),
@@ -83,6 +88,11 @@ impl Ledger {
             aborted: books.aborted,
             retries: 0,
         }
+    }
+
+    /// What a shutdown aborted, oldest first.
+    pub(super) fn unfinished(&self) -> Vec<UnfinishedTask> {
+        self.books().unfinished.clone()
     }
 
     pub(super) fn hold(&self) {
@@ -187,6 +197,7 @@ impl Ticket {
             arguments: None,
             started: None,
             watcher,
+            by_hook: hook::is_telling(),
         };
         let mut books = runner.ledger.books();
         books.accepted += 1;
@@ -264,72 +275,24 @@ impl Runner {
     }
 
     /// Settles everything that has no outcome yet, and refuses what comes after.
-    pub(super) fn close_books(self: &Arc<Self>) -> Vec<UnfinishedTask> {
+    pub(super) fn close_books(self: &Arc<Self>) {
         let entries = {
-            let mut books = self.ledger.books();
+            let books = &mut *self.ledger.books();
             books.closed = true;
-            let entries = std::mem::take(&mut books.entries);
-            let entries: Vec<Entry> = entries.into_iter().map(|(_, entry)| entry).collect();
+            let mut entries: Vec<Entry> = take(&mut books.entries)
+                .into_iter()
+                .map(|(_, entry)| entry)
+                .collect();
+            entries.sort_by_key(|entry| entry.id);
             for entry in &entries {
                 books.count(entry, &Outcome::Aborted(AbortReason::Shutdown));
+                books.unfinished.push(entry.unfinished());
             }
-            self.ledger.notify_if_idle(&books);
+            self.ledger.notify_if_idle(books);
             entries
         };
-        let mut unfinished: Vec<UnfinishedTask> = entries.iter().map(Entry::unfinished).collect();
-        unfinished.sort_by_key(UnfinishedTask::id);
         for entry in entries {
             self.report(entry, Outcome::Aborted(AbortReason::Shutdown));
-        }
-        unfinished
-    }
-
-    fn report(self: &Arc<Self>, entry: Entry, outcome: Outcome) {
-        let elapsed = entry
-            .started
-            .map_or(Duration::ZERO, |started| started.elapsed());
-        let label = match &outcome {
-            Outcome::Completed => "completed",
-            Outcome::Failed { .. } => "failed",
-            Outcome::Skipped(_) => "skipped",
-            Outcome::Aborted(_) => "aborted",
-        };
-        tracing::debug!(
-            parent: &entry.span,
-            task.name = entry.task.name(),
-            outcome = label,
-            duration_ms = elapsed.as_secs_f64() * 1e3,
-            "background task finished"
-        );
-
-        let (kind, error, skipped, unasked) = match outcome {
-            Outcome::Completed => {
-                if let Some(watcher) = entry.watcher {
-                    let _ = watcher.send(Ok(()));
-                }
-                return;
-            }
-            Outcome::Failed {
-                kind,
-                error,
-                skipped,
-            } => (kind, error, skipped, true),
-            Outcome::Skipped(reason) => {
-                let unasked = reason.is_news();
-                (FailureKind::Skipped, reason.into(), Vec::new(), unasked)
-            }
-            Outcome::Aborted(reason) => (FailureKind::Aborted, reason.into(), Vec::new(), true),
-        };
-        let failure = TaskFailure::new(entry.task, entry.id, kind, error)
-            .with_arguments(entry.arguments)
-            .with_elapsed(elapsed)
-            .with_request(entry.request)
-            .with_skipped(skipped);
-        if unasked {
-            self.tell(&failure, &entry.span);
-        }
-        if let Some(watcher) = entry.watcher {
-            let _ = watcher.send(Err(failure));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use tracing::Span;
 
-use super::failure::{FailureKind, SkipReason, TaskFailure};
+use super::failure::{Chain, FailureKind, SkipReason, TaskFailure};
 use crate::one_line::OneLine;
 use crate::task::TaskInfo;
 
@@ -19,7 +19,7 @@ pub(super) fn log(failure: &TaskFailure, span: &Span) {
                 task.line = failure.task().line(),
                 task.attempt = failure.attempt(),
                 kind = %failure.kind(),
-                error = %OneLine(failure.error()),
+                error = %OneLine(Chain(failure.error())),
                 arguments = failure.arguments(),
                 elapsed_ms = failure.elapsed().as_secs_f64() * 1e3,
                 http.method = failure.request().map(|request| request.method().as_str()),

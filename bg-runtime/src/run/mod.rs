@@ -6,10 +6,12 @@ mod hook;
 mod ledger;
 mod list;
 mod log;
+mod report;
 mod shutdown;
 mod stats;
 
 pub use self::failure::{FailureKind, SkipReason, TaskFailure};
+pub(crate) use self::shutdown::deadline;
 pub use self::shutdown::{ShutdownReport, UnfinishedTask};
 pub use self::stats::Stats;
 
@@ -49,6 +51,8 @@ pub(crate) struct Runner {
     abort: CancellationToken,
     /// The runtime to use where a task is queued outside of one.
     runtime: OnceLock<Handle>,
+    /// Ends the wait of a shutdown early.
+    hurry: CancellationToken,
     shutdown: tokio::sync::OnceCell<ShutdownReport>,
 }
 
@@ -62,6 +66,7 @@ impl Runner {
             cancel: CancellationToken::new(),
             abort: CancellationToken::new(),
             runtime: OnceLock::new(),
+            hurry: CancellationToken::new(),
             shutdown: tokio::sync::OnceCell::new(),
         };
         let _ = runner.runtime();

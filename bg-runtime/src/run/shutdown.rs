@@ -13,34 +13,30 @@ const GRACE: Duration = Duration::from_secs(1);
 
 impl Runner {
     /// Waits for all tasks until `deadline`, asks those left to stop, and aborts what does not.
-    /// Every call gets the report of the first. `hurry` ends the wait early.
-    pub(crate) async fn shut_down(
-        self: &Arc<Self>,
-        deadline: Instant,
-        hurry: impl Future<Output = ()>,
-    ) -> ShutdownReport {
-        self.shutdown
-            .get_or_init(|| self.drain(deadline, hurry))
-            .await
-            .clone()
+    /// Every call gets the report of the first.
+    pub(crate) async fn shut_down(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
+        let report = self.shutdown.get_or_init(|| self.drain(deadline));
+        report.await.clone()
     }
 
-    async fn drain(
-        self: &Arc<Self>,
-        deadline: Instant,
-        hurry: impl Future<Output = ()>,
-    ) -> ShutdownReport {
+    /// Ends the wait of a shutdown now.
+    pub(crate) fn hurry(&self) {
+        self.hurry.cancel();
+    }
+
+    /// May be dropped and begun again: what it has done so far stands in the books.
+    async fn drain(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
         let begun = Instant::now();
         tokio::select! {
             biased;
             () = self.ledger.idle() => {}
             () = tokio::time::sleep_until(deadline) => {}
-            () = hurry => {}
+            () = self.hurry.cancelled() => {}
         }
         self.cancel.cancel();
         let _ = tokio::time::timeout(GRACE, self.ledger.idle()).await;
 
-        let unfinished = self.close_books();
+        self.close_books();
         self.abort.cancel();
         // The hooks that tell of the aborted tasks.
         if tokio::time::timeout(GRACE, self.ledger.idle())
@@ -53,10 +49,16 @@ impl Runner {
         }
         ShutdownReport {
             stats: self.stats(),
-            unfinished,
+            unfinished: self.ledger.unfinished(),
             elapsed: begun.elapsed(),
         }
     }
+}
+
+/// The end of a wait that begins now. A wait too long to be told ends in thirty years.
+pub(crate) fn deadline(begun: Instant, wait: Duration) -> Instant {
+    const LONG: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    begun + wait.min(LONG)
 }
 
 /// How a shutdown went.

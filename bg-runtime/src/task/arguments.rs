@@ -8,27 +8,27 @@ use crate::one_line::OneLine;
 /// what formatting a large argument costs before the task has even run.
 const LIMIT: usize = 1024;
 
-/// One argument as generated code sees it. `(&Probe(&x)).argument()` picks, by autoref, the impl
+/// One argument as generated code sees it. `(&Probe(&x)).__bg_argument()` picks, by autoref, the impl
 /// for types with `Debug` where there is one, and else the one that shows nothing.
 #[derive(Debug)]
 pub struct Probe<'a, T>(pub &'a T);
 
 pub trait DebugArgument<'a> {
-    fn argument(&self) -> Option<&'a dyn fmt::Debug>;
+    fn __bg_argument(&self) -> Option<&'a dyn fmt::Debug>;
 }
 
 impl<'a, T: fmt::Debug> DebugArgument<'a> for Probe<'a, T> {
-    fn argument(&self) -> Option<&'a dyn fmt::Debug> {
+    fn __bg_argument(&self) -> Option<&'a dyn fmt::Debug> {
         Some(self.0)
     }
 }
 
 pub trait OpaqueArgument<'a> {
-    fn argument(&self) -> Option<&'a dyn fmt::Debug>;
+    fn __bg_argument(&self) -> Option<&'a dyn fmt::Debug>;
 }
 
 impl<'a, T> OpaqueArgument<'a> for &Probe<'a, T> {
-    fn argument(&self) -> Option<&'a dyn fmt::Debug> {
+    fn __bg_argument(&self) -> Option<&'a dyn fmt::Debug> {
         None
     }
 }
@@ -113,12 +113,12 @@ mod tests {
     #[test]
     fn arguments_are_shown_where_all_of_them_have_debug() {
         let to = String::from("a@b.c");
-        let shown = arguments([("to", Probe(&to).argument()), ("code", SECRET)]).unwrap();
+        let shown = arguments([("to", Probe(&to).__bg_argument()), ("code", SECRET)]).unwrap();
         assert_eq!(render(&shown), r#"to: "a@b.c", code: ***"#);
 
         let hidden = arguments([
-            ("to", Probe(&to).argument()),
-            ("x", (&Probe(&NoDebug)).argument()),
+            ("to", Probe(&to).__bg_argument()),
+            ("x", (&Probe(&NoDebug)).__bg_argument()),
         ]);
         assert!(hidden.is_none());
     }

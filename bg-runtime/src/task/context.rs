@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::definition::TaskInfo;
 use super::state::{MissingState, State};
+use crate::one_line::OneLine;
 use crate::run::Runner;
 
 /// Identifies one queued task within this process. Displays as a number.
@@ -178,7 +179,7 @@ impl RequestInfo {
 
 impl fmt::Display for RequestInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, self.path())
+        write!(f, "{} {}", self.method, OneLine(self.path()))
     }
 }
 

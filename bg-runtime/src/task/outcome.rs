@@ -1,5 +1,6 @@
 use std::error::Error;
 
+use tokio_util::task::AbortOnDropHandle;
 use tracing::Span;
 
 use crate::collect::scope;
@@ -58,7 +59,7 @@ impl<T> Returns for fn() -> T {
 }
 
 /// Runs a synchronous task on tokio's blocking pool, with the span and the request of the task that
-/// waits for it.
+/// waits for it. Dropped before a thread was free for it, the work does not run.
 ///
 /// # Panics
 ///
@@ -67,7 +68,7 @@ pub async fn blocking(work: impl FnOnce() -> TaskResult + Send + 'static) -> Tas
     let span = Span::current();
     let request = scope::current();
     let run = move || scope::enter_blocking(request, || span.in_scope(work));
-    match tokio::task::spawn_blocking(run).await {
+    match AbortOnDropHandle::new(tokio::task::spawn_blocking(run)).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

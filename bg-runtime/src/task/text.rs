@@ -42,6 +42,10 @@ into_text! {
     Arc<str>: &Arc<str> => Arc::clone;
     PathBuf: PathBuf, String, OsString, Box<Path>, Cow<'_, Path> => Into::into;
     PathBuf: &str, &String, &Path, &PathBuf, &OsStr, &OsString, &&str, &&Path, &&PathBuf => |path| Path::new(path).to_path_buf();
+    Box<Path>: Box<Path>, PathBuf, Cow<'_, Path> => Into::into;
+    Box<Path>: &str, &String, &Path, &PathBuf, String => |path| Path::new(&path).into();
+    Arc<Path>: Arc<Path>, PathBuf, Box<Path>, Cow<'_, Path> => Into::into;
+    Arc<Path>: &str, &String, &Path, &PathBuf, String => |path| Path::new(&path).into();
     OsString: OsString, String, PathBuf => Into::into;
     OsString: &str, &String, &Path, &PathBuf, &OsStr, &OsString => |text| OsStr::new(text).to_owned();
 }

@@ -214,7 +214,7 @@ fn arguments(call: &Call, krate: &Krate) -> TokenStream {
         if field.is_secret() {
             quote!((#label, #krate::__private::SECRET))
         } else {
-            quote!((#label, (&#krate::__private::Probe(&self.#name)).argument()))
+            quote!((#label, (&#krate::__private::Probe(&self.#name)).__bg_argument()))
         }
     });
     let traits = (!call.fields().all(Parameter::is_secret))

@@ -71,15 +71,15 @@ impl register {
                 #[allow(warnings)]
                 let source = &__arg0;
                 #[allow(warnings)]
-                let source = (&::bg_runtime::__private::Seen(source)).seen();
+                let source = (&::bg_runtime::__private::Seen(source)).__bg_seen();
                 #[allow(warnings)]
                 let Extension(limit) = &__arg1;
                 #[allow(warnings)]
-                let limit = (&::bg_runtime::__private::Seen(*limit)).seen();
+                let limit = (&::bg_runtime::__private::Seen(*limit)).__bg_seen();
                 #[allow(warnings)]
                 let Json(user) = &__arg2;
                 #[allow(warnings)]
-                let user = (&::bg_runtime::__private::Seen(user)).seen();
+                let user = (&::bg_runtime::__private::Seen(user)).__bg_seen();
                 let __tasks = ::bg_runtime::__private::route_tasks();
                 __tasks.push(SendEmail::new(&user.email, source));
                 #[cfg(unix)] __tasks.push(Count);

@@ -139,13 +139,16 @@ const _: () = {
         fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
             use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};
             ::bg_runtime::__private::arguments([
-                ("to", (&::bg_runtime::__private::Probe(&self.to)).argument()),
-                ("subject", (&::bg_runtime::__private::Probe(&self.subject)).argument()),
+                ("to", (&::bg_runtime::__private::Probe(&self.to)).__bg_argument()),
+                (
+                    "subject",
+                    (&::bg_runtime::__private::Probe(&self.subject)).__bg_argument(),
+                ),
                 (
                     "priority",
-                    (&::bg_runtime::__private::Probe(&self.priority)).argument(),
+                    (&::bg_runtime::__private::Probe(&self.priority)).__bg_argument(),
                 ),
-                ("note", (&::bg_runtime::__private::Probe(&self.note)).argument()),
+                ("note", (&::bg_runtime::__private::Probe(&self.note)).__bg_argument()),
                 ("code", ::bg_runtime::__private::SECRET),
             ])
         }

@@ -73,7 +73,7 @@ const _: () = {
         fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
             use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};
             ::bg_runtime::__private::arguments([
-                ("x", (&::bg_runtime::__private::Probe(&self.x)).argument()),
+                ("x", (&::bg_runtime::__private::Probe(&self.x)).__bg_argument()),
             ])
         }
     }

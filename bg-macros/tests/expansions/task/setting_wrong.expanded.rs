@@ -67,7 +67,7 @@ const _: () = {
         fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
             use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};
             ::bg_runtime::__private::arguments([
-                ("host", (&::bg_runtime::__private::Probe(&self.host)).argument()),
+                ("host", (&::bg_runtime::__private::Probe(&self.host)).__bg_argument()),
             ])
         }
     }

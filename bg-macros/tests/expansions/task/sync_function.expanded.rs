@@ -109,10 +109,13 @@ const _: () = {
         fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
             use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};
             ::bg_runtime::__private::arguments([
-                ("path", (&::bg_runtime::__private::Probe(&self.path)).argument()),
-                ("sizes", (&::bg_runtime::__private::Probe(&self.sizes)).argument()),
-                ("mode", (&::bg_runtime::__private::Probe(&self.mode)).argument()),
-                ("label", (&::bg_runtime::__private::Probe(&self.label)).argument()),
+                ("path", (&::bg_runtime::__private::Probe(&self.path)).__bg_argument()),
+                (
+                    "sizes",
+                    (&::bg_runtime::__private::Probe(&self.sizes)).__bg_argument(),
+                ),
+                ("mode", (&::bg_runtime::__private::Probe(&self.mode)).__bg_argument()),
+                ("label", (&::bg_runtime::__private::Probe(&self.label)).__bg_argument()),
             ])
         }
     }

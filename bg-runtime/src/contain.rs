@@ -1,0 +1,96 @@
+//! Keeping the panics of the user's code where they happen: in hooks, in `Debug` and `Display`, and in destructors.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Calls `f`. A panic in it, and one in dropping what it panicked with, ends here.
+pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(Panicked::new)
+}
+
+/// What a panic said.
+#[derive(Debug)]
+pub(crate) struct Panicked(String);
+
+impl Panicked {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
+        let message = payload
+            .downcast_ref::<&'static str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| payload.downcast_ref::<String>().cloned());
+        // The payload may be a value whose destructor panics, with another one of these.
+        if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            let _leaked = ManuallyDrop::new(another);
+        }
+        Self(message.unwrap_or_else(|| "the panic carries no message".to_owned()))
+    }
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Panicked {}
+
+/// A value of the user's, whose destructor may panic.
+#[derive(Clone)]
+pub(crate) struct Contained<T>(Option<T>);
+
+impl<T> Contained<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect(PRESENT)
+    }
+}
+
+const PRESENT: &str = "the value is there until it is taken or dropped";
+
+impl<T> Deref for Contained<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect(PRESENT)
+    }
+}
+
+impl<T> Drop for Contained<T> {
+    fn drop(&mut self) {
+        let Some(value) = self.0.take() else { return };
+        if let Err(panic) = contain(|| drop(value)) {
+            tracing::error!(%panic, "a destructor panicked in a background task's value");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in a destructor");
+        }
+    }
+
+    #[test]
+    fn a_panic_in_a_destructor_stays_there() {
+        drop(Contained::new(Bomb));
+    }
+
+    #[test]
+    fn a_panic_that_carries_a_bomb_is_defused() {
+        let panic = contain(|| std::panic::panic_any(Bomb)).unwrap_err();
+        assert_eq!(panic.to_string(), "the panic carries no message");
+    }
+}

@@ -1,0 +1,89 @@
+//! What is done with an outcome: the closing event, and word of what is not a success.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Runner;
+use super::failure::{FailureKind, TaskFailure};
+use super::ledger::{Entry, Outcome};
+use super::log::log;
+use crate::contain::{Contained, contain};
+use crate::task::{BoxError, TaskInfo};
+
+impl Runner {
+    /// Reports the outcome of a task that has left the books.
+    pub(super) fn report(self: &Arc<Self>, entry: Entry, outcome: Outcome) {
+        let Entry {
+            id,
+            task,
+            request,
+            span,
+            arguments,
+            started,
+            watcher,
+            by_hook,
+        } = entry;
+        let elapsed = started.map_or(Duration::ZERO, |started| started.elapsed());
+        tracing::debug!(
+            parent: &span,
+            task.name = task.name(),
+            outcome = outcome.name(),
+            duration_ms = elapsed.as_secs_f64() * 1e3,
+            "background task finished"
+        );
+
+        let ended = outcome.failure().map(|(kind, error, skipped, is_news)| {
+            let failure = TaskFailure::new(task, id, kind, error)
+                .with_arguments(arguments)
+                .with_elapsed(elapsed)
+                .with_request(request)
+                .with_skipped(skipped);
+            if is_news {
+                // What a hook queues is not reported to hooks, or it would go round in circles.
+                let told = contain(|| if by_hook { log(&failure, &span) } else { self.tell(&failure, &span) });
+                if let Err(panic) = told {
+                    tracing::error!(parent: &span, task.name = task.name(), %panic, "a failure's report panicked");
+                }
+            }
+            failure
+        });
+        if let Some(watcher) = watcher {
+            let _ = watcher.send(ended.map_or(Ok(()), Err));
+        }
+    }
+}
+
+impl Outcome {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Skipped(_) => "skipped",
+            Self::Aborted(_) => "aborted",
+        }
+    }
+
+    /// The parts of the failure, unless it is none, and whether anybody is told of it.
+    fn failure(self) -> Option<(FailureKind, Contained<BoxError>, Vec<TaskInfo>, bool)> {
+        Some(match self {
+            Self::Completed => return None,
+            Self::Failed {
+                kind,
+                error,
+                skipped,
+            } => (kind, error, skipped, true),
+            Self::Skipped(reason) => (
+                FailureKind::Skipped,
+                Contained::new(reason.into()),
+                Vec::new(),
+                reason.is_news(),
+            ),
+            Self::Aborted(reason) => (
+                FailureKind::Aborted,
+                Contained::new(reason.into()),
+                Vec::new(),
+                true,
+            ),
+        })
+    }
+}

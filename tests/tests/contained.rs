@@ -1,0 +1,291 @@
+//! Code of the application that panics where the library has to call it, and hooks that call back:
+//! none of it takes other tasks, the response or the process with it.
+
+use std::error::Error;
+use std::fmt;
+use std::panic::panic_any;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::{Router, routing};
+use bg_runtime::{
+    Background, BackgroundTasks, FailureKind, TaskExt, TaskFailure, TaskResult, background_task,
+    named, named_blocking, tasks,
+};
+use tests::{eventually, logs, within};
+use tower::ServiceExt;
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a bomb");
+    }
+}
+
+/// Panics when it is displayed.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("unspeakable");
+    }
+}
+
+impl Error for Unspeakable {}
+
+/// An error that panics when it is dropped.
+#[derive(Debug)]
+struct Parting(BombInside);
+
+#[derive(Debug)]
+struct BombInside;
+
+impl Drop for BombInside {
+    fn drop(&mut self) {
+        panic!("a parting shot");
+    }
+}
+
+impl fmt::Display for Parting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("parting")
+    }
+}
+
+impl Error for Parting {}
+
+type Ran = Arc<Mutex<Vec<&'static str>>>;
+
+fn note(ran: &Ran, what: &'static str) -> bg_runtime::QueuedTask {
+    let ran = ran.clone();
+    named(what, async move { ran.lock().unwrap().push(what) })
+}
+
+/// A task that holds a bomb when it does not run.
+fn holds_a_bomb() -> bg_runtime::QueuedTask {
+    let bomb = Bomb;
+    named("bomb", async move {
+        let _bomb = bomb;
+    })
+}
+
+async fn answer(background: &Background, handler: routing::MethodRouter) -> StatusCode {
+    let app = Router::new().route("/", handler).layer(background.layer());
+    let request = Request::get("/").body(Body::empty()).unwrap();
+    app.oneshot(request).await.unwrap().status()
+}
+
+async fn all_settled(background: &Background) {
+    eventually("every task has its outcome", || {
+        let stats = background.stats();
+        stats.pending + stats.running == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_destructor_that_panics_in_a_skipped_task_harms_neither_the_response_nor_other_tasks() {
+    let background = Background::builder().on_error(|_| {}).build().unwrap();
+    let ran = Ran::default();
+    let queued = ran.clone();
+    let handler = |tasks: BackgroundTasks| async move {
+        tasks.add_task(holds_a_bomb());
+        tasks.add_task(holds_a_bomb());
+        tasks.add_task(note(&queued, "always").always());
+        StatusCode::BAD_REQUEST
+    };
+    let status = answer(&background, routing::get(handler)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    all_settled(&background).await;
+    assert_eq!(*ran.lock().unwrap(), ["always"]);
+    let stats = background.stats();
+    assert_eq!((stats.completed, stats.skipped), (1, 2));
+}
+
+#[tokio::test]
+async fn errors_that_panic_are_failures_like_any_other() {
+    logs::keep();
+    let background = Background::builder().build().unwrap();
+    let ran = Ran::default();
+    let queued = ran.clone();
+    let handler = || async move {
+        let failing = tasks![
+            named("unspeakable", async { Err::<(), _>(Unspeakable) }),
+            named("parting", async { Err::<(), _>(Parting(BombInside)) }),
+            named("any", async { panic_any(Bomb) }),
+            note(&queued, "after them"),
+        ];
+        (failing.continue_on_error(), "answer")
+    };
+    answer(&background, routing::get(handler)).await;
+    all_settled(&background).await;
+    assert_eq!(*ran.lock().unwrap(), ["after them"]);
+    let stats = background.stats();
+    assert_eq!((stats.completed, stats.failed, stats.aborted), (1, 3, 0));
+
+    let ended = background.spawn(named("unspeakable", async { Err::<(), _>(Unspeakable) }));
+    assert_eq!(ended.await.unwrap_err().kind(), FailureKind::Error);
+}
+
+#[tokio::test]
+async fn a_hook_that_panics_with_a_bomb_is_survived() {
+    let background = Background::builder()
+        .on_error(|_| panic_any(Bomb))
+        .build()
+        .unwrap();
+    let failing = || named("failing", async { Err::<(), _>("no") });
+    assert!(background.spawn(failing()).await.is_err());
+    assert!(background.spawn(failing()).await.is_err());
+    assert_eq!(background.stats().failed, 2);
+}
+
+/// Alerts about failures with a task, which fails as well.
+fn alerting(
+    cell: &Arc<Mutex<Option<Background>>>,
+) -> impl Fn(&TaskFailure) + Send + Sync + 'static {
+    let cell = cell.clone();
+    move |_| {
+        let background = cell.lock().unwrap().clone().unwrap();
+        background.spawn(named("alert", async { Err::<(), _>("no alert today") }));
+    }
+}
+
+#[tokio::test]
+async fn a_hook_may_spawn_a_task_that_fails_and_hears_no_more_of_it() {
+    let cell = Arc::default();
+    let background = Background::builder().on_error(alerting(&cell)).build();
+    let background = background.unwrap();
+    *cell.lock().unwrap() = Some(background.clone());
+
+    let failed = background.spawn(named("failing", async { Err::<(), _>("no") }));
+    assert!(failed.await.is_err());
+    all_settled(&background).await;
+    assert_eq!(background.stats().accepted, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_spawns_when_nothing_is_accepted_any_more_goes_round_in_no_circles() {
+    let cell = Arc::default();
+    let background = Background::builder().on_error(alerting(&cell)).build();
+    let background = background.unwrap();
+    *cell.lock().unwrap() = Some(background.clone());
+    background.spawn(named("endless", std::future::pending::<()>()));
+    let report = background.shutdown().await;
+    let names: Vec<_> = report
+        .unfinished()
+        .iter()
+        .map(|it| it.task().name())
+        .collect();
+    assert_eq!(names, ["endless"]);
+    assert_eq!(background.stats().aborted, 2, "the task, and the alert");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_was_dropped_half_way_loses_no_name() {
+    let background = Background::builder()
+        .on_error_async(|_| tokio::time::sleep(Duration::from_millis(600)))
+        .build()
+        .unwrap();
+    background.spawn(named("endless", std::future::pending::<()>()));
+    // Past the drain timeout and the grace period, and into the wait for the hook.
+    let first = Duration::from_millis(31_300);
+    let first = tokio::time::timeout(first, background.shutdown()).await;
+    assert!(first.is_err());
+    let report = background.shutdown().await;
+    assert_eq!(report.unfinished().len(), 1);
+    assert!(!report.is_clean());
+}
+
+#[tokio::test]
+async fn the_longest_drain_timeout_is_no_overflow() {
+    let background = Background::builder()
+        .drain_timeout(Duration::MAX)
+        .build()
+        .unwrap();
+    background.spawn(named("short", async {}));
+    let report = within("the shutdown", background.shutdown()).await;
+    assert!(report.is_clean());
+}
+
+#[background_task(timeout = "50ms")]
+fn overdue(ran: &Ran) {
+    ran.lock().unwrap().push("overdue");
+}
+
+#[test]
+fn a_synchronous_task_that_timed_out_before_it_had_a_thread_never_runs() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let background = Background::builder().on_error(|_| {}).build().unwrap();
+        let ran = Ran::default();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let occupies = named_blocking("occupies", move || wait.recv().unwrap());
+        let occupies = background.spawn(occupies);
+        let late = background.spawn(Overdue::new(ran.clone())).await;
+        assert_eq!(late.unwrap_err().kind(), FailureKind::Timeout);
+        go_on.send(()).unwrap();
+        occupies.await.unwrap();
+        // The pool is free, and takes what is in its queue in order.
+        tokio::task::spawn_blocking(|| ()).await.unwrap();
+        assert!(ran.lock().unwrap().is_empty());
+    });
+}
+
+#[derive(Debug)]
+struct NotSent(std::io::Error);
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("mail not sent")
+    }
+}
+
+impl Error for NotSent {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[tokio::test]
+async fn a_failure_names_the_causes_of_its_error() {
+    let background = Background::builder().on_error(|_| {}).build().unwrap();
+    let cause = std::io::Error::other("connection refused");
+    let task = named("mail", async { TaskResult::Err(NotSent(cause).into()) });
+    let failure = background.spawn(task).await.unwrap_err();
+    let shown = failure.to_string();
+    assert!(
+        shown.ends_with("failed: mail not sent: connection refused"),
+        "{shown}"
+    );
+    let source = failure.source().unwrap().to_string();
+    assert_eq!(source, "connection refused");
+}
+
+#[test]
+fn a_failure_whose_async_hook_finds_no_runtime_is_logged() {
+    logs::keep();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let background = Background::builder()
+        .on_error_async(|_| std::future::pending())
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        background.spawn(named("left-behind", std::future::pending::<()>()));
+        tokio::task::yield_now().await;
+    });
+    drop(runtime);
+    assert_eq!(background.stats().aborted, 1);
+    assert!(!logs::lines_with("left-behind").is_empty());
+}

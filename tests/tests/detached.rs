@@ -1,0 +1,42 @@
+//! `detach`: a handler that is finished whatever becomes of its client or its response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, StatusCode};
+use bg_runtime::{Background, BackgroundTasks, named, post, routes};
+use tests::eventually;
+use tokio::sync::Notify;
+use tower::ServiceExt;
+use tower_http::timeout::TimeoutLayer;
+
+#[post("/pay", detach, background = named("route", async {}))]
+async fn pay(State(go_on): State<Arc<Notify>>, tasks: BackgroundTasks) {
+    tasks.add_task(named("before", async {}));
+    go_on.notified().await;
+    tasks.add_task(named("after", async {}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_answers_for_it_and_its_tasks_follow_its_own_end() {
+    let go_on = Arc::new(Notify::new());
+    let background = Background::builder().build().unwrap();
+    let app: Router = routes![pay]
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            Duration::from_secs(1),
+        ))
+        .layer(background.layer())
+        .with_state(go_on.clone());
+    let request = Request::post("/pay").body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::REQUEST_TIMEOUT);
+    drop(response);
+    assert_eq!(background.stats().pending, 2);
+
+    go_on.notify_one();
+    eventually("its tasks run", || background.stats().completed == 3).await;
+}
