@@ -11,14 +11,13 @@ mod shutdown;
 mod stats;
 
 pub use self::failure::{FailureKind, SkipReason, TaskFailure};
-pub(crate) use self::shutdown::deadline;
 pub use self::shutdown::{ShutdownReport, UnfinishedTask};
 pub use self::stats::Stats;
 
 pub(crate) use self::hook::Hooks;
 pub(crate) use self::ledger::Place;
-use self::ledger::Ticket;
 pub(crate) use self::list::{List, Member};
+pub(crate) use self::shutdown::deadline;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -29,7 +28,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::ledger::{Ledger, Watcher};
+use self::ledger::{Ledger, Ticket, Watcher};
 use crate::collect::QueuedTask;
 use crate::task::{RequestInfo, States};
 
