@@ -35,7 +35,7 @@ impl Mailer {
     }
 }
 
-/// Draws the picture of a new account. A plain `fn` runs on a thread of its own.
+/// Draws the picture of a new account. A plain `fn` runs on tokio's blocking pool.
 #[background_task]
 fn draw_avatar(name: &str) {
     info!("draw_avatar started");

@@ -108,7 +108,7 @@ pub(crate) fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    // One slip in a short word, two in `max_concurent`: more, and the guess is noise.
+    // One slip in a short word, two in a long one: more, and the guess is noise.
     let allowed = word.chars().count().div_ceil(5).min(3);
     candidates
         .into_iter()

@@ -1,4 +1,5 @@
-//! Keeping the panics of the user's code where they happen: in hooks, in `Debug` and `Display`, and in destructors.
+//! Keeping the panics of the user's code where they happen: in hooks, in `Debug` and `Display`, and
+//! in destructors.
 
 use std::any::Any;
 use std::error::Error;

@@ -1,5 +1,4 @@
 #![doc = include_str!("docs/crate.md")]
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod after_response;
 mod background;

@@ -83,23 +83,19 @@ impl BackgroundBuilder {
         if !problems.is_empty() {
             return Err(BuildError::new(problems));
         }
-        Ok(Background::from_runner(Arc::new(Runner::new(
-            states,
-            self.hooks,
-            self.drain_timeout,
-        ))))
+        Ok(background(states, self.hooks, self.drain_timeout))
     }
 
     /// For a `Background` that needs no configuration, and whose tasks may lack a state until they
     /// run.
     pub(super) fn build_unchecked(self) -> Background {
         let (states, _) = self.states.finish();
-        Background::from_runner(Arc::new(Runner::new(
-            states,
-            self.hooks,
-            self.drain_timeout,
-        )))
+        background(states, self.hooks, self.drain_timeout)
     }
+}
+
+fn background(states: States, hooks: Hooks, drain_timeout: Duration) -> Background {
+    Background::from_runner(Arc::new(Runner::new(states, hooks, drain_timeout)))
 }
 
 fn duplicate_names(sorted: &[TaskInfo]) -> impl Iterator<Item = Problem> {

@@ -34,7 +34,7 @@ use crate::task::TaskInfo;
 ///     .on_error(|failure: &TaskFailure| eprintln!("{failure}"))
 ///     .build()?;
 ///
-/// let app = Router::new().layer(background.layer());
+/// let app: Router = Router::new();
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
 /// let report = background.serve(listener, app).await?;
 /// println!("{report}");

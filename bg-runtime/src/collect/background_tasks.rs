@@ -91,8 +91,8 @@ impl BackgroundTasks {
 
     /// Adds a task, or all tasks of another list as one member.
     ///
-    /// The other list keeps its rule for the tasks that it has by now. Those that are added to it later
-    /// join this list.
+    /// The other list keeps its rule for the tasks that it has by now. Those that are added to it
+    /// later join this list.
     ///
     /// On the list of a request whose response has gone, the task runs at once; while the body is
     /// still being sent, after it.

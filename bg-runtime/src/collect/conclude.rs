@@ -75,7 +75,11 @@ impl DetachedHandler {
 
 impl Drop for DetachedHandler {
     fn drop(&mut self) {
-        self.request
-            .detached_finished(Answer::None(SkipReason::HandlerPanicked));
+        let reason = if std::thread::panicking() {
+            SkipReason::HandlerPanicked
+        } else {
+            SkipReason::HandlerCancelled
+        };
+        self.request.detached_finished(Answer::None(reason));
     }
 }

@@ -46,8 +46,9 @@ impl fmt::Display for MissingBackground {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the handler of {:?} takes `BackgroundTasks`, but nothing collects them: add \
-             `.layer(background.layer())` to the router, or put a route attribute such as `#[post(..)]` on the handler",
+            "the handler of {:?} takes `BackgroundTasks`, but nothing collects them: run the app with \
+             `background.serve(..)`, add `.layer(background.layer())` to the router, or put a route \
+             attribute such as `#[post(..)]` on the handler",
             self.path
         )
     }

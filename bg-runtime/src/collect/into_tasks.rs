@@ -6,10 +6,10 @@ use crate::task::Task;
 /// Exactly one task: a struct made by [`#[background_task]`](macro@crate::background_task), any
 /// other [`Task`], or what [`named`](crate::named) and [`TaskExt`] give.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a background task",
-    label = "not a background task",
-    note = "put `#[background_task]` on the function, and pass the struct it makes: `SendEmail::new(..)` for `fn send_email`",
-    note = "for one-off work, give the future a name: `named(\"mailer.ping\", async move {{ .. }})`"
+    message = "`{Self}` is not one background task",
+    label = "not one background task",
+    note = "put `#[background_task]` on the function, and pass the struct it makes, for example `SendEmail::new(..)` for `fn send_email`",
+    note = "each task of a list or an `Option` is spawned, and has its conditions, on its own"
 )]
 pub trait IntoTask {
     /// The task, ready to be queued.
@@ -32,11 +32,12 @@ impl IntoTask for QueuedTask {
 /// Any number of tasks: one task, a [`BackgroundTasks`] list, or an `Option`, a `Vec` or an array
 /// of these.
 ///
-/// This is what `background = ..`, [`BackgroundTasks::add_task`] and a response take.
+/// This is what `background = ..`, [`BackgroundTasks::add_task`], [`tasks!`](crate::tasks),
+/// [`WithBackground`](crate::WithBackground) and [`after_response`](crate::after_response) take.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a background task",
     label = "not a background task",
-    note = "put `#[background_task]` on the function, and pass the struct it makes: `SendEmail::new(..)` for `fn send_email`",
+    note = "put `#[background_task]` on the function, and pass the struct it makes, for example `SendEmail::new(..)` for `fn send_email`",
     note = "for one-off work, give the future a name: `named(\"mailer.ping\", async move {{ .. }})`"
 )]
 pub trait IntoTasks {

@@ -223,7 +223,8 @@ impl RequestTasks {
             let mut state = self.state();
             if let Some(detached) = &mut state.detached {
                 if detached.finished.is_none() {
-                    // Somebody answered for the handler, as a timeout does. It will conclude by itself.
+                    // Somebody answered for the handler, as a timeout does. It will conclude by
+                    // itself.
                     detached.owner_gone = true;
                     return response.map(Body::new);
                 }

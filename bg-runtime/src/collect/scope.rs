@@ -30,7 +30,7 @@ pub(crate) fn enter<R>(request: Arc<RequestTasks>, f: impl FnOnce() -> R) -> R {
     CURRENT.sync_scope(request, f)
 }
 
-pub(crate) fn enter_blocking<R>(request: Option<Arc<RequestTasks>>, f: impl FnOnce() -> R) -> R {
+pub(crate) fn enter_if_any<R>(request: Option<Arc<RequestTasks>>, f: impl FnOnce() -> R) -> R {
     match request {
         Some(request) => enter(request, f),
         None => f(),
@@ -74,15 +74,17 @@ impl<T> NoRequest<T> {
 impl<T> fmt::Display for NoRequest<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "`after_response` was called outside a request: no route attribute and no `background.layer()` is around \
-             this code, or it runs in a task that was spawned; use `background.spawn(task)` there",
+            "`after_response` was called outside a request: the app is not run with `background.serve(..)`, and no \
+             route attribute and no `background.layer()` is around this code; or it runs in a task that was \
+             spawned, where `background.spawn(task)` is the way",
         )
     }
 }
 
+/// The same as `Display`, because this is what `unwrap` prints.
 impl<T> fmt::Debug for NoRequest<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NoRequest").finish_non_exhaustive()
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -62,10 +62,10 @@ static MOUNTED: Mutex<Vec<&'static Location<'static>>> = Mutex::new(Vec::new());
 
 impl RouteDef {
     pub(crate) fn mark_mounted(&self) {
-        MOUNTED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(self.location);
+        let mut mounted = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if !mounted.contains(&self.location) {
+            mounted.push(self.location);
+        }
     }
 }
 
@@ -150,13 +150,13 @@ const fn duplicate(name: &str) -> ! {
     let mut length = 1;
     let name = name.as_bytes();
     let mut i = 0;
-    // Whole names only: a cut one could end inside a character.
-    if name.len() + REST.len() < LONGEST {
-        while i < name.len() {
-            message[length] = name[i];
-            length += 1;
-            i += 1;
-        }
+    if name.len() + REST.len() >= LONGEST {
+        panic!("a handler has the method and path of one before it in this list");
+    }
+    while i < name.len() {
+        message[length] = name[i];
+        length += 1;
+        i += 1;
     }
     i = 0;
     while i < REST.len() {

@@ -1,8 +1,8 @@
 //! How `background = ..` sees the handler's arguments: `Copy` ones by value, all others by
 //! reference.
 
-/// A name bound by reference. `(&Seen(name)).__bg_seen()` picks, by autoref, the impl for `Copy` types
-/// where there is one.
+/// A name bound by reference. `(&Seen(name)).__bg_seen()` picks, by autoref, the impl for `Copy`
+/// types where there is one.
 #[derive(Debug)]
 pub struct Seen<'a, T: ?Sized>(pub &'a T);
 

@@ -41,7 +41,7 @@ pub enum FailureKind {
     /// The task was stopped, or not started, by a shutdown or by
     /// [`TaskHandle::abort`](crate::TaskHandle::abort).
     Aborted,
-    /// The task was refused, because a limit was reached.
+    /// The task was refused, because a limit was reached. Not in this version, which has no limits.
     Rejected,
     /// The task did not run, because of its request or its response: the error is a [`SkipReason`].
     Skipped,
@@ -147,13 +147,13 @@ impl TaskFailure {
         self.0.kind
     }
 
-    /// The number of the run that failed, from 1.
+    /// The number of the run that failed, from 1. Always 1 in this version, which runs a task once.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         1
     }
 
-    /// Whether the task will run again.
+    /// Whether the task will run again. Always `false` in this version.
     #[must_use]
     pub fn will_retry(&self) -> bool {
         false
@@ -212,7 +212,8 @@ impl fmt::Debug for TaskFailure {
     }
 }
 
-/// An error with its causes, as far as it does not name them itself: `mail not sent: connection refused`.
+/// An error with its causes, as far as it does not name them itself: `mail not sent: connection
+/// refused`.
 pub(super) struct Chain<'a>(pub(super) &'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
@@ -282,8 +283,9 @@ impl fmt::Display for SkipReason {
             }
             Self::HandlerPanicked => f.write_str("the handler panicked"),
             Self::ResponseNotPickedUp => f.write_str(
-                "it came with a response that nothing picked up: add `.layer(background.layer())` to the router, \
-                 outside every middleware that builds a new response, or use a route attribute",
+                "it came with a response that nothing picked up: run the app with `background.serve(..)`, use a \
+                 route attribute, or add `.layer(background.layer())` to the router, outside every middleware \
+                 that builds a new response",
             ),
             Self::NeverAttached => f.write_str(
                 "its list was dropped: return the list with the response, or take `BackgroundTasks` as an argument \

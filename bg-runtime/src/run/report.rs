@@ -42,7 +42,7 @@ impl Runner {
                 // What a hook queues is not reported to hooks, or it would go round in circles.
                 let told = contain(|| if by_hook { log(&failure, &span) } else { self.tell(&failure, &span) });
                 if let Err(panic) = told {
-                    tracing::error!(parent: &span, task.name = task.name(), %panic, "a failure's report panicked");
+                    tracing::error!(parent: &span, task.name = task.name(), %panic, "a report panicked");
                 }
             }
             failure

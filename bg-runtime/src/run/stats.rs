@@ -20,7 +20,8 @@ pub struct Stats {
     pub skipped: u64,
     /// Tasks that were stopped, or not started, by a shutdown or their handle.
     pub aborted: u64,
-    /// Runs after the first, of all tasks together.
+    /// Runs after the first, of all tasks together. Always 0 in this version, which runs a task
+    /// once.
     pub retries: u64,
 }
 

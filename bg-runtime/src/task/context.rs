@@ -58,7 +58,7 @@ impl TaskContext {
         self.id
     }
 
-    /// The number of this run, from 1.
+    /// The number of this run, from 1. Always 1 in this version, which runs a task once.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt

@@ -76,7 +76,7 @@ use std::fmt;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a background task",
     label = "not a background task",
-    note = "put `#[background_task]` on the function, and pass the struct it makes: `SendEmail::new(..)` for `fn send_email`",
+    note = "put `#[background_task]` on the function, and pass the struct it makes, for example `SendEmail::new(..)` for `fn send_email`",
     note = "for one-off work, give the future a name: `named(\"mailer.ping\", async move {{ .. }})`"
 )]
 pub trait Task: Sized + 'static {

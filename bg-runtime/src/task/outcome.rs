@@ -67,7 +67,7 @@ impl<T> Returns for fn() -> T {
 pub async fn blocking(work: impl FnOnce() -> TaskResult + Send + 'static) -> TaskResult {
     let span = Span::current();
     let request = scope::current();
-    let run = move || scope::enter_blocking(request, || span.in_scope(work));
+    let run = move || scope::enter_if_any(request, || span.in_scope(work));
     match AbortOnDropHandle::new(tokio::task::spawn_blocking(run)).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
