@@ -57,17 +57,23 @@ pub(super) fn body_over(request: &Arc<RequestTasks>) {
     match request.sending() {
         Sending::Http1(_) | Sending::Http2(_) => {}
         Sending::Unknown { .. } => request.spawn_waiting(|request| async move {
-            let Sending::Unknown { bytes_gone, flush } = request.sending() else { return };
-            if tokio::time::timeout(LINGER, bytes_gone.notified()).await.is_err() {
+            let Sending::Unknown { bytes_gone, flush } = request.sending() else {
+                return;
+            };
+            if tokio::time::timeout(LINGER, bytes_gone.notified())
+                .await
+                .is_err()
+            {
                 tracing::warn!(
                     request = %request.info(),
-                    "something outside of the layer has kept the bytes of a response for {LINGER:?}: its background \
-                     tasks run now; put `background.layer()` outside of caches, or use `Background::serve`"
+                    "something outside of the layer has kept the bytes of a response for \
+                     {LINGER:?}: its background tasks run now; put `background.layer()` outside \
+                     of caches, or use `Background::serve`"
                 );
             }
             tokio::time::sleep(*flush).await;
-            // The timer lets this task overtake those that stand in the run queue. Step behind them: the connection's
-            // task may be among them.
+            // The timer lets this task overtake those that stand in the run queue. Step behind
+            // them: the connection's task may be among them.
             tokio::task::yield_now().await;
             request.run_due();
         }),

@@ -118,10 +118,10 @@ where
             tokio::select! {
                 ended = &mut server => ended?,
                 () = tokio::time::sleep_until(deadline) => {
-                    tracing::warn!("some connections did not end within the drain timeout, and are left behind");
+                    tracing::warn!("connections did not end within the drain timeout: left behind");
                 }
                 () = &mut hurry => {
-                    tracing::warn!("a second signal: connections that have not ended are left behind");
+                    tracing::warn!("a second signal: the open connections are left behind");
                     hurried = true;
                     runner.hurry();
                 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::Runner;
 use super::failure::{FailureKind, TaskFailure};
 use super::ledger::{Entry, Outcome};
@@ -39,16 +41,28 @@ impl Runner {
                 .with_request(request)
                 .with_skipped(skipped);
             if is_news {
-                // What a hook queues is not reported to hooks, or it would go round in circles.
-                let told = contain(|| if by_hook { log(&failure, &span) } else { self.tell(&failure, &span) });
-                if let Err(panic) = told {
-                    tracing::error!(parent: &span, task.name = task.name(), %panic, "a report panicked");
-                }
+                self.announce(&failure, &span, by_hook);
             }
             failure
         });
         if let Some(watcher) = watcher {
             let _ = watcher.send(ended.map_or(Ok(()), Err));
+        }
+    }
+
+    /// Tells hooks or the log. What a hook queues is not told to hooks, or it would go round in
+    /// circles.
+    fn announce(self: &Arc<Self>, failure: &TaskFailure, span: &Span, by_hook: bool) {
+        let announced = contain(|| {
+            if by_hook {
+                log(failure, span);
+            } else {
+                self.tell(failure, span);
+            }
+        });
+        if let Err(panic) = announced {
+            let task = failure.task().name();
+            tracing::error!(parent: span, task.name = task, %panic, "a report panicked");
         }
     }
 }
