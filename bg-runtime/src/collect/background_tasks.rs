@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::into_tasks::{IntoTasks, Kind};
+use super::into_tasks::IntoTasks;
 use super::queued::QueuedTask;
 use super::request::{RequestTasks, Source};
 use super::scope;
@@ -97,12 +97,8 @@ impl BackgroundTasks {
     /// On the list of a request whose response has gone, the task runs at once; while the body is
     /// still being sent, after it.
     pub fn add_task(&self, tasks: impl IntoTasks) {
-        match tasks.into_tasks().0 {
-            Kind::Member(member) => self.add_member(member),
-            Kind::List(list) => list
-                .hand_over(self)
-                .into_iter()
-                .for_each(|member| self.add_member(member)),
+        if let Some(member) = tasks.into_tasks().into_member_of(self) {
+            self.add_member(member);
         }
     }
 
@@ -141,16 +137,21 @@ impl BackgroundTasks {
     /// Gives the tasks away as one member of another list, to which those that are added from now
     /// on go too. A request's own tasks stay where they are.
     pub(super) fn hand_over(&self, to: &Self) -> Option<Member<QueuedTask>> {
-        // One at a time: two lists that are given to each other at once would chase each other.
+        // One at a time: two lists that are given to each other at once would chase each other. A
+        // request gives nothing away.
         static HANDING_OVER: Mutex<()> = Mutex::new(());
 
         let Target::Own(own) = &self.0 else {
             return None;
         };
-        let _turn = HANDING_OVER.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = matches!(to.0, Target::Own(_))
+            .then(|| HANDING_OVER.lock().unwrap_or_else(PoisonError::into_inner));
         let to = to.resolve();
-        if matches!(&to.0, Target::Own(other) if Arc::ptr_eq(own, other)) {
-            return None;
+        match &to.0 {
+            Target::Own(other) if Arc::ptr_eq(own, other) => return None,
+            // Somebody else has this list, too, and may add to the request through it.
+            Target::Request(request) if Arc::strong_count(own) > 1 => request.hand_out(),
+            _ => {}
         }
         let mut state = own.state();
         match std::mem::replace(&mut *state, State::Moved(to)) {
@@ -160,14 +161,6 @@ impl BackgroundTasks {
                 *state = moved;
                 None
             }
-        }
-    }
-
-    /// Whether somebody else has the list, too, and may add to it.
-    pub(super) fn is_shared(&self) -> bool {
-        match &self.0 {
-            Target::Own(own) => Arc::strong_count(own) > 1,
-            Target::Request(_) => false,
         }
     }
 

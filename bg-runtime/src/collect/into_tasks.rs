@@ -1,5 +1,7 @@
-use super::BackgroundTasks;
+use std::sync::Arc;
+
 use super::queued::{QueuedTask, When};
+use super::{BackgroundTasks, RequestTasks};
 use crate::run::{List, Member};
 use crate::task::Task;
 
@@ -48,15 +50,31 @@ pub trait IntoTasks {
 /// The tasks of one [`IntoTasks`] value.
 #[doc(hidden)]
 #[expect(missing_debug_implementations, reason = "never in a user's hands")]
-pub struct Tasks(pub(super) Kind);
+pub struct Tasks(Kind);
 
-pub(super) enum Kind {
+enum Kind {
     Member(Member<QueuedTask>),
     /// As a handle, because tasks may be added to the list after it has been attached.
     List(BackgroundTasks),
 }
 
 impl Tasks {
+    /// The tasks as one member of `list`, to which go also those that are added to theirs later.
+    pub(super) fn into_member_of(self, list: &BackgroundTasks) -> Option<Member<QueuedTask>> {
+        match self.0 {
+            Kind::Member(member) => Some(member),
+            Kind::List(own) => own.hand_over(list),
+        }
+    }
+
+    /// The request whose own list this is.
+    pub(super) fn request(&self) -> Option<&Arc<RequestTasks>> {
+        match &self.0 {
+            Kind::Member(_) => None,
+            Kind::List(list) => list.request(),
+        }
+    }
+
     fn member(member: Member<QueuedTask>) -> Self {
         Self(Kind::Member(member))
     }

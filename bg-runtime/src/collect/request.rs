@@ -18,7 +18,6 @@ use http_body::Body as HttpBody;
 
 use super::DetachedHandler;
 use super::answer::{Answer, due};
-use super::into_tasks::Kind;
 use super::queued::QueuedTask;
 use super::{BackgroundTasks, IntoTasks, respond, scope};
 use crate::after_response::{Connection, GuardedBody, Sending};
@@ -156,17 +155,9 @@ impl RequestTasks {
     }
 
     pub(crate) fn add_all(self: &Arc<Self>, source: Source, tasks: impl IntoTasks) {
-        match tasks.into_tasks().0 {
-            Kind::Member(member) => self.add(source, member),
-            Kind::List(list) => {
-                if list.is_shared() {
-                    self.hand_out();
-                }
-                let members = list.hand_over(&BackgroundTasks::of_request(self.clone()));
-                members
-                    .into_iter()
-                    .for_each(|member| self.add(source, member));
-            }
+        let list = BackgroundTasks::of_request(self.clone());
+        if let Some(member) = tasks.into_tasks().into_member_of(&list) {
+            self.add(source, member);
         }
     }
 

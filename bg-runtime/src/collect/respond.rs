@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 use http::Extensions;
 
-use super::into_tasks::{IntoTasks, Kind};
+use super::into_tasks::IntoTasks;
 use super::queued::QueuedTask;
 use super::{BackgroundTasks, RequestTasks, Source};
 
@@ -43,16 +43,12 @@ struct Attached(BackgroundTasks);
 /// Attaches tasks to the response with these extensions.
 pub fn attach(extensions: &mut Extensions, tasks: impl IntoTasks) {
     let response = attached(extensions);
-    match tasks.into_tasks().0 {
-        Kind::Member(member) => response.add_member(member),
-        Kind::List(list) => match list.request() {
-            // Queued already; but now they were attached to this very answer.
-            Some(request) => request.attach_handler_list(),
-            None => list
-                .hand_over(response)
-                .into_iter()
-                .for_each(|member| response.add_member(member)),
-        },
+    let tasks = tasks.into_tasks();
+    if let Some(request) = tasks.request() {
+        // Queued already; but now they were attached to this very answer.
+        request.attach_handler_list();
+    } else if let Some(member) = tasks.into_member_of(response) {
+        response.add_member(member);
     }
 }
 

@@ -122,9 +122,9 @@ impl Ledger {
         }
     }
 
-    fn start(&self, key: usize, id: TaskId) -> bool {
+    fn start(&self, place: Place) -> bool {
         let mut books = self.books();
-        let Some(entry) = books.entry(key, id) else {
+        let Some(entry) = books.entry(place) else {
             return false;
         };
         entry.started = Some(Instant::now());
@@ -133,10 +133,10 @@ impl Ledger {
     }
 
     /// Takes the task out of the books, unless that has happened already.
-    fn close_entry(&self, key: usize, id: TaskId, outcome: &Outcome) -> Option<Entry> {
+    fn close_entry(&self, place: Place, outcome: &Outcome) -> Option<Entry> {
         let mut books = self.books();
-        books.entry(key, id)?;
-        let entry = books.entries.remove(key);
+        books.entry(place)?;
+        let entry = books.entries.remove(place.key);
         books.count(&entry, outcome);
         self.notify_if_idle(&books);
         Some(entry)
@@ -149,8 +149,9 @@ impl Books {
     }
 
     /// The entry, if it is still this task's: the slab uses the keys of settled tasks again.
-    fn entry(&mut self, key: usize, id: TaskId) -> Option<&mut Entry> {
-        self.entries.get_mut(key).filter(|entry| entry.id == id)
+    fn entry(&mut self, place: Place) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(place.key);
+        entry.filter(|entry| entry.id == place.id)
     }
 
     fn count(&mut self, entry: &Entry, outcome: &Outcome) {
@@ -177,8 +178,7 @@ pub(crate) struct Place {
 pub(crate) struct Ticket {
     runner: Arc<Runner>,
     request: Option<Arc<RequestInfo>>,
-    key: usize,
-    id: TaskId,
+    place: Place,
 }
 
 impl Ticket {
@@ -205,14 +205,14 @@ impl Ticket {
         let key = books.entries.insert(entry);
         drop(books);
 
+        let place = Place { key, id };
         let ticket = Self {
             runner: runner.clone(),
             request,
-            key,
-            id,
+            place,
         };
         if closed {
-            runner.settle(key, id, Outcome::Aborted(AbortReason::Shutdown));
+            runner.settle(place, Outcome::Aborted(AbortReason::Shutdown));
         }
         ticket
     }
@@ -222,10 +222,7 @@ impl Ticket {
     }
 
     pub(super) fn place(&self) -> Place {
-        Place {
-            key: self.key,
-            id: self.id,
-        }
+        self.place
     }
 
     pub(super) fn runner(&self) -> &Arc<Runner> {
@@ -237,18 +234,18 @@ impl Ticket {
         if arguments.is_none() {
             return;
         }
-        if let Some(entry) = self.runner.ledger.books().entry(self.key, self.id) {
+        if let Some(entry) = self.runner.ledger.books().entry(self.place) {
             entry.arguments = arguments;
         }
     }
 
     /// Marks the task as running. `false`: it has been settled already, and must not run.
     pub(super) fn start(&self) -> bool {
-        self.runner.ledger.start(self.key, self.id)
+        self.runner.ledger.start(self.place)
     }
 
     pub(crate) fn settle(self, outcome: Outcome) {
-        self.runner.settle(self.key, self.id, outcome);
+        self.runner.settle(self.place, outcome);
     }
 }
 
@@ -256,22 +253,22 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         // A no-op for settled tasks. For others, the future that was to run them is gone.
         self.runner
-            .settle(self.key, self.id, Outcome::Aborted(AbortReason::Dropped));
+            .settle(self.place, Outcome::Aborted(AbortReason::Dropped));
     }
 }
 
 impl Runner {
     /// Counts the outcome, and reports it where it is not a success. The first outcome of a task
     /// stands.
-    fn settle(self: &Arc<Self>, key: usize, id: TaskId, outcome: Outcome) {
-        if let Some(entry) = self.ledger.close_entry(key, id, &outcome) {
+    fn settle(self: &Arc<Self>, place: Place, outcome: Outcome) {
+        if let Some(entry) = self.ledger.close_entry(place, &outcome) {
             self.report(entry, outcome);
         }
     }
 
     /// Settles a task from its handle.
     pub(crate) fn abort_task(self: &Arc<Self>, place: Place) {
-        self.settle(place.key, place.id, Outcome::Aborted(AbortReason::Handle));
+        self.settle(place, Outcome::Aborted(AbortReason::Handle));
     }
 
     /// Settles everything that has no outcome yet, and refuses what comes after.
