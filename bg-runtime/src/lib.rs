@@ -24,8 +24,9 @@ pub use self::collect::{
 };
 pub use self::run::{FailureKind, ShutdownReport, SkipReason, Stats, TaskFailure, UnfinishedTask};
 pub use self::task::{
-    BoxError, IntoTaskResult, IntoText, MissingState, Parameter, RequestInfo, State, StateDef,
-    Task, TaskContext, TaskDef, TaskId, TaskInfo, TaskResult, named, named_blocking,
+    Backoff, BoxError, IntoTaskResult, IntoText, MissingState, Parameter, RequestInfo, State,
+    StateDef, Task, TaskContext, TaskDef, TaskId, TaskInfo, TaskLimits, TaskResult, named,
+    named_blocking,
 };
 
 #[doc = include_str!("docs/background_task.md")]

@@ -3,6 +3,7 @@ use std::fmt;
 use std::panic::Location;
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use crate::run::TaskFailure;
 
 /// The record of a task: everything that is known without an instance.
@@ -22,6 +23,9 @@ pub struct TaskDef {
     location: &'static Location<'static>,
     docs: &'static str,
     timeout: Option<Duration>,
+    retries: u32,
+    backoff: Backoff,
+    limits: TaskLimits,
     on_error: Option<fn(&TaskFailure)>,
     blocking: bool,
     parameters: &'static [Parameter],
@@ -42,6 +46,9 @@ impl TaskDef {
             location: Location::caller(),
             docs: "",
             timeout: None,
+            retries: 0,
+            backoff: Backoff::DEFAULT,
+            limits: TaskLimits::NONE,
             on_error: None,
             blocking: false,
             parameters: &[],
@@ -70,6 +77,62 @@ impl TaskDef {
             "a timeout of zero ends every run before it begins"
         );
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how many times the task runs again after a run that failed, panicked or timed out. Not at
+    /// all by default.
+    ///
+    /// The task has to give copies of itself: see [`Task::again`](crate::Task::again).
+    #[must_use]
+    pub const fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Sets the wait before each run after the first. By default [`Backoff::default`].
+    #[must_use]
+    pub const fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Sets how many tasks of this name run at once in one [`Background`](crate::Background); others
+    /// wait, in order. No limit by default.
+    ///
+    /// # Panics
+    ///
+    /// When the limit is zero: in a `const`, where records are made, that is a compile error.
+    #[must_use]
+    pub const fn max_concurrent(mut self, limit: usize) -> Self {
+        assert!(limit > 0, "with a limit of zero the task never runs");
+        self.limits.concurrent = Some(limit);
+        self
+    }
+
+    /// Sets how many tasks of this name with the same [`key`](crate::Task::key) run at once; others of
+    /// that key wait for their turn, in order. No limit by default.
+    ///
+    /// # Panics
+    ///
+    /// When the limit is zero: in a `const`, where records are made, that is a compile error.
+    #[must_use]
+    pub const fn max_per_key(mut self, limit: usize) -> Self {
+        assert!(limit > 0, "with a limit of zero the task never runs");
+        self.limits.per_key = Some(limit);
+        self
+    }
+
+    /// Sets how many tasks of this name with the same [`key`](crate::Task::key) may wait to run; more
+    /// are refused, with [`FailureKind::Rejected`](crate::FailureKind::Rejected). No limit by default.
+    ///
+    /// # Panics
+    ///
+    /// When the limit is zero: in a `const`, where records are made, that is a compile error.
+    #[must_use]
+    pub const fn max_pending_per_key(mut self, limit: usize) -> Self {
+        assert!(limit > 0, "with a limit of zero every task is refused");
+        self.limits.pending_per_key = Some(limit);
         self
     }
 
@@ -132,11 +195,34 @@ impl fmt::Debug for TaskDef {
             .field("file", &self.location.file())
             .field("line", &self.location.line())
             .field("timeout", &self.timeout)
+            .field("retries", &self.retries)
+            .field("backoff", &self.backoff)
+            .field("limits", &self.limits)
             .field("blocking", &self.blocking)
             .field("parameters", &self.parameters)
             .field("states", &self.states)
             .finish_non_exhaustive()
     }
+}
+
+/// How many tasks of one name may be where. `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TaskLimits {
+    /// Running at once.
+    pub concurrent: Option<usize>,
+    /// Of one key, running at once.
+    pub per_key: Option<usize>,
+    /// Of one key, waiting to run.
+    pub pending_per_key: Option<usize>,
+}
+
+impl TaskLimits {
+    const NONE: Self = Self {
+        concurrent: None,
+        per_key: None,
+        pending_per_key: None,
+    };
 }
 
 /// One argument of a task.
@@ -324,6 +410,24 @@ impl TaskInfo {
         self.def().and_then(|def| def.timeout)
     }
 
+    /// How many times the task runs again after a failed run.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.def().map_or(0, |def| def.retries)
+    }
+
+    /// The wait before each run after the first.
+    #[must_use]
+    pub fn backoff(&self) -> Backoff {
+        self.def().map_or(Backoff::DEFAULT, |def| def.backoff)
+    }
+
+    /// How many tasks of this name may be where.
+    #[must_use]
+    pub fn limits(&self) -> TaskLimits {
+        self.def().map_or(TaskLimits::NONE, |def| def.limits)
+    }
+
     /// Whether the task runs on the blocking pool.
     #[must_use]
     pub fn is_blocking(&self) -> bool {
@@ -349,6 +453,8 @@ impl fmt::Debug for TaskInfo {
             .field("parameters", &self.parameters())
             .field("states", &self.states())
             .field("timeout", &self.timeout())
+            .field("retries", &self.retries())
+            .field("limits", &self.limits())
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 
 #[allow(missing_docs, reason = "public for generated code only")]
 mod arguments;
+mod backoff;
 mod context;
 mod definition;
 mod one_off;
@@ -15,8 +16,9 @@ pub(crate) mod private {
     pub use super::state::state;
 }
 
+pub use self::backoff::Backoff;
 pub use self::context::{RequestInfo, TaskContext, TaskId};
-pub use self::definition::{Parameter, StateDef, TaskDef, TaskInfo};
+pub use self::definition::{Parameter, StateDef, TaskDef, TaskInfo, TaskLimits};
 pub use self::one_off::{named, named_blocking};
 pub use self::outcome::{BoxError, IntoTaskResult, TaskResult};
 pub use self::state::{MissingState, State};
@@ -88,6 +90,22 @@ pub trait Task: Sized + 'static {
     /// The future is dropped, at one of its await points, when the task's timeout passes and when a
     /// shutdown has waited long enough. A panic is caught and reported like an error.
     fn run(self, cx: TaskContext) -> impl Future<Output = TaskResult> + Send;
+
+    /// The same task once more, for a run after this one has failed: `Some(self.clone())` where the
+    /// type is [`Clone`]. `None` (the default) where there is no second run.
+    ///
+    /// Called before every run that may be followed by another.
+    fn again(&self) -> Option<Self> {
+        None
+    }
+
+    /// What the limits [`TaskDef::max_per_key`] and [`TaskDef::max_pending_per_key`] count by, for
+    /// example the number of the user whom the task is for. `None` (the default) is not limited.
+    ///
+    /// Read when the task is queued. Logs and reports show it.
+    fn key(&self) -> Option<String> {
+        None
+    }
 
     /// The arguments, for reports of failures. `None` (the default) where they cannot be shown.
     ///
