@@ -8,6 +8,7 @@ mod one_line;
 mod registry;
 mod route;
 mod run;
+mod sync;
 mod task;
 
 #[doc(hidden)]
@@ -19,14 +20,16 @@ pub use self::background::{
     Background, BackgroundBuilder, BuildError, InstallGlobalError, TaskHandle,
 };
 pub use self::collect::{
-    BackgroundTasks, IntoTask, IntoTasks, MissingBackground, NoRequest, QueuedTask, TaskExt,
-    WithBackground, after_response,
+    BackgroundTasks, IntoTask, IntoTasks, MissingBackground, NoRequest, QueuedTask, Repeat,
+    TaskExt, WithBackground, after_response,
 };
-pub use self::run::{FailureKind, ShutdownReport, SkipReason, Stats, TaskFailure, UnfinishedTask};
+pub use self::run::{
+    FailureKind, Overflow, ShutdownReport, SkipReason, Stats, TaskFailure, UnfinishedTask,
+};
 pub use self::task::{
-    Backoff, BoxError, IntoTaskResult, IntoText, MissingState, Parameter, RequestInfo, State,
-    StateDef, Task, TaskContext, TaskDef, TaskId, TaskInfo, TaskLimits, TaskResult, named,
-    named_blocking,
+    Backoff, BoxError, IntoTaskResult, IntoText, MissingState, Parameter, Progress, ProgressStream,
+    RequestInfo, State, StateDef, Task, TaskContext, TaskDef, TaskId, TaskInfo, TaskLimits,
+    TaskResult, named, named_blocking,
 };
 
 #[doc = include_str!("docs/background_task.md")]

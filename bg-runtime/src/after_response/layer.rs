@@ -122,14 +122,12 @@ where
     type Output = Result<Response<Body>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project() {
-            Project::Outermost { future, owner } => {
-                let ended = owner.watch_panics(|| future.poll(cx));
-                ready!(ended).map(|response| owner.respond(response))
-            }
+        match self.project() {
+            Project::Outermost { future, owner } => owner.poll_response(cx, |cx| future.poll(cx)),
             Project::Inside { future } => {
-                ready!(future.poll(cx)).map(|response| response.map(Body::new))
+                let response = ready!(future.poll(cx));
+                Poll::Ready(response.map(|response| response.map(Body::new)))
             }
-        })
+        }
     }
 }

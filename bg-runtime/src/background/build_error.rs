@@ -1,5 +1,7 @@
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 
 use crate::task::{MissingState, TaskInfo, TwiceGiven};
 
@@ -15,6 +17,8 @@ pub(super) enum Problem {
     DuplicateName { first: TaskInfo, second: TaskInfo },
     MissingState(MissingState),
     StateTwice(TwiceGiven),
+    Zero { setting: &'static str },
+    Threads(Arc<io::Error>),
 }
 
 impl BuildError {
@@ -73,6 +77,13 @@ impl fmt::Display for Problem {
                 "two states of type `{type_name}` were given, at {first} and at {second}: tasks are given a state by \
                  its type, so wrap one of them in a type of its own"
             ),
+            Self::Zero { setting } => write!(
+                f,
+                "`{setting}` is zero, with which no task would ever run: give at least 1, or leave the setting out"
+            ),
+            Self::Threads(error) => {
+                write!(f, "the threads of `isolated` could not be started: {error}")
+            }
         }
     }
 }

@@ -3,20 +3,30 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Span;
+
 use super::build_error::{BuildError, Problem};
 use crate::Background;
 use crate::registry;
-use crate::run::{Hooks, Runner, TaskFailure};
+use crate::run::{Executor, Hooks, Limits, Overflow, Runner, Settings, SpanHook, TaskFailure};
 use crate::task::{MissingState, State, States, StatesBuilder, TaskInfo};
 
 /// How long a shutdown waits by default.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a poll may take by default before the task is said to block its thread.
+const SLOW_POLL_THRESHOLD: Duration = Duration::from_millis(10);
 
 /// Configures a [`Background`].
 #[must_use = "a builder does nothing until `build()`"]
 pub struct BackgroundBuilder {
     states: StatesBuilder,
     hooks: Hooks,
+    on_span: Option<SpanHook>,
+    max_concurrent: Option<usize>,
+    max_pending: Option<(usize, Overflow)>,
+    isolated: Option<usize>,
+    slow_poll_threshold: Duration,
     drain_timeout: Duration,
 }
 
@@ -25,6 +35,11 @@ impl BackgroundBuilder {
         Self {
             states: StatesBuilder::default(),
             hooks: Hooks::default(),
+            on_span: None,
+            max_concurrent: None,
+            max_pending: None,
+            isolated: None,
+            slow_poll_threshold: SLOW_POLL_THRESHOLD,
             drain_timeout: DRAIN_TIMEOUT,
         }
     }
@@ -62,6 +77,63 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Joins the traces of tasks to those of their requests, for tracers that know spans of their own.
+    ///
+    /// The function is called for each task when it is queued, before its span is entered: with the
+    /// task's span, and with the one that was current where the task was made, most often the
+    /// request's. The task's span follows from that one already; it is not its child, which would keep
+    /// the request's span open until the task ends. With `tracing-opentelemetry`, this carries the
+    /// request's trace over to its tasks:
+    ///
+    /// ```ignore
+    /// Background::builder().on_span(|task, origin| {
+    ///     let _ = task.set_parent(origin.context());
+    /// })
+    /// ```
+    pub fn on_span(mut self, hook: impl Fn(&Span, &Span) + Send + Sync + 'static) -> Self {
+        self.on_span = Some(Box::new(hook));
+        self
+    }
+
+    /// How many lists of tasks run at once: those of a request, or a single task that was spawned.
+    /// Others wait, in order. No limit by default.
+    ///
+    /// One list runs its tasks one after the other, so this bounds the tasks that run at once, too;
+    /// each member of a [`concurrent`](crate::BackgroundTasks::concurrent) list counts as a list of its
+    /// own. A list whose task waits (for a delay, another run, or a limit of its own) lets others run
+    /// meanwhile. A task that waits for another one to run keeps its place, and may wait forever.
+    pub fn max_concurrent(mut self, lists: usize) -> Self {
+        self.max_concurrent = Some(lists);
+        self
+    }
+
+    /// How many tasks may wait to run, and what happens to more. No limit by default.
+    ///
+    /// A task waits from the moment it is queued (with [`Overflow::Wait`], from the moment its response
+    /// is ready) until it runs, and again between two runs.
+    pub fn max_pending(mut self, tasks: usize, overflow: Overflow) -> Self {
+        self.max_pending = Some((tasks, overflow));
+        self
+    }
+
+    /// Runs tasks on so many threads of their own, named `background-task`, instead of on the runtime
+    /// that serves requests.
+    ///
+    /// A task that blocks its thread can then never hold up a response. It costs a wake-up across
+    /// threads for each list, some microseconds. Synchronous tasks get a blocking pool of their own as
+    /// well. The threads end with the last handle of this `Background`.
+    pub fn isolated(mut self, threads: usize) -> Self {
+        self.isolated = Some(threads);
+        self
+    }
+
+    /// How long one poll of a task may take until a warning says, once for each task's name, that it
+    /// blocks its thread. 10 ms by default; [`Duration::MAX`] turns it off.
+    pub fn slow_poll_threshold(mut self, threshold: Duration) -> Self {
+        self.slow_poll_threshold = threshold;
+        self
+    }
+
     /// How long a shutdown waits for connections and tasks. 30 seconds by default.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
@@ -73,29 +145,63 @@ impl BackgroundBuilder {
     /// # Errors
     ///
     /// Lists every problem at once: each name that two registered tasks share, each state that a
-    /// registered task needs and that was not given, each type of which two states were given.
+    /// registered task needs and that was not given, each type of which two states were given, each
+    /// limit of zero, and threads that could not be started.
     pub fn build(self) -> Result<Background, BuildError> {
-        let (states, twice) = self.states.finish();
         let tasks = registry::tasks();
         let mut problems: Vec<Problem> = duplicate_names(&tasks).collect();
+        let (states, twice) = self.states.finish();
         problems.extend(missing_states(&tasks, &states));
         problems.extend(twice.into_iter().map(Problem::StateTwice));
+        let limits = [
+            ("max_concurrent", self.max_concurrent),
+            ("max_pending", self.max_pending.map(|(tasks, _)| tasks)),
+            ("isolated", self.isolated),
+        ];
+        problems.extend(zeros(limits).map(|setting| Problem::Zero { setting }));
         if !problems.is_empty() {
             return Err(BuildError::new(problems));
         }
-        Ok(background(states, self.hooks, self.drain_timeout))
+        let executor = match self.isolated {
+            None => Executor::current(),
+            Some(threads) => Executor::isolated(threads)
+                .map_err(|error| BuildError::new(vec![Problem::Threads(Arc::new(error))]))?,
+        };
+        Ok(background(Settings {
+            states,
+            hooks: self.hooks,
+            on_span: self.on_span,
+            limits: Limits::new(self.max_concurrent, self.max_pending),
+            executor,
+            slow_poll_threshold: self.slow_poll_threshold,
+            drain_timeout: self.drain_timeout,
+        }))
     }
 
     /// For a `Background` that needs no configuration, and whose tasks may lack a state until they
     /// run.
-    pub(super) fn build_unchecked(self) -> Background {
-        let (states, _) = self.states.finish();
-        background(states, self.hooks, self.drain_timeout)
+    pub(super) fn build_unconfigured() -> Background {
+        background(Settings {
+            states: States::default(),
+            hooks: Hooks::default(),
+            on_span: None,
+            limits: Limits::default(),
+            executor: Executor::current(),
+            slow_poll_threshold: SLOW_POLL_THRESHOLD,
+            drain_timeout: DRAIN_TIMEOUT,
+        })
     }
 }
 
-fn background(states: States, hooks: Hooks, drain_timeout: Duration) -> Background {
-    Background::from_runner(Arc::new(Runner::new(states, hooks, drain_timeout)))
+fn background(settings: Settings) -> Background {
+    Background::from_runner(Arc::new(Runner::new(settings)))
+}
+
+fn zeros<const N: usize>(
+    limits: [(&'static str, Option<usize>); N],
+) -> impl Iterator<Item = &'static str> {
+    let zeros = limits.into_iter().filter(|(_, limit)| *limit == Some(0));
+    zeros.map(|(setting, _)| setting)
 }
 
 fn duplicate_names(sorted: &[TaskInfo]) -> impl Iterator<Item = Problem> {
@@ -127,6 +233,10 @@ fn missing_states(tasks: &[TaskInfo], states: &States) -> impl Iterator<Item = P
 impl fmt::Debug for BackgroundBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BackgroundBuilder")
+            .field("max_concurrent", &self.max_concurrent)
+            .field("max_pending", &self.max_pending)
+            .field("isolated", &self.isolated)
+            .field("slow_poll_threshold", &self.slow_poll_threshold)
             .field("drain_timeout", &self.drain_timeout)
             .finish_non_exhaustive()
     }

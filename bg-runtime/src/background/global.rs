@@ -12,7 +12,7 @@ impl Background {
     #[must_use]
     pub fn global() -> Self {
         GLOBAL
-            .get_or_init(|| BackgroundBuilder::new().build_unchecked())
+            .get_or_init(BackgroundBuilder::build_unconfigured)
             .clone()
     }
 

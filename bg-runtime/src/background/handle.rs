@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::collect::QueuedTask;
 use crate::run::{Runner, TaskFailure, Watched};
-use crate::task::{TaskId, TaskInfo};
+use crate::task::{ProgressStream, TaskId, TaskInfo};
 
 /// A spawned task. Awaiting it gives the outcome; dropping it leaves the task running.
 pub struct TaskHandle {
@@ -32,13 +32,42 @@ impl TaskHandle {
         self.id
     }
 
+    /// What the task says of its progress from now on, beginning with its latest word, if there is one.
+    ///
+    /// ```
+    /// use bg_runtime::{Background, TaskContext, background_task};
+    ///
+    /// #[background_task]
+    /// async fn import(#[context] cx: TaskContext) {
+    ///     cx.progress(1, 2, "reading");
+    ///     cx.progress(2, 2, "writing");
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let handle = Background::global().spawn(Import);
+    /// let mut progress = handle.progress();
+    /// while let Some(latest) = progress.next().await {
+    ///     println!("{latest}"); // 2 of 2: writing
+    /// }
+    /// handle.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn progress(&self) -> ProgressStream {
+        let place = self.watched.place;
+        ProgressStream::new(place.and_then(|place| self.runner.watch_progress(place)))
+    }
+
     /// Stops the task, unless it has ended: its outcome is `aborted`, and its future is dropped at
     /// its next await point.
     ///
     /// A synchronous task that runs already cannot be stopped; its
     /// [`TaskContext`](crate::TaskContext) is told.
     pub fn abort(&self) {
-        self.runner.abort_task(self.watched.place);
+        if let Some(place) = self.watched.place {
+            self.runner.abort_task(place);
+        }
         if let Some(abort) = &self.watched.abort {
             abort.abort();
         }

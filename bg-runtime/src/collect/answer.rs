@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::queued::When;
-use crate::run::{Accepted, List, SkipReason};
+use crate::run::{Accepted, List, Member, SkipReason};
 
 /// What became of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +19,17 @@ pub(super) fn due(
     answer: Answer,
     attached_to_answer: bool,
 ) -> List<Accepted> {
-    list.filter_map(
-        &mut |task| match skip_reason(task.queued.when(), answer, attached_to_answer) {
-            None => Some(task),
-            Some(reason) => {
-                task.skip(reason);
-                None
-            }
-        },
-    )
+    list.filter_map(&mut |task| match skip_reason(
+        task.queued.options().when,
+        answer,
+        attached_to_answer,
+    ) {
+        None => Some(Member::Task(task)),
+        Some(reason) => {
+            task.skip(reason);
+            None
+        }
+    })
 }
 
 fn skip_reason(when: When, answer: Answer, attached_to_answer: bool) -> Option<SkipReason> {

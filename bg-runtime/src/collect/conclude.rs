@@ -1,9 +1,13 @@
 //! Who sees to it that every request comes to an end.
 
+use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::Response;
 use http_body::Body as HttpBody;
 
@@ -14,37 +18,92 @@ use crate::task::BoxError;
 
 /// Held by the outermost future of ours that handles the request: it concludes the request, one way
 /// or the other.
-#[derive(Debug)]
-pub(crate) struct Owner(Option<Arc<RequestTasks>>);
+pub(crate) struct Owner {
+    request: Option<Arc<RequestTasks>>,
+    held_back: Option<HeldBack>,
+}
+
+/// A response that waits for room for its tasks.
+struct HeldBack {
+    response: Response<Body>,
+    room: BoxFuture<'static, ()>,
+}
 
 impl Owner {
     pub(crate) fn new(request: Arc<RequestTasks>) -> Self {
-        Self(Some(request))
+        Self {
+            request: Some(request),
+            held_back: None,
+        }
+    }
+
+    /// The response that the handler is to be polled for, or has been polled for: from `handler`, unless
+    /// it is here already.
+    pub(crate) fn poll_response<B, E>(
+        &mut self,
+        cx: &mut Context<'_>,
+        handler: impl FnOnce(&mut Context<'_>) -> Poll<Result<Response<B>, E>>,
+    ) -> Poll<Result<Response<Body>, E>>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if self.held_back.is_none() {
+            let mut response = match ready!(self.watch_panics(|| handler(cx))) {
+                Ok(response) => response,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            let request = self.request.as_ref();
+            let Some(room) = request.and_then(|request| request.wait_for_room(&mut response))
+            else {
+                return Poll::Ready(Ok(self.respond(response)));
+            };
+            self.held_back = Some(HeldBack {
+                response: response.map(Body::new),
+                room,
+            });
+        }
+        if let Some(held_back) = &mut self.held_back {
+            ready!(held_back.room.poll_unpin(cx));
+        }
+        match self.held_back.take() {
+            Some(HeldBack { response, .. }) => Poll::Ready(Ok(self.respond(response))),
+            None => Poll::Pending,
+        }
     }
 
     /// Polls the handler; see [`RequestTasks::watch_panics`].
-    pub(crate) fn watch_panics<R>(&self, poll: impl FnOnce() -> R) -> R {
-        match &self.0 {
+    fn watch_panics<R>(&self, poll: impl FnOnce() -> R) -> R {
+        match &self.request {
             Some(request) => request.watch_panics(poll),
             None => poll(),
         }
     }
 
-    pub(crate) fn respond<B>(&mut self, response: Response<B>) -> Response<Body>
+    fn respond<B>(&mut self, response: Response<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        match self.0.take() {
+        match self.request.take() {
             Some(request) => request.respond(response),
             None => response.map(Body::new),
         }
     }
 }
 
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owner")
+            .field("request", &self.request)
+            .field("held_back", &self.held_back.is_some())
+            .finish()
+    }
+}
+
 impl Drop for Owner {
     fn drop(&mut self) {
-        if let Some(request) = self.0.take() {
+        if let Some(request) = self.request.take() {
             request.abandon();
         }
     }

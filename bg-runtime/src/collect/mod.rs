@@ -12,7 +12,7 @@ pub(crate) mod scope;
 
 pub use self::background_tasks::BackgroundTasks;
 pub use self::extract::MissingBackground;
-pub use self::into_tasks::{IntoTask, IntoTasks, TaskExt};
+pub use self::into_tasks::{IntoTask, IntoTasks, Repeat, TaskExt};
 pub use self::queued::QueuedTask;
 pub use self::respond::WithBackground;
 pub use self::scope::{NoRequest, after_response};

@@ -8,10 +8,12 @@
 use std::fmt;
 use std::mem::take;
 use std::sync::atomic::{Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{Extensions, Response};
 use http_body::Body as HttpBody;
@@ -21,7 +23,8 @@ use super::answer::{Answer, due};
 use super::queued::QueuedTask;
 use super::{BackgroundTasks, IntoTasks, respond, scope};
 use crate::after_response::{Connection, GuardedBody, Sending};
-use crate::run::{Accepted, List, Member, Runner, SkipReason};
+use crate::run::{Accepted, List, Member, Runner, Seat, SkipReason};
+use crate::sync::{Mutex, MutexGuard};
 use crate::task::{BoxError, RequestInfo};
 
 /// Which of a request's three lists a task belongs to.
@@ -51,6 +54,8 @@ struct State {
     handed_out: bool,
     /// The handler panicked, whether or not that can still be seen when its future is dropped.
     panicked: bool,
+    /// The response is held back until there is room for its tasks.
+    waits_for_room: bool,
     detached: Option<Detached>,
 }
 
@@ -99,6 +104,7 @@ impl RequestTasks {
                 handler_list_attached: false,
                 handed_out: false,
                 panicked: false,
+                waits_for_room: false,
                 detached: None,
             }),
         })
@@ -168,7 +174,11 @@ impl RequestTasks {
             if let Some(route) = info.route() {
                 task.span().record("http.route", route);
             }
-            Some(self.runner.accept(task, Some(info.clone())))
+            if let Some(id) = info.request_id() {
+                task.span().record("request_id", id);
+            }
+            let accepted = self.runner.accept(task, Some(info.clone()));
+            Some(accepted.map_or_else(Member::Refused, Member::Task))
         }) else {
             return;
         };
@@ -198,6 +208,41 @@ impl RequestTasks {
     /// Looks into a response on its way out, before anything further out can lose what it carries.
     pub(crate) fn pick_up<B>(self: &Arc<Self>, response: &mut Response<B>) {
         respond::pick_up(response.extensions_mut(), self);
+    }
+
+    /// The wait for room for the tasks of this response, where it has to wait.
+    pub(super) fn wait_for_room<B>(
+        self: &Arc<Self>,
+        response: &mut Response<B>,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let room = self.runner.limits().room_to_wait_for()?.clone();
+        self.pick_up(response);
+        self.skip_what_is_not_due(Answer::Status(response.status()));
+        let count = {
+            let state = &mut *self.state();
+            let mut count = 0;
+            state
+                .lists
+                .for_each_mut(&mut |task| count += usize::from(!task.has_seat()));
+            state.waits_for_room = count > 0;
+            count
+        };
+        let request = self.clone();
+        (count > 0).then(|| async move { request.take_seats(room.wait_for(count).await) }.boxed())
+    }
+
+    fn take_seats(&self, seats: Vec<Seat>) {
+        let mut seats = seats.into_iter();
+        let state = &mut *self.state();
+        state.waits_for_room = false;
+        state.lists.for_each_mut(&mut |task| {
+            if !task.has_seat() {
+                seats
+                    .next()
+                    .into_iter()
+                    .for_each(|seat| task.take_seat(seat));
+            }
+        });
     }
 
     /// Decides which tasks run, and gives the response a body that tells when it has been sent.
@@ -312,12 +357,9 @@ impl RequestTasks {
         if lists.is_empty() {
             return;
         }
-        let runner = self.runner.clone();
         // In the request's scope, so that its tasks can add tasks with `after_response` too.
-        self.runner
-            .spawn_aside(scope::scoped(self.clone(), async move {
-                runner.run_lists(lists).await;
-            }));
+        let run = scope::scoped(self.clone(), self.runner.run(lists));
+        self.runner.spawn_aside(run);
     }
 
     /// A handler begins that will be finished whatever the client does.
@@ -374,6 +416,7 @@ impl RequestTasks {
                         None => return,
                     }
                 }
+                None if state.waits_for_room => Answer::None(SkipReason::NoRoom),
                 None if state.panicked => Answer::None(SkipReason::HandlerPanicked),
                 None => Answer::None(SkipReason::HandlerCancelled),
             }
@@ -395,5 +438,17 @@ impl Lists {
         [&self.route, &self.handler, &self.response, &self.late]
             .iter()
             .all(|list| list.is_empty())
+    }
+
+    fn for_each_mut(&mut self, f: &mut impl FnMut(&mut Accepted)) {
+        let Self {
+            route,
+            handler,
+            response,
+            late,
+        } = self;
+        for list in [route, handler, response, late] {
+            list.for_each_mut(f);
+        }
     }
 }

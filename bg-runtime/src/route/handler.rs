@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -92,6 +93,7 @@ where
 
 pin_project! {
     /// The future of [`RouteHandler`].
+    #[project = RouteFutureProject]
     pub struct RouteFuture<F> {
         #[pin] call: Call<F>,
         tasks: Arc<RequestTasks>,
@@ -113,25 +115,38 @@ impl<F: Future<Output = Response>> Future for RouteFuture<F> {
     type Output = Response;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let this = self.project();
-        let mut response = match this.call.project() {
-            CallProject::Attached { handler } => {
-                ready!(this.tasks.watch_panics(|| handler.poll(cx)))
-            }
+        let RouteFutureProject { call, tasks, owner } = self.project();
+        let handler = |cx: &mut Context<'_>| -> Poll<Result<Response, Infallible>> {
+            let mut response = ready!(call.poll(tasks, cx));
+            tasks.pick_up(&mut response);
+            Poll::Ready(Ok(response))
+        };
+        let response = match owner {
+            Some(owner) => ready!(owner.poll_response(cx, handler)),
+            None => ready!(handler(cx)),
+        };
+        let Ok(response) = response;
+        Poll::Ready(response)
+    }
+}
+
+impl<F: Future<Output = Response>> Call<F> {
+    fn poll(
+        self: Pin<&mut Self>,
+        tasks: &Arc<RequestTasks>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Response> {
+        match self.project() {
+            CallProject::Attached { handler } => tasks.watch_panics(|| handler.poll(cx)),
             CallProject::Detached { handler } => match ready!(handler.poll(cx)) {
-                Ok(response) => response,
+                Ok(response) => Poll::Ready(response),
                 Err(error) => match error.try_into_panic() {
-                    Ok(panic) => this.tasks.watch_panics(|| std::panic::resume_unwind(panic)),
+                    Ok(panic) => tasks.watch_panics(|| std::panic::resume_unwind(panic)),
                     // The runtime is shutting down, and this future with it.
-                    Err(_) => return Poll::Pending,
+                    Err(_) => Poll::Pending,
                 },
             },
-        };
-        this.tasks.pick_up(&mut response);
-        Poll::Ready(match this.owner {
-            Some(owner) => owner.respond(response),
-            None => response,
-        })
+        }
     }
 }
 

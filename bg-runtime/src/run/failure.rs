@@ -23,6 +23,8 @@ struct Inner {
     kind: FailureKind,
     error: Contained<Arc<dyn Error + Send + Sync>>,
     arguments: Option<String>,
+    attempt: u32,
+    will_retry: bool,
     elapsed: Duration,
     request: Option<Arc<RequestInfo>>,
     skipped: Vec<TaskInfo>,
@@ -41,7 +43,9 @@ pub enum FailureKind {
     /// The task was stopped, or not started, by a shutdown or by
     /// [`TaskHandle::abort`](crate::TaskHandle::abort).
     Aborted,
-    /// The task was refused, because a limit was reached. Not in this version, which has no limits.
+    /// The task was refused when it was queued, because a limit was reached: that of
+    /// [`max_pending`](crate::BackgroundBuilder::max_pending) with
+    /// [`Overflow::Reject`](crate::Overflow::Reject), or `max_pending_per_key` of the task.
     Rejected,
     /// The task did not run, because of its request or its response: the error is a [`SkipReason`].
     Skipped,
@@ -73,6 +77,8 @@ impl TaskFailure {
             kind,
             error: Contained::new(Arc::from(error.into_inner())),
             arguments: None,
+            attempt: 1,
+            will_retry: false,
             elapsed: Duration::ZERO,
             request: None,
             skipped: Vec::new(),
@@ -85,6 +91,12 @@ impl TaskFailure {
 
     pub(super) fn with_arguments(mut self, arguments: Option<String>) -> Self {
         self.inner().arguments = arguments;
+        self
+    }
+
+    pub(super) fn with_attempt(mut self, attempt: u32, will_retry: bool) -> Self {
+        let inner = self.inner();
+        (inner.attempt, inner.will_retry) = (attempt, will_retry);
         self
     }
 
@@ -147,19 +159,21 @@ impl TaskFailure {
         self.0.kind
     }
 
-    /// The number of the run that failed, from 1. Always 1 in this version, which runs a task once.
+    /// The number of the run that failed, from 1; of the latest, where the task failed between two
+    /// runs.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        1
+        self.0.attempt
     }
 
-    /// Whether the task will run again. Always `false` in this version.
+    /// Whether the task will run again. If so, this is not its outcome: the hook is told of each run
+    /// that fails.
     #[must_use]
     pub fn will_retry(&self) -> bool {
-        false
+        self.0.will_retry
     }
 
-    /// How long the run took; zero where the task has not started.
+    /// How long the run took; zero where none was under way.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed
@@ -193,7 +207,11 @@ impl fmt::Display for TaskFailure {
             "background task {} {verb}: {}",
             self.task(),
             OneLine(Chain(self.error()))
-        )
+        )?;
+        if self.will_retry() {
+            write!(f, " (attempt {}, it will run again)", self.attempt())?;
+        }
+        Ok(())
     }
 }
 
@@ -205,6 +223,8 @@ impl fmt::Debug for TaskFailure {
             .field("kind", &self.kind())
             .field("error", &self.error())
             .field("arguments", &self.0.arguments)
+            .field("attempt", &self.attempt())
+            .field("will_retry", &self.will_retry())
             .field("elapsed", &self.elapsed())
             .field("request", &self.request())
             .field("skipped", &self.skipped())
@@ -247,6 +267,11 @@ pub enum SkipReason {
         /// The task that failed.
         failed: &'static str,
     },
+    /// A task before it in its list was refused, because of a limit.
+    EarlierRefusal {
+        /// The task that was refused.
+        refused: &'static str,
+    },
     /// The response is an error, and a failed request promised nothing.
     ErrorResponse(StatusCode),
     /// The task was to run after an error response only (`.on_error_response()`), and the response
@@ -256,6 +281,9 @@ pub enum SkipReason {
     HandlerCancelled,
     /// The handler panicked.
     HandlerPanicked,
+    /// The client went away while the response was held back, because there was no room for its tasks
+    /// ([`Overflow::Wait`](crate::Overflow::Wait)).
+    NoRoom,
     /// The task came with a response that no route attribute and no layer picked up.
     ResponseNotPickedUp,
     /// The task's list was dropped without having been attached to anything.
@@ -274,6 +302,9 @@ impl fmt::Display for SkipReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EarlierFailure { failed } => write!(f, "`{failed}`, before it in the same list, failed"),
+            Self::EarlierRefusal { refused } => {
+                write!(f, "`{refused}`, before it in the same list, was refused")
+            }
             Self::ErrorResponse(status) => {
                 write!(f, "the response is an error ({status}); `.always()` runs the task all the same")
             }
@@ -282,6 +313,9 @@ impl fmt::Display for SkipReason {
                 f.write_str("the handler was dropped before it responded; `detach` on the route finishes it all the same")
             }
             Self::HandlerPanicked => f.write_str("the handler panicked"),
+            Self::NoRoom => f.write_str(
+                "the client went away while its response waited for room (`max_pending`)",
+            ),
             Self::ResponseNotPickedUp => f.write_str(
                 "it came with a response that nothing picked up: run the app with `background.serve(..)`, use a \
                  route attribute, or add `.layer(background.layer())` to the router, outside every middleware \
@@ -301,6 +335,8 @@ impl Error for SkipReason {}
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AbortReason {
     Shutdown,
+    /// It was queued when the shutdown was over.
+    AfterShutdown,
     Handle,
     Dropped,
 }
@@ -309,6 +345,7 @@ impl fmt::Display for AbortReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Shutdown => "the shutdown did not wait any longer",
+            Self::AfterShutdown => "it was queued after the shutdown, when nothing runs any more",
             Self::Handle => "its handle aborted it",
             Self::Dropped => {
                 "nothing is left to run it: there is no tokio runtime, or it was shut down"

@@ -4,19 +4,22 @@
 //! whoever removes an entry first (the run, a handle, a shutdown) decides the outcome.
 
 use std::mem::take;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use slab::Slab;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 use tracing::Span;
 
 use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
+use super::limits::Refusal;
 use super::shutdown::UnfinishedTask;
 use super::{Runner, Stats, hook};
 use crate::collect::QueuedTask;
 use crate::contain::Contained;
-use crate::task::{BoxError, RequestInfo, TaskId, TaskInfo};
+use crate::sync::{Mutex, MutexGuard};
+use crate::task::{BoxError, Progress, RequestInfo, TaskId, TaskInfo};
 
 pub(super) type Watcher = oneshot::Sender<Result<(), TaskFailure>>;
 
@@ -35,6 +38,7 @@ struct Books {
     failed: u64,
     skipped: u64,
     aborted: u64,
+    retries: u64,
     /// Work besides tasks that a shutdown waits for.
     holds: u64,
     /// Set at the end of a shutdown: nothing is accepted any more.
@@ -50,10 +54,58 @@ pub(super) struct Entry {
     pub(super) request: Option<Arc<RequestInfo>>,
     pub(super) span: Span,
     pub(super) arguments: Option<String>,
-    pub(super) started: Option<Instant>,
+    pub(super) run: Run,
     pub(super) watcher: Option<Watcher>,
+    /// The latest word of its progress, once somebody gives it or waits for it.
+    progress: Option<watch::Sender<Option<Progress>>>,
     /// Queued by an error hook.
     pub(super) by_hook: bool,
+}
+
+/// Which run of a task it is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Run {
+    /// It waits for the first.
+    First,
+    Running {
+        attempt: u32,
+        since: Instant,
+    },
+    /// It waits for the one after this, of so many.
+    After {
+        attempt: u32,
+        of: u32,
+    },
+}
+
+impl Run {
+    /// The number of the latest run; 1 where there was none yet.
+    pub(super) fn attempt(self) -> u32 {
+        match self {
+            Self::First => 1,
+            Self::Running { attempt, .. } | Self::After { attempt, .. } => attempt,
+        }
+    }
+
+    /// How many runs there were.
+    pub(super) fn attempts(self) -> u32 {
+        match self {
+            Self::First => 0,
+            Self::Running { attempt, .. } | Self::After { attempt, .. } => attempt,
+        }
+    }
+
+    /// How long it has been running.
+    pub(super) fn elapsed(self) -> Option<Duration> {
+        match self {
+            Self::Running { since, .. } => Some(since.elapsed()),
+            Self::First | Self::After { .. } => None,
+        }
+    }
+
+    fn is_running(self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
 }
 
 /// How a task ended.
@@ -66,6 +118,8 @@ pub(crate) enum Outcome {
         skipped: Vec<TaskInfo>,
     },
     Skipped(SkipReason),
+    /// A limit left no room for it.
+    Refused(Refusal),
     Aborted(AbortReason),
 }
 
@@ -86,13 +140,15 @@ impl Ledger {
             failed: books.failed,
             skipped: books.skipped,
             aborted: books.aborted,
-            retries: 0,
+            retries: books.retries,
         }
     }
 
     /// What a shutdown aborted, oldest first.
     pub(super) fn unfinished(&self) -> Vec<UnfinishedTask> {
-        self.books().unfinished.clone()
+        let mut unfinished = self.books().unfinished.clone();
+        unfinished.sort_by_key(UnfinishedTask::id);
+        unfinished
     }
 
     pub(super) fn hold(&self) {
@@ -122,14 +178,49 @@ impl Ledger {
         }
     }
 
-    fn start(&self, place: Place) -> bool {
+    fn start(&self, place: Place, attempt: u32) -> bool {
         let mut books = self.books();
         let Some(entry) = books.entry(place) else {
             return false;
         };
-        entry.started = Some(Instant::now());
+        let since = Instant::now();
+        entry.run = Run::Running { attempt, since };
         books.running += 1;
+        books.retries += u64::from(attempt > 1);
         true
+    }
+
+    /// Notes that the run of a task has failed and another follows. What is known of the task, unless
+    /// it has been settled.
+    fn wait_again(&self, place: Place, attempt: u32, of: u32) -> Option<FailedRun> {
+        let mut books = self.books();
+        let entry = books.entry(place)?;
+        let failed = FailedRun {
+            id: entry.id,
+            task: entry.task,
+            request: entry.request.clone(),
+            span: entry.span.clone(),
+            arguments: entry.arguments.clone(),
+            elapsed: entry.run.elapsed().unwrap_or_default(),
+            by_hook: entry.by_hook,
+        };
+        entry.run = Run::After { attempt, of };
+        books.running -= 1;
+        Some(failed)
+    }
+
+    pub(super) fn set_progress(&self, place: Place, progress: Progress) {
+        if let Some(entry) = self.books().entry(place) {
+            entry.progress().send_replace(Some(progress));
+        }
+    }
+
+    /// The progress of a task from now on. `None` for a task that has been settled.
+    pub(super) fn watch_progress(&self, place: Place) -> Option<watch::Receiver<Option<Progress>>> {
+        let mut books = self.books();
+        let mut progress = books.entry(place)?.progress().subscribe();
+        progress.mark_changed();
+        Some(progress)
     }
 
     /// Takes the task out of the books, unless that has happened already.
@@ -155,13 +246,17 @@ impl Books {
     }
 
     fn count(&mut self, entry: &Entry, outcome: &Outcome) {
-        if entry.started.is_some() {
+        if entry.run.is_running() {
             self.running -= 1;
         }
         match outcome {
             Outcome::Completed => self.completed += 1,
             Outcome::Failed { .. } => self.failed += 1,
-            Outcome::Skipped(_) => self.skipped += 1,
+            Outcome::Skipped(_) | Outcome::Refused(_) => self.skipped += 1,
+            Outcome::Aborted(AbortReason::Shutdown) => {
+                self.aborted += 1;
+                self.unfinished.push(entry.unfinished());
+            }
             Outcome::Aborted(_) => self.aborted += 1,
         }
     }
@@ -177,6 +272,7 @@ pub(crate) struct Place {
 /// The right, and the duty, to settle one task's outcome.
 pub(crate) struct Ticket {
     runner: Arc<Runner>,
+    task: TaskInfo,
     request: Option<Arc<RequestInfo>>,
     place: Place,
 }
@@ -195,8 +291,9 @@ impl Ticket {
             request: request.clone(),
             span: queued.span().clone(),
             arguments: None,
-            started: None,
+            run: Run::First,
             watcher,
+            progress: None,
             by_hook: hook::is_telling(),
         };
         let mut books = runner.ledger.books();
@@ -208,13 +305,22 @@ impl Ticket {
         let place = Place { key, id };
         let ticket = Self {
             runner: runner.clone(),
+            task: queued.info(),
             request,
             place,
         };
         if closed {
-            runner.settle(place, Outcome::Aborted(AbortReason::Shutdown));
+            runner.settle(place, Outcome::Aborted(AbortReason::AfterShutdown));
         }
         ticket
+    }
+
+    pub(super) fn id(&self) -> TaskId {
+        self.place.id
+    }
+
+    pub(super) fn task(&self) -> TaskInfo {
+        self.task
     }
 
     pub(super) fn request(&self) -> Option<Arc<RequestInfo>> {
@@ -240,8 +346,24 @@ impl Ticket {
     }
 
     /// Marks the task as running. `false`: it has been settled already, and must not run.
-    pub(super) fn start(&self) -> bool {
-        self.runner.ledger.start(self.place)
+    pub(super) fn start(&self, attempt: u32) -> bool {
+        self.runner.ledger.start(self.place, attempt)
+    }
+
+    /// Tells of a run that failed, and marks the task as waiting for the next of `retries` more than
+    /// one. `false`: it has been settled already, and must not run again.
+    pub(super) fn wait_again(
+        &self,
+        attempt: u32,
+        retries: u32,
+        kind: FailureKind,
+        error: Contained<BoxError>,
+    ) -> bool {
+        let of = retries.saturating_add(1);
+        let failed = self.runner.ledger.wait_again(self.place, attempt, of);
+        let Some(failed) = failed else { return false };
+        self.runner.report_failed_run(failed, attempt, kind, error);
+        true
     }
 
     pub(crate) fn settle(self, outcome: Outcome) {
@@ -283,7 +405,6 @@ impl Runner {
             entries.sort_by_key(|entry| entry.id);
             for entry in &entries {
                 books.count(entry, &Outcome::Aborted(AbortReason::Shutdown));
-                books.unfinished.push(entry.unfinished());
             }
             self.ledger.notify_if_idle(books);
             entries
@@ -296,11 +417,22 @@ impl Runner {
 
 impl Entry {
     fn unfinished(&self) -> UnfinishedTask {
-        UnfinishedTask::new(
-            self.task,
-            self.id,
-            self.request.clone(),
-            self.started.map(|started| started.elapsed()),
-        )
+        UnfinishedTask::new(self.task, self.id, self.request.clone(), self.run)
     }
+
+    fn progress(&mut self) -> &watch::Sender<Option<Progress>> {
+        self.progress
+            .get_or_insert_with(|| watch::Sender::new(None))
+    }
+}
+
+/// A run that failed, of a task that will run again.
+pub(super) struct FailedRun {
+    pub(super) id: TaskId,
+    pub(super) task: TaskInfo,
+    pub(super) request: Option<Arc<RequestInfo>>,
+    pub(super) span: Span,
+    pub(super) arguments: Option<String>,
+    pub(super) elapsed: Duration,
+    pub(super) by_hook: bool,
 }

@@ -6,6 +6,8 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use super::failure::SkipReason;
+use super::limits::Slot;
+use super::task::Stop;
 use super::{Accepted, Runner};
 use crate::collect::scope;
 use crate::task::TaskInfo;
@@ -21,6 +23,8 @@ pub(crate) struct List<T> {
 pub(crate) enum Member<T> {
     Task(T),
     List(List<T>),
+    /// Where a task would be that was refused: what is behind it does not run.
+    Refused(TaskInfo),
 }
 
 impl<T> Default for List<T> {
@@ -45,7 +49,7 @@ impl<T> List<T> {
         self.members.iter().all(Member::is_empty)
     }
 
-    pub(crate) fn filter_map<U>(self, f: &mut impl FnMut(T) -> Option<U>) -> List<U> {
+    pub(crate) fn filter_map<U>(self, f: &mut impl FnMut(T) -> Option<Member<U>>) -> List<U> {
         let members = self
             .members
             .into_iter()
@@ -63,6 +67,16 @@ impl<T> List<T> {
             member.for_each(f);
         }
     }
+
+    pub(crate) fn for_each_mut(&mut self, f: &mut impl FnMut(&mut T)) {
+        for member in &mut self.members {
+            match member {
+                Member::Task(task) => f(task),
+                Member::List(list) => list.for_each_mut(f),
+                Member::Refused(_) => {}
+            }
+        }
+    }
 }
 
 impl<T> Member<T> {
@@ -70,13 +84,18 @@ impl<T> Member<T> {
         match self {
             Self::Task(_) => false,
             Self::List(list) => list.is_empty(),
+            Self::Refused(_) => true,
         }
     }
 
-    pub(crate) fn filter_map<U>(self, f: &mut impl FnMut(T) -> Option<U>) -> Option<Member<U>> {
+    pub(crate) fn filter_map<U>(
+        self,
+        f: &mut impl FnMut(T) -> Option<Member<U>>,
+    ) -> Option<Member<U>> {
         match self {
-            Self::Task(task) => f(task).map(Member::Task),
+            Self::Task(task) => f(task),
             Self::List(list) => Some(Member::List(list.filter_map(f))),
+            Self::Refused(task) => Some(Member::Refused(task)),
         }
     }
 
@@ -84,34 +103,41 @@ impl<T> Member<T> {
         match self {
             Self::Task(task) => f(task),
             Self::List(list) => list.for_each(f),
+            Self::Refused(_) => {}
         }
     }
 
-    fn visit(&self, f: &mut impl FnMut(&T)) {
+    pub(crate) fn visit(&self, f: &mut impl FnMut(&T)) {
         match self {
             Self::Task(task) => f(task),
             Self::List(list) => list.members.iter().for_each(|member| member.visit(f)),
+            Self::Refused(_) => {}
         }
     }
 }
 
-/// The first task of a list that failed.
+/// Why a list was no success, as far as those behind it are concerned.
 #[derive(Clone, Copy)]
-struct FirstFailure(TaskInfo);
+enum ListStop {
+    Failed(TaskInfo),
+    Refused(TaskInfo),
+    Shutdown,
+}
 
 impl Runner {
     /// Runs lists one after the other. What fails in one never stops the next.
-    pub(crate) async fn run_lists(
+    pub(super) async fn run_lists(
         self: &Arc<Self>,
         lists: impl IntoIterator<Item = List<Accepted>>,
+        slot: &mut Slot,
     ) {
         for list in lists {
-            let _ = self.run_list(list, &[]).await;
+            let _ = self.run_list(list, &[], slot).await;
         }
     }
 
-    pub(super) async fn run_single(self: &Arc<Self>, accepted: Accepted) {
-        if let Err(failed) = self.run_task(accepted).await {
+    pub(super) async fn run_single(self: &Arc<Self>, accepted: Accepted, slot: &mut Slot) {
+        if let Err(Stop::Failed(failed)) = self.run_task(accepted, slot).await {
             failed.settle(Vec::new());
         }
     }
@@ -121,11 +147,12 @@ impl Runner {
         self: &Arc<Self>,
         list: List<Accepted>,
         after: &[TaskInfo],
-    ) -> Result<(), FirstFailure> {
+        slot: &mut Slot,
+    ) -> Result<(), ListStop> {
         if list.concurrent {
-            self.run_concurrently(list, after).await
+            self.run_concurrently(list, after, slot).await
         } else {
-            self.run_in_order(list, after).await
+            self.run_in_order(list, after, slot).await
         }
     }
 
@@ -133,30 +160,26 @@ impl Runner {
         self: &Arc<Self>,
         list: List<Accepted>,
         after: &[TaskInfo],
-    ) -> Result<(), FirstFailure> {
+        slot: &mut Slot,
+    ) -> Result<(), ListStop> {
         let mut result = Ok(());
         let stop_on_error = !list.continue_on_error;
         let mut members = list.members.into_iter();
         while let Some(member) = members.next() {
             let ended = match member {
-                Member::Task(task) => self.run_task(task).await.map_err(|failed| {
-                    let first = FirstFailure(failed.info);
-                    failed.settle(kept_back(stop_on_error, members.as_slice(), after));
-                    first
+                Member::Task(task) => self.run_task(task, slot).await.map_err(|stop| {
+                    stop.settle(|| kept_back(stop_on_error, members.as_slice(), after))
                 }),
                 Member::List(list) => {
                     let after = kept_back(stop_on_error, members.as_slice(), after);
-                    self.run_nested(list, after).await
+                    self.run_nested(list, after, slot).await
                 }
+                Member::Refused(task) => Err(ListStop::Refused(task)),
             };
-            if let Err(failed) = ended {
-                result = result.and(Err(failed));
+            if let Err(stop) = ended {
+                result = result.and(Err(stop));
                 if stop_on_error {
-                    let reason = SkipReason::EarlierFailure {
-                        failed: failed.0.name(),
-                    };
-                    let mut skip = |task: Accepted| task.skip(reason);
-                    members.for_each(|member| member.for_each(&mut skip));
+                    members.for_each(|member| member.for_each(&mut |task| stop.keep_back(task)));
                     break;
                 }
             }
@@ -168,39 +191,73 @@ impl Runner {
         self: &Arc<Self>,
         list: List<Accepted>,
         after: &[TaskInfo],
-    ) -> Result<(), FirstFailure> {
+        slot: &mut Slot,
+    ) -> Result<(), ListStop> {
+        // Each member has a slot of its own, and this list needs none while it waits for them.
+        slot.leave();
+        let mut result = Ok(());
         // A set, so that members are dropped, and thereby counted, with the future that waits for
         // them.
         let mut running = JoinSet::new();
         for member in list.members {
             let (runner, after) = (self.clone(), after.to_vec());
+            let turn = self.limits.line_up();
             running.spawn(scope::within(scope::current(), async move {
+                let mut slot = turn.come().await;
                 match member {
-                    Member::Task(task) => runner.run_task(task).await.map_err(|failed| {
-                        let first = FirstFailure(failed.info);
-                        failed.settle(after);
-                        first
-                    }),
-                    Member::List(list) => runner.run_nested(list, after).await,
+                    Member::Task(task) => runner
+                        .run_task(task, &mut slot)
+                        .await
+                        .map_err(|stop| stop.settle(|| after)),
+                    Member::List(list) => runner.run_nested(list, after, &mut slot).await,
+                    Member::Refused(task) => Err(ListStop::Refused(task)),
                 }
             }));
         }
-        let mut result = Ok(());
         while let Some(ended) = running.join_next().await {
             // A join error is a runtime that shuts down: the tickets have told.
             result = result.and(ended.unwrap_or(Ok(())));
         }
+        slot.enter().await;
         result
     }
 
     /// Boxed, because a list may hold lists.
-    fn run_nested(
-        self: &Arc<Self>,
+    fn run_nested<'a>(
+        self: &'a Arc<Self>,
         list: List<Accepted>,
         after: Vec<TaskInfo>,
-    ) -> BoxFuture<'static, Result<(), FirstFailure>> {
-        let runner = self.clone();
-        Box::pin(async move { runner.run_list(list, &after).await })
+        slot: &'a mut Slot,
+    ) -> BoxFuture<'a, Result<(), ListStop>> {
+        Box::pin(async move { self.run_list(list, &after, slot).await })
+    }
+}
+
+impl Stop {
+    /// Settles the task that stopped, with what it keeps from running.
+    fn settle(self, kept_back: impl FnOnce() -> Vec<TaskInfo>) -> ListStop {
+        match self {
+            Self::Failed(failed) => {
+                let task = failed.info;
+                failed.settle(kept_back());
+                ListStop::Failed(task)
+            }
+            Self::Shutdown => ListStop::Shutdown,
+        }
+    }
+}
+
+impl ListStop {
+    fn keep_back(self, task: Accepted) {
+        match self {
+            Self::Failed(failed) => task.skip(SkipReason::EarlierFailure {
+                failed: failed.name(),
+            }),
+            Self::Refused(refused) => task.skip(SkipReason::EarlierRefusal {
+                refused: refused.name(),
+            }),
+            Self::Shutdown => task.abort(),
+        }
     }
 }
 

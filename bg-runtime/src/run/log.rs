@@ -31,6 +31,7 @@ pub(super) fn log(failure: &TaskFailure, span: &Span) {
         };
     }
     match failure.kind() {
+        _ if failure.will_retry() => event!(warn, "background task failed, and will run again"),
         FailureKind::Skipped if is_the_clients_doing(failure) => {
             event!(info, "background task skipped");
         }
@@ -47,6 +48,6 @@ pub(super) fn log(failure: &TaskFailure, span: &Span) {
 fn is_the_clients_doing(failure: &TaskFailure) -> bool {
     matches!(
         failure.error().downcast_ref(),
-        Some(SkipReason::ErrorResponse(_) | SkipReason::HandlerCancelled)
+        Some(SkipReason::ErrorResponse(_) | SkipReason::HandlerCancelled | SkipReason::NoRoom)
     )
 }

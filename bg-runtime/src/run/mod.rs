@@ -1,79 +1,134 @@
 //! Running tasks: from an accepted task to its one outcome.
 
 mod attempt;
+mod executor;
 mod failure;
 mod hook;
 mod ledger;
+mod limits;
 mod list;
 mod log;
 mod report;
 mod shutdown;
+mod slow_poll;
 mod stats;
+mod task;
 
 pub use self::failure::{FailureKind, SkipReason, TaskFailure};
+pub use self::limits::Overflow;
 pub use self::shutdown::{ShutdownReport, UnfinishedTask};
 pub use self::stats::Stats;
 
+pub(crate) use self::executor::Executor;
 pub(crate) use self::hook::Hooks;
 pub(crate) use self::ledger::Place;
+pub(crate) use self::limits::{Limits, Seat};
 pub(crate) use self::list::{List, Member};
 pub(crate) use self::shutdown::deadline;
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
-use self::ledger::{Ledger, Ticket, Watcher};
+use self::ledger::{Ledger, Outcome, Ticket, Watcher};
+use self::limits::Admission;
+use self::slow_poll::SlowPolls;
 use crate::collect::QueuedTask;
-use crate::task::{RequestInfo, States};
+use crate::task::{Progress, RequestInfo, States, TaskInfo};
 
 /// A task that will end in one outcome, whatever happens: dropping it is an outcome too.
 pub(crate) struct Accepted {
     pub(crate) queued: QueuedTask,
     ticket: Ticket,
+    admission: Admission,
+}
+
+impl Accepted {
+    pub(crate) fn has_seat(&self) -> bool {
+        self.admission.has_seat()
+    }
+
+    pub(crate) fn take_seat(&mut self, seat: Seat) {
+        self.admission.take_seat(seat);
+    }
+}
+
+/// Joins the trace of a task to that of the place where it was made.
+pub(crate) type SpanHook = Box<dyn Fn(&Span, &Span) + Send + Sync>;
+
+/// What a `Background` is built with.
+pub(crate) struct Settings {
+    pub(crate) states: States,
+    pub(crate) hooks: Hooks,
+    pub(crate) on_span: Option<SpanHook>,
+    pub(crate) limits: Limits,
+    pub(crate) executor: Executor,
+    pub(crate) slow_poll_threshold: Duration,
+    pub(crate) drain_timeout: Duration,
 }
 
 /// What all handles of one `Background` share.
 pub(crate) struct Runner {
     states: States,
     hooks: Hooks,
+    on_span: Option<SpanHook>,
+    limits: Limits,
+    executor: Executor,
+    slow_polls: SlowPolls,
     drain_timeout: Duration,
     ledger: Ledger,
+    /// When the shutdown that is under way ends.
+    shutdown_deadline: watch::Sender<Option<Instant>>,
     /// Asks running tasks to stop, through their `TaskContext`.
     cancel: CancellationToken,
     /// Drops what is still running.
     abort: CancellationToken,
-    /// The runtime to use where a task is queued outside of one.
-    runtime: OnceLock<Handle>,
     /// Ends the wait of a shutdown early.
     hurry: CancellationToken,
     shutdown: tokio::sync::OnceCell<ShutdownReport>,
 }
 
 impl Runner {
-    pub(crate) fn new(states: States, hooks: Hooks, drain_timeout: Duration) -> Self {
-        let runner = Self {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let Settings {
             states,
             hooks,
+            on_span,
+            limits,
+            executor,
+            slow_poll_threshold,
+            drain_timeout,
+        } = settings;
+        Self {
+            states,
+            hooks,
+            on_span,
+            limits,
+            executor,
+            slow_polls: SlowPolls::new(slow_poll_threshold),
             drain_timeout,
             ledger: Ledger::default(),
+            shutdown_deadline: watch::Sender::new(None),
             cancel: CancellationToken::new(),
             abort: CancellationToken::new(),
-            runtime: OnceLock::new(),
             hurry: CancellationToken::new(),
             shutdown: tokio::sync::OnceCell::new(),
-        };
-        let _ = runner.runtime();
-        runner
+        }
     }
 
     pub(crate) fn states(&self) -> &States {
         &self.states
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {
@@ -84,56 +139,121 @@ impl Runner {
         self.ledger.stats()
     }
 
-    /// Takes responsibility for a task. After a shutdown its outcome is `aborted`, at once.
+    /// Takes responsibility for a task. After a shutdown its outcome is `aborted`, at once. A task
+    /// that a limit keeps out has its outcome then, too, and what is left of it is its name.
     pub(crate) fn accept(
         self: &Arc<Self>,
         queued: QueuedTask,
         request: Option<Arc<RequestInfo>>,
-    ) -> Accepted {
+    ) -> Result<Accepted, TaskInfo> {
         self.accept_watched(queued, request, None)
     }
 
     fn accept_watched(
         self: &Arc<Self>,
-        queued: QueuedTask,
+        mut queued: QueuedTask,
         request: Option<Arc<RequestInfo>>,
         watcher: Option<Watcher>,
-    ) -> Accepted {
+    ) -> Result<Accepted, TaskInfo> {
+        let info = queued.info();
+        self.tell_of_span(&mut queued);
+        let admitted = self.limits.admit(&info, || queued.key());
         let ticket = Ticket::issue(self, &queued, request, watcher);
-        Accepted { queued, ticket }
+        match admitted {
+            Ok(admission) => Ok(Accepted {
+                queued,
+                ticket,
+                admission,
+            }),
+            Err(refusal) => {
+                if self.has_audience(&info) {
+                    ticket.show(task::shown_arguments(&queued));
+                }
+                ticket.settle(Outcome::Refused(refusal));
+                Err(info)
+            }
+        }
+    }
+
+    fn tell_of_span(&self, queued: &mut QueuedTask) {
+        let origin = queued.take_origin();
+        if let Some(on_span) = &self.on_span {
+            if let Err(panic) = crate::contain::contain(|| on_span(queued.span(), &origin)) {
+                tracing::error!(task.name = queued.info().name(), %panic, "`on_span` panicked");
+            }
+        }
+    }
+
+    /// Accepts and skips a task that will never run, so that it is counted and reported like any
+    /// other.
+    pub(crate) fn skip(
+        self: &Arc<Self>,
+        queued: QueuedTask,
+        request: Option<Arc<RequestInfo>>,
+        reason: SkipReason,
+    ) {
+        let ticket = Ticket::issue(self, &queued, request, None);
+        let accepted = Accepted {
+            queued,
+            ticket,
+            admission: Admission::default(),
+        };
+        accepted.skip(reason);
+    }
+
+    /// Runs lists one after the other, when their turn has come.
+    pub(crate) fn run(
+        self: &Arc<Self>,
+        mut lists: Vec<List<Accepted>>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        self.give_seats(&mut lists);
+        let (runner, turn) = (self.clone(), self.limits.line_up());
+        async move {
+            let mut slot = turn.come().await;
+            runner.run_lists(lists, &mut slot).await;
+        }
+    }
+
+    /// Every task that waits has a seat, if there is a limit to how many do.
+    fn give_seats(&self, lists: &mut [List<Accepted>]) {
+        for list in lists {
+            list.for_each_mut(&mut |task| self.limits.seat(&mut task.admission));
+        }
     }
 
     /// Runs one task now. The receiver gets its outcome.
     pub(crate) fn spawn_watched(self: &Arc<Self>, queued: QueuedTask) -> Watched {
         let (watcher, outcome) = oneshot::channel();
-        let accepted = self.accept_watched(queued, None, Some(watcher));
-        let (runner, place) = (self.clone(), accepted.ticket.place());
-        let abort = self.spawn(async move { runner.run_single(accepted).await });
+        let Ok(mut accepted) = self.accept_watched(queued, None, Some(watcher)) else {
+            return Watched {
+                outcome,
+                abort: None,
+                place: None,
+            };
+        };
+        self.limits.seat(&mut accepted.admission);
+        let place = accepted.ticket.place();
+        let (runner, turn) = (self.clone(), self.limits.line_up());
+        let abort = self.spawn(async move {
+            let mut slot = turn.come().await;
+            runner.run_single(accepted, &mut slot).await;
+        });
         Watched {
             outcome,
             abort,
-            place,
+            place: Some(place),
         }
     }
 
-    /// Like [`spawn`](Self::spawn), for tasks that follow a response.
-    ///
-    /// A worker of tokio keeps the task that it spawned last to itself, in a slot that the next
-    /// spawn empties. Often it is the worker that has just polled the sockets for all: if it kept
-    /// a task that blocks its thread, nobody would see the next request. A second spawn hands the
-    /// task to whoever is free. The response is out, so it may start anywhere.
+    /// Like [`spawn`](Self::spawn), for tasks that follow a response. The response is out, so they may
+    /// start on any thread.
     pub(crate) fn spawn_aside(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
         self.spawn(work);
-        let workers = Handle::try_current()
-            .ok()
-            .filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-        if let Some(workers) = workers {
-            workers.spawn(std::future::ready(()));
-        }
+        self.executor.give_away_last_spawn();
     }
 
-    /// Runs a future on the current runtime, or else on the one this runner was made on. Where
-    /// there is neither, the future is dropped, which every ticket in it counts and reports.
+    /// Runs a future where tasks run. Where there is no runtime, the future is dropped, which every
+    /// ticket in it counts and reports.
     pub(crate) fn spawn(
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,
@@ -147,13 +267,19 @@ impl Runner {
     }
 
     fn runtime(&self) -> Option<Handle> {
-        match Handle::try_current() {
-            Ok(current) => {
-                self.runtime.get_or_init(|| current.clone());
-                Some(current)
-            }
-            Err(_) => self.runtime.get().cloned(),
-        }
+        self.executor.runtime()
+    }
+
+    async fn wait_until(&self, due: Instant) {
+        tokio::time::sleep_until(due).await;
+    }
+
+    pub(crate) fn set_progress(&self, place: Place, progress: Progress) {
+        self.ledger.set_progress(place, progress);
+    }
+
+    pub(crate) fn watch_progress(&self, place: Place) -> Option<watch::Receiver<Option<Progress>>> {
+        self.ledger.watch_progress(place)
     }
 
     /// Keeps a shutdown waiting while the guard lives, for work that is not a task itself.
@@ -175,7 +301,8 @@ impl fmt::Debug for Runner {
 pub(crate) struct Watched {
     pub(crate) outcome: oneshot::Receiver<Result<(), TaskFailure>>,
     pub(crate) abort: Option<AbortHandle>,
-    pub(crate) place: Place,
+    /// `None` for a task that was refused.
+    pub(crate) place: Option<Place>,
 }
 
 /// See [`Runner::hold`].

@@ -1,13 +1,12 @@
 //! What is done with an outcome: the closing event, and word of what is not a success.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::Span;
 
 use super::Runner;
 use super::failure::{FailureKind, TaskFailure};
-use super::ledger::{Entry, Outcome};
+use super::ledger::{Entry, FailedRun, Outcome};
 use super::log::log;
 use crate::contain::{Contained, contain};
 use crate::task::{BoxError, TaskInfo};
@@ -21,15 +20,17 @@ impl Runner {
             request,
             span,
             arguments,
-            started,
+            run,
             watcher,
             by_hook,
+            ..
         } = entry;
-        let elapsed = started.map_or(Duration::ZERO, |started| started.elapsed());
+        let elapsed = run.elapsed().unwrap_or_default();
         tracing::debug!(
             parent: &span,
             task.name = task.name(),
             outcome = outcome.name(),
+            attempts = run.attempts(),
             duration_ms = elapsed.as_secs_f64() * 1e3,
             "background task finished"
         );
@@ -37,6 +38,7 @@ impl Runner {
         let ended = outcome.failure().map(|(kind, error, skipped, is_news)| {
             let failure = TaskFailure::new(task, id, kind, error)
                 .with_arguments(arguments)
+                .with_attempt(run.attempt(), false)
                 .with_elapsed(elapsed)
                 .with_request(request)
                 .with_skipped(skipped);
@@ -48,6 +50,22 @@ impl Runner {
         if let Some(watcher) = watcher {
             let _ = watcher.send(ended.map_or(Ok(()), Err));
         }
+    }
+
+    /// Reports a run that failed, of a task that will run again.
+    pub(super) fn report_failed_run(
+        self: &Arc<Self>,
+        run: FailedRun,
+        attempt: u32,
+        kind: FailureKind,
+        error: Contained<BoxError>,
+    ) {
+        let failure = TaskFailure::new(run.task, run.id, kind, error)
+            .with_arguments(run.arguments)
+            .with_attempt(attempt, true)
+            .with_elapsed(run.elapsed)
+            .with_request(run.request);
+        self.announce(&failure, &run.span, run.by_hook);
     }
 
     /// Tells hooks or the log. What a hook queues is not told to hooks, or it would go round in
@@ -72,7 +90,7 @@ impl Outcome {
         match self {
             Self::Completed => "completed",
             Self::Failed { .. } => "failed",
-            Self::Skipped(_) => "skipped",
+            Self::Skipped(_) | Self::Refused(_) => "skipped",
             Self::Aborted(_) => "aborted",
         }
     }
@@ -91,6 +109,12 @@ impl Outcome {
                 Contained::new(reason.into()),
                 Vec::new(),
                 reason.is_news(),
+            ),
+            Self::Refused(refusal) => (
+                FailureKind::Rejected,
+                Contained::new(refusal.into()),
+                Vec::new(),
+                true,
             ),
             Self::Aborted(reason) => (
                 FailureKind::Aborted,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ledger::Run;
 use super::{Runner, Stats};
 use crate::task::{RequestInfo, TaskId, TaskInfo};
 
@@ -27,16 +28,19 @@ impl Runner {
     /// May be dropped and begun again: what it has done so far stands in the books.
     async fn drain(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
         let begun = Instant::now();
+        self.shutdown_deadline.send_replace(Some(deadline));
         tokio::select! {
             biased;
             () = self.ledger.idle() => {}
             () = tokio::time::sleep_until(deadline) => {}
             () = self.hurry.cancelled() => {}
         }
+        self.shutdown_deadline.send_replace(Some(Instant::now()));
         self.cancel.cancel();
         let _ = tokio::time::timeout(GRACE, self.ledger.idle()).await;
 
         self.close_books();
+        self.limits.close();
         self.abort.cancel();
         // The hooks that tell of the aborted tasks.
         if tokio::time::timeout(GRACE, self.ledger.idle())
@@ -125,6 +129,7 @@ pub struct UnfinishedTask {
     task: TaskInfo,
     id: TaskId,
     request: Option<Arc<RequestInfo>>,
+    run: Run,
     running_for: Option<Duration>,
 }
 
@@ -133,13 +138,14 @@ impl UnfinishedTask {
         task: TaskInfo,
         id: TaskId,
         request: Option<Arc<RequestInfo>>,
-        running_for: Option<Duration>,
+        run: Run,
     ) -> Self {
         Self {
             task,
             id,
             request,
-            running_for,
+            run,
+            running_for: run.elapsed(),
         }
     }
 
@@ -161,10 +167,19 @@ impl UnfinishedTask {
         self.request.as_deref()
     }
 
-    /// How long the task had been running; `None` where it had not started.
+    /// How long the task had been running; `None` where it waited, for its first run or another.
     #[must_use]
     pub fn running_for(&self) -> Option<Duration> {
         self.running_for
+    }
+
+    /// The number of the run that the task was in or waited for, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        match self.run {
+            Run::After { attempt, .. } => attempt + 1,
+            run => run.attempt(),
+        }
     }
 }
 
@@ -174,9 +189,12 @@ impl fmt::Display for UnfinishedTask {
         if let Some(request) = &self.request {
             write!(f, ", queued by {request}")?;
         }
-        match self.running_for {
-            Some(time) => write!(f, ", running for {time:.1?}"),
-            None => write!(f, ", not started"),
+        match (self.run, self.running_for) {
+            (Run::After { of, .. }, _) => {
+                write!(f, ", waiting for attempt {} of {of}", self.attempt())
+            }
+            (_, Some(time)) => write!(f, ", running for {time:.1?}"),
+            (_, None) => write!(f, ", not started"),
         }
     }
 }

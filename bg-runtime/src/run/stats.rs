@@ -8,20 +8,19 @@ use std::fmt;
 pub struct Stats {
     /// Tasks ever queued: on a request, with a response, or spawned.
     pub accepted: u64,
-    /// Tasks that wait for their response to be sent, or for their turn.
+    /// Tasks that wait for their response to be sent, for their turn, or for another run.
     pub pending: u64,
     /// Tasks that run now.
     pub running: u64,
     /// Tasks that ended well.
     pub completed: u64,
-    /// Tasks that ended with an error, a panic or a timeout.
+    /// Tasks whose last run ended with an error, a panic or a timeout.
     pub failed: u64,
-    /// Tasks that did not run, for a [reason](crate::SkipReason).
+    /// Tasks that did not run, for a [reason](crate::SkipReason), or because a limit was reached.
     pub skipped: u64,
     /// Tasks that were stopped, or not started, by a shutdown or their handle.
     pub aborted: u64,
-    /// Runs after the first, of all tasks together. Always 0 in this version, which runs a task
-    /// once.
+    /// Runs after the first, of all tasks together.
     pub retries: u64,
 }
 

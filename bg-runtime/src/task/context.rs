@@ -8,9 +8,10 @@ use http::{Extensions, HeaderMap, HeaderValue, Method, Uri};
 use tokio_util::sync::CancellationToken;
 
 use super::definition::TaskInfo;
+use super::progress::Progress;
 use super::state::{MissingState, State};
 use crate::one_line::OneLine;
-use crate::run::Runner;
+use crate::run::{Place, Runner};
 
 /// Identifies one queued task within this process. Displays as a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -48,6 +49,7 @@ pub struct TaskContext {
     pub(crate) attempt: u32,
     pub(crate) request: Option<Arc<RequestInfo>>,
     pub(crate) cancelled: CancellationToken,
+    pub(crate) place: Place,
     pub(crate) runner: Arc<Runner>,
 }
 
@@ -58,7 +60,8 @@ impl TaskContext {
         self.id
     }
 
-    /// The number of this run, from 1. Always 1 in this version, which runs a task once.
+    /// The number of this run, from 1. More than 1 where an earlier run failed, and the task has
+    /// `retries`.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
@@ -81,6 +84,36 @@ impl TaskContext {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
+    }
+
+    /// Says how far the task has come: `done` of `total`, in a unit of its own, and what it is at.
+    ///
+    /// Whoever holds the task's handle sees it in [`TaskHandle::progress`](crate::TaskHandle::progress);
+    /// it is an event of level `DEBUG` in the task's span, too. Never waits: only the latest word is
+    /// kept.
+    ///
+    /// ```
+    /// use bg_runtime::{TaskContext, background_task};
+    ///
+    /// #[background_task]
+    /// async fn import(rows: Vec<String>, #[context] cx: TaskContext) {
+    ///     let total = rows.len() as u64;
+    ///     for (done, row) in (0..).zip(rows) {
+    ///         cx.progress(done, total, format!("importing {row}"));
+    ///         // ..
+    ///     }
+    ///     cx.progress(total, total, "imported");
+    /// }
+    /// ```
+    pub fn progress(&self, done: u64, total: u64, message: impl Into<String>) {
+        let progress = Progress::new(done, total, message.into());
+        tracing::debug!(
+            task.name = self.task.name(),
+            done,
+            total,
+            message = %OneLine(progress.message()),
+        );
+        self.runner.set_progress(self.place, progress);
     }
 
     /// A clone of the state of type `T` that was given to `Background::builder().state(..)`.

@@ -7,6 +7,7 @@ mod context;
 mod definition;
 mod one_off;
 mod outcome;
+mod progress;
 mod state;
 mod text;
 
@@ -21,6 +22,7 @@ pub use self::context::{RequestInfo, TaskContext, TaskId};
 pub use self::definition::{Parameter, StateDef, TaskDef, TaskInfo, TaskLimits};
 pub use self::one_off::{named, named_blocking};
 pub use self::outcome::{BoxError, IntoTaskResult, TaskResult};
+pub use self::progress::{Progress, ProgressStream};
 pub use self::state::{MissingState, State};
 pub use self::text::IntoText;
 

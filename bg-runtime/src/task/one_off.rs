@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::panic::Location;
 
 use futures_util::future::BoxFuture;
@@ -57,6 +58,18 @@ where
     fn arguments(&self) -> Option<String> {
         None
     }
+
+    fn again(&self) -> Option<Box<dyn ErasedTask>> {
+        None
+    }
+
+    fn key(&self) -> Option<String> {
+        None
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        &self.0
+    }
 }
 
 struct OneOffBlocking<F>(F);
@@ -72,5 +85,17 @@ where
 
     fn arguments(&self) -> Option<String> {
         None
+    }
+
+    fn again(&self) -> Option<Box<dyn ErasedTask>> {
+        None
+    }
+
+    fn key(&self) -> Option<String> {
+        None
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        &self.0
     }
 }

@@ -1,0 +1,76 @@
+//! Where tasks run: on the runtime of whoever queues them, or on threads of their own.
+
+use std::io;
+use std::sync::OnceLock;
+
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+
+pub(crate) enum Executor {
+    /// The current runtime; outside of one, the first that was seen.
+    Current(OnceLock<Handle>),
+    Isolated(Threads),
+}
+
+impl Executor {
+    pub(crate) fn current() -> Self {
+        let executor = Self::Current(OnceLock::new());
+        let _ = executor.runtime();
+        executor
+    }
+
+    pub(crate) fn isolated(threads: usize) -> io::Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("background-task")
+            .enable_all()
+            .build()?;
+        Ok(Self::Isolated(Threads(Some(runtime))))
+    }
+
+    /// The runtime to run tasks on, if there is one.
+    pub(super) fn runtime(&self) -> Option<Handle> {
+        match self {
+            Self::Isolated(Threads(threads)) => {
+                threads.as_ref().map(|runtime| runtime.handle().clone())
+            }
+            Self::Current(first) => match Handle::try_current() {
+                Ok(current) => {
+                    first.get_or_init(|| current.clone());
+                    Some(current)
+                }
+                Err(_) => first.get().cloned(),
+            },
+        }
+    }
+
+    /// Makes the current worker give away the task that it has just spawned.
+    ///
+    /// A worker of tokio keeps the task that it spawned last to itself, in a slot that the next
+    /// spawn empties. Often it is the worker that has just polled the sockets for all: if it kept
+    /// a task that blocks its thread, nobody would see the next request. A second spawn hands the
+    /// task to whoever is free.
+    pub(super) fn give_away_last_spawn(&self) {
+        if let Self::Isolated(_) = self {
+            return;
+        }
+        let workers = Handle::try_current()
+            .ok()
+            .filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        if let Some(workers) = workers {
+            workers.spawn(std::future::ready(()));
+        }
+    }
+}
+
+/// Threads that end with the last handle of their `Background`.
+pub(crate) struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // The last handle may be dropped by a task, on one of these very threads, where waiting for
+        // them is impossible.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! How many tasks may be where at once.
+//!
+//! A task takes what it needs in one order: a seat in the [`Room`] while it waits, then a pass of its
+//! [key](keys), a pass of its name, and a [`Slot`] of its list. Nobody waits for one of them while it
+//! holds a later one, so no two tasks wait for each other.
+
+mod gate;
+mod keys;
+mod room;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+
+use self::gate::{Gate, Pass};
+pub(crate) use self::gate::{Slot, Turn};
+use self::keys::{KeyUse, Keys};
+pub(crate) use self::room::{Room, Seat};
+use crate::one_line::OneLine;
+use crate::sync::Mutex;
+use crate::task::TaskInfo;
+
+/// What happens to tasks for which [`max_pending`](crate::BackgroundBuilder::max_pending) leaves no
+/// room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// A response whose tasks find no room is held back until there is some. A client that does not
+    /// wait for it ends the wait: then the tasks are skipped.
+    ///
+    /// [`Background::spawn`](crate::Background::spawn) never waits, nor do tasks that are added when
+    /// the response has gone: they are let in beyond the limit, and leave that much less room for
+    /// others.
+    Wait,
+    /// A task that finds no room when it is queued is refused: it is reported with
+    /// [`FailureKind::Rejected`](crate::FailureKind::Rejected), and counted as skipped.
+    Reject,
+}
+
+/// The limits of one `Background`.
+#[derive(Debug, Default)]
+pub(crate) struct Limits {
+    lists: Option<Gate>,
+    room: Option<(Arc<Room>, Overflow)>,
+    keys: Arc<Keys>,
+    names: Mutex<HashMap<&'static str, Gate>>,
+}
+
+impl Limits {
+    pub(crate) fn new(
+        max_concurrent: Option<usize>,
+        max_pending: Option<(usize, Overflow)>,
+    ) -> Self {
+        Self {
+            lists: max_concurrent.map(Gate::new),
+            room: max_pending.map(|(limit, overflow)| (Room::new(limit), overflow)),
+            ..Self::default()
+        }
+    }
+
+    /// Lets a task in, to wait for its run.
+    pub(super) fn admit(
+        &self,
+        task: &TaskInfo,
+        key: impl FnOnce() -> Option<String>,
+    ) -> Result<Admission, Refusal> {
+        let limits = task.limits();
+        let is_keyed = limits.per_key.is_some() || limits.pending_per_key.is_some();
+        let key = match is_keyed.then(key).flatten() {
+            Some(key) => Some(self.keys.admit(task, &key)?),
+            None => None,
+        };
+        let seat = match &self.room {
+            Some((room, Overflow::Reject)) => {
+                Some(room.try_take().ok_or_else(|| Refusal::Room {
+                    limit: room.limit(),
+                })?)
+            }
+            _ => None,
+        };
+        Ok(Admission { seat, key })
+    }
+
+    /// The room that responses wait for.
+    pub(crate) fn room_to_wait_for(&self) -> Option<&Arc<Room>> {
+        match &self.room {
+            Some((room, Overflow::Wait)) => Some(room),
+            _ => None,
+        }
+    }
+
+    /// Ends all waiting for room.
+    pub(super) fn close(&self) {
+        if let Some((room, _)) = &self.room {
+            room.close();
+        }
+    }
+
+    /// A place among the lists that wait to run.
+    pub(super) fn line_up(&self) -> Turn {
+        Turn::line_up(self.lists.as_ref())
+    }
+
+    /// What one run of the task needs. Waits outside the list's slot.
+    pub(super) async fn passes(
+        &self,
+        task: &TaskInfo,
+        admission: &Admission,
+        slot: &mut Slot,
+    ) -> Passes {
+        let key = admission.key.as_ref().and_then(KeyUse::gate);
+        let name = self.gate_of(task);
+        let mut passes = Passes::default();
+        for (gate, pass) in [(key, &mut passes.key), (name.as_ref(), &mut passes.name)] {
+            let Some(gate) = gate else { continue };
+            *pass = match gate.try_enter() {
+                Some(pass) => Some(pass),
+                None => {
+                    slot.leave();
+                    Some(gate.enter().await)
+                }
+            };
+        }
+        slot.enter().await;
+        passes
+    }
+
+    fn gate_of(&self, task: &TaskInfo) -> Option<Gate> {
+        let limit = task.limits().concurrent?;
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = names.entry(task.name()).or_insert_with(|| Gate::new(limit));
+        Some(gate.clone())
+    }
+
+    /// Notes that the task waits for another run.
+    pub(super) fn wait_again(&self, admission: &mut Admission) {
+        self.seat(admission);
+        if let Some(key) = &mut admission.key {
+            key.set_waits(true);
+        }
+    }
+
+    /// Gives the task a seat, whether or not there is room.
+    pub(crate) fn seat(&self, admission: &mut Admission) {
+        if let (Some((room, _)), None) = (&self.room, &admission.seat) {
+            admission.seat = Some(room.take_anyway());
+        }
+    }
+}
+
+/// What a task holds from the moment it is queued.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    seat: Option<Seat>,
+    key: Option<KeyUse>,
+}
+
+impl Admission {
+    pub(crate) fn has_seat(&self) -> bool {
+        self.seat.is_some()
+    }
+
+    pub(crate) fn take_seat(&mut self, seat: Seat) {
+        self.seat = Some(seat);
+    }
+
+    /// Notes that the task does not wait any more, but runs.
+    pub(super) fn start(&mut self) {
+        self.seat = None;
+        if let Some(key) = &mut self.key {
+            key.set_waits(false);
+        }
+    }
+}
+
+/// What a task holds while it runs.
+#[derive(Debug, Default)]
+pub(super) struct Passes {
+    key: Option<Pass>,
+    name: Option<Pass>,
+}
+
+/// Why a task was not let in.
+#[derive(Debug, Clone)]
+pub(crate) enum Refusal {
+    Room { limit: usize },
+    Key { key: Arc<str>, limit: usize },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Room { limit } => write!(
+                f,
+                "{limit} tasks wait to run already, which is the limit (`max_pending`)"
+            ),
+            Self::Key { key, limit } => write!(
+                f,
+                "{limit} tasks with the key `{}` wait to run already, which is the limit \
+                 (`max_pending_per_key`)",
+                OneLine(key)
+            ),
+        }
+    }
+}
+
+impl Error for Refusal {}

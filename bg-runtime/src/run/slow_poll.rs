@@ -1,0 +1,84 @@
+//! Tasks that block their thread, found out by how long their polls take.
+
+use std::collections::HashSet;
+use std::pin::Pin;
+use std::sync::PoisonError;
+use std::task::{Context, Poll};
+// Not tokio's, which stands still in tests that pause it: a thread is blocked in real time.
+use std::time::{Duration, Instant};
+
+use pin_project_lite::pin_project;
+
+use crate::sync::Mutex;
+use crate::task::TaskInfo;
+
+/// Warns of each task once, by its name.
+#[derive(Debug)]
+pub(super) struct SlowPolls {
+    threshold: Duration,
+    warned: Mutex<HashSet<&'static str>>,
+}
+
+impl SlowPolls {
+    pub(super) fn new(threshold: Duration) -> Self {
+        Self {
+            threshold,
+            warned: Mutex::new(HashSet::new()),
+        }
+    }
+
+    /// Watches the polls of a task.
+    pub(super) fn watch<F: Future>(&self, task: TaskInfo, future: F) -> Watched<'_, F> {
+        // Who waits for the blocking pool does not block.
+        let is_watched = self.threshold != Duration::MAX && !task.is_blocking();
+        Watched {
+            future,
+            task,
+            slow_polls: is_watched.then_some(self),
+        }
+    }
+
+    fn warn(&self, task: &TaskInfo, took: Duration) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = warned.insert(task.name());
+        drop(warned);
+        if is_first {
+            tracing::warn!(
+                task.name = task.name(),
+                task.file = task.file(),
+                task.line = task.line(),
+                "a background task blocks its thread for {} ms: make the fn sync, or use \
+                 `spawn_blocking` (said once for each task)",
+                took.as_millis()
+            );
+        }
+    }
+}
+
+pin_project! {
+    /// A future whose polls are timed.
+    pub(super) struct Watched<'a, F> {
+        #[pin]
+        future: F,
+        task: TaskInfo,
+        slow_polls: Option<&'a SlowPolls>,
+    }
+}
+
+impl<F: Future> Future for Watched<'_, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let Some(slow_polls) = this.slow_polls else {
+            return this.future.poll(cx);
+        };
+        let begun = Instant::now();
+        let polled = this.future.poll(cx);
+        let took = begun.elapsed();
+        if took > slow_polls.threshold {
+            slow_polls.warn(this.task, took);
+        }
+        polled
+    }
+}

@@ -1,0 +1,181 @@
+//! One task, from its turn to its outcome: the wait before it, its runs, and the waits between them.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::failure::{AbortReason, FailureKind, SkipReason};
+use super::ledger::{Outcome, Ticket};
+use super::limits::Slot;
+use super::{Accepted, Runner, deadline};
+use crate::collect::{ErasedTask, QueuedTask};
+use crate::contain::{Contained, contain};
+use crate::task::{BoxError, TaskInfo};
+
+impl Accepted {
+    /// Settles a task that will not run.
+    pub(crate) fn skip(self, reason: SkipReason) {
+        let Self { queued, ticket, .. } = &self;
+        if reason.is_news() && ticket.runner().has_audience(&queued.info()) {
+            ticket.show(shown_arguments(queued));
+        }
+        self.ticket.settle(Outcome::Skipped(reason));
+    }
+
+    /// Settles a task for which a shutdown has no time.
+    pub(super) fn abort(self) {
+        self.ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+    }
+}
+
+/// Why a task was no success, as far as those behind it are concerned.
+pub(super) enum Stop {
+    Failed(Failed),
+    /// A shutdown had no time for the task, and has none for those behind it.
+    Shutdown,
+}
+
+/// A task that failed, whose outcome is settled once it is known what its failure keeps from
+/// running.
+pub(super) struct Failed {
+    pub(super) info: TaskInfo,
+    ticket: Ticket,
+    kind: FailureKind,
+    error: Contained<BoxError>,
+}
+
+impl Failed {
+    pub(super) fn settle(self, skipped: Vec<TaskInfo>) {
+        let Self {
+            ticket,
+            kind,
+            error,
+            ..
+        } = self;
+        ticket.settle(Outcome::Failed {
+            kind,
+            error,
+            skipped,
+        });
+    }
+}
+
+impl Runner {
+    /// Runs the task, again where it fails and may, and settles its outcome unless it failed.
+    pub(super) async fn run_task(
+        self: &Arc<Self>,
+        accepted: Accepted,
+        slot: &mut Slot,
+    ) -> Result<(), Stop> {
+        let Accepted {
+            queued,
+            ticket,
+            mut admission,
+        } = accepted;
+        let info = queued.info();
+        if self.has_audience(&info) {
+            ticket.show(shown_arguments(&queued));
+        }
+        let options = queued.options();
+        let retries = options.retries.unwrap_or(info.retries());
+        let timeout = options.timeout.or(info.timeout());
+        let (mut work, span) = queued.into_parts();
+
+        if !options.delay.is_zero() {
+            let until = deadline(Instant::now(), options.delay);
+            if self.wait(until, slot).await.is_err() {
+                ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+                return Err(Stop::Shutdown);
+            }
+        }
+        let mut attempt = 1;
+        loop {
+            let passes = self.limits.passes(&info, &admission, slot).await;
+            let next = if attempt <= retries {
+                again(&work, info)
+            } else {
+                None
+            };
+            if !ticket.start(attempt) {
+                // A shutdown or the handle was faster.
+                return Ok(());
+            }
+            admission.start();
+            let ended = self.attempt(work, &ticket, attempt, timeout, &span).await;
+            drop(passes);
+            let (kind, error) = match ended {
+                Ok(()) => {
+                    ticket.settle(Outcome::Completed);
+                    return Ok(());
+                }
+                Err(ending) => ending,
+            };
+            let Some(next) = next else {
+                return Err(Stop::Failed(Failed {
+                    info,
+                    ticket,
+                    kind,
+                    error,
+                }));
+            };
+            // Before the failure is told: from now on the task waits.
+            self.limits.wait_again(&mut admission);
+            let wait = info.backoff().wait(attempt, fastrand::u64(..));
+            let due = deadline(Instant::now(), wait);
+            if !ticket.wait_again(attempt, retries, kind, error) {
+                return Ok(());
+            }
+            if self.wait(due, slot).await.is_err() {
+                ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+                return Err(Stop::Shutdown);
+            }
+            (work, attempt) = (next, attempt + 1);
+        }
+    }
+
+    /// Waits outside of the slot, unless a shutdown ends before the wait does.
+    ///
+    /// Boxed, because few tasks wait, and all would have to carry the space for it.
+    async fn wait(&self, due: Instant, slot: &mut Slot) -> Result<(), ShutdownIsSooner> {
+        slot.leave();
+        Box::pin(async move {
+            let mut shutdown = self.shutdown_deadline.subscribe();
+            let is_sooner = |deadline: &Option<Instant>| deadline.is_some_and(|end| end < due);
+            tokio::select! {
+                biased;
+                Ok(_) = shutdown.wait_for(is_sooner) => Err(ShutdownIsSooner),
+                () = self.wait_until(due) => Ok(()),
+            }
+        })
+        .await
+    }
+}
+
+struct ShutdownIsSooner;
+
+/// A copy for another run, made before this run consumes the task. The user's `clone` may panic; then
+/// there is no other run.
+fn again(
+    work: &Contained<Box<dyn ErasedTask>>,
+    task: TaskInfo,
+) -> Option<Contained<Box<dyn ErasedTask>>> {
+    let copied = contain(|| work.again());
+    let reason = match copied {
+        Ok(Some(copy)) => return Some(Contained::new(copy)),
+        Ok(None) => "it gives no copy of itself: a task that runs again is `Clone`".to_owned(),
+        Err(panic) => format!("to copy it panicked: {panic}"),
+    };
+    tracing::warn!(
+        task.name = task.name(),
+        task.file = task.file(),
+        task.line = task.line(),
+        "a background task with retries will run only once: {reason}"
+    );
+    None
+}
+
+/// The user's `Debug` may panic too; then the arguments are not shown.
+pub(super) fn shown_arguments(queued: &QueuedTask) -> Option<String> {
+    let shown = contain(|| queued.arguments()).ok().flatten();
+    shown.filter(|shown| !shown.is_empty())
+}
