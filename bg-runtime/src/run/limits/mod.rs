@@ -198,12 +198,11 @@ impl fmt::Display for Refusal {
         match self {
             Self::Room { limit } => write!(
                 f,
-                "{limit} tasks wait to run already, which is the limit (`max_pending`)"
+                "`max_pending` is reached: no more than {limit} tasks may wait to run"
             ),
             Self::Key { key, limit } => write!(
                 f,
-                "{limit} tasks with the key `{}` wait to run already, which is the limit \
-                 (`max_pending_per_key`)",
+                "`max_pending_per_key` is reached: no more than {limit} with the key `{}` may wait to run",
                 OneLine(key)
             ),
         }
