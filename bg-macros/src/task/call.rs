@@ -23,7 +23,7 @@ impl Call {
             .filter(|parameter| matches!(parameter.source, Source::Field { .. }))
     }
 
-    /// Does the task keep tasks of its own kind, as in `next: Option<Box<Self>>`?
+    /// Does the task keep others of its own kind, as in `fn walk(next: Option<Box<Walk>>)`?
     pub(super) fn holds_its_own_kind(&self) -> bool {
         self.fields()
             .any(|field| mentions(field.kept.ty.clone(), &self.name))
