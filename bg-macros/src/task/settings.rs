@@ -159,6 +159,7 @@ fn timeout(value: Expr, errors: &mut Errors) -> Option<Timeout> {
     Some(Timeout::Constant(value))
 }
 
+/// Each with what comes of a limit of zero.
 const LIMITS: [(&str, &str); 3] = [
     ("max_concurrent", "with a limit of zero the task never runs"),
     ("max_per_key", "with a limit of zero the task never runs"),
