@@ -36,7 +36,7 @@ async fn count_view(order: u64) {
 }
 
 #[background_task]
-async fn report_stranger(order: u64) {
+async fn report_miss(order: u64) {
     info!("somebody asked for order {order}, which does not exist");
 }
 
@@ -62,7 +62,7 @@ fn pick(item: &str) {
 
 // A task is a part of a response, as everywhere.
 async fn show_order(tasks: BackgroundTasks, Path(order): Path<u64>) -> impl IntoResponse {
-    tasks.add_task(ReportStranger::new(order).on_error_response());
+    tasks.add_task(ReportMiss::new(order).on_error_response());
     if order != 456 {
         return Err(StatusCode::NOT_FOUND);
     }

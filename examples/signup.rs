@@ -135,8 +135,13 @@ async fn run(Arguments { once, address }: Arguments) -> Result<(), Box<dyn Error
     let form = Request::post("/sign-up").json(&form);
     try_it(&form, &address, &background).await?;
     if once {
-        println!("\n{}", background.shutdown().await);
-        return Ok(());
+        let report = background.shutdown().await;
+        println!("\n{report}");
+        let stats = report.stats();
+        return match (stats.completed, stats.failed) {
+            (2, 1) => Ok(()),
+            _ => Err("two tasks should have ended well, and one failed".into()),
+        };
     }
 
     println!("\nServing; ctrl-c ends it. Sign up yourself:\n");

@@ -23,7 +23,7 @@ async fn write_log(message: &str) {
 }
 
 // Ravyn's handler makes the list and returns it. Here it is the request's own, and an argument.
-#[post("/action")]
+#[post("/add-task/action")]
 pub(crate) async fn perform_action(
     tasks: BackgroundTasks,
     Json(Action {

@@ -18,7 +18,7 @@ fn log_request(endpoint: &str) {
     info!("request to {endpoint} completed");
 }
 
-#[post("/users", background = LogRequest::new("/users"))]
+#[post("/handlers/users", background = LogRequest::new("/users"))]
 pub(crate) async fn create_user(Json(user): Json<NewUser>) -> Json<Value> {
     Json(json!({ "created": user.name }))
 }
@@ -45,7 +45,7 @@ fn update_analytics() {
     info!("analytics updated");
 }
 
-#[post("/register", background = [
+#[post("/handlers/register", background = [
     SendEmail::new(&form.email),
     LogEvent::new("user_registered"),
     UpdateAnalytics,

@@ -8,7 +8,6 @@
 
 use std::{error::Error, process::ExitCode};
 
-use axum::Router;
 use bg_runtime::{Background, ShutdownReport, TaskFailure, routes};
 use examples::{Stop, Wire};
 use tracing::error;
@@ -24,39 +23,29 @@ mod sync_and_async;
 mod upload;
 mod webhook;
 
-fn app() -> Router {
-    Router::new()
-        .nest("/quick-start", routes![quick_start::register_user])
-        .nest(
-            "/handlers",
-            routes![handlers::create_user, handlers::register],
-        )
-        .nest(
-            "/responses",
-            routes![
-                responses::register,
-                responses::notify_user,
-                responses::process_order
-            ],
-        )
-        .nest("/add-task", routes![add_task::perform_action])
-        .nest("/sync-and-async", routes![sync_and_async::mixed])
-        .nest("/registration", routes![registration::register_user])
-        .nest("/upload", routes![upload::upload_file])
-        .nest("/webhook", routes![webhook::create_order])
-        .nest(
-            "/pitfalls",
-            routes![pitfalls::calculate, pitfalls::risky, pitfalls::visit],
-        )
-}
-
 fn log_failure(failure: &TaskFailure) {
     error!(arguments = failure.arguments(), "{failure}");
 }
 
 async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Error>> {
     let background = Background::builder().on_error(log_failure).build()?;
-    let server = background.serve(listener, app());
+    let app = routes![
+        quick_start::register_user,
+        handlers::create_user,
+        handlers::register,
+        responses::register,
+        responses::notify_user,
+        responses::process_order,
+        add_task::perform_action,
+        sync_and_async::mixed,
+        registration::register_user,
+        upload::upload_file,
+        webhook::create_order,
+        pitfalls::calculate,
+        pitfalls::risky,
+        pitfalls::visit,
+    ];
+    let server = background.serve(listener, app);
     Ok(server.with_graceful_shutdown(stop).await?)
 }
 

@@ -13,7 +13,7 @@ fn log_calculation(items: &[i64]) {
     info!("total of {items:?} calculated");
 }
 
-#[post("/calculate", background = LogCalculation::new(items.clone()))]
+#[post("/pitfalls/calculate", background = LogCalculation::new(items.clone()))]
 pub(crate) async fn calculate(Json(items): Json<Vec<i64>>) -> Json<Value> {
     Json(json!({ "total": items.iter().sum::<i64>() }))
 }
@@ -28,7 +28,7 @@ async fn risky_operation(data: Value) -> Result<(), String> {
     Ok(())
 }
 
-#[post("/risky", background = RiskyOperation::new(data.clone()))]
+#[post("/pitfalls/risky", background = RiskyOperation::new(data.clone()))]
 pub(crate) async fn risky(Json(data): Json<Value>) -> Json<Value> {
     Json(data)
 }
@@ -42,5 +42,5 @@ async fn log_visit(#[context] cx: TaskContext) {
     }
 }
 
-#[get("/visit", background = LogVisit)]
+#[get("/pitfalls/visit", background = LogVisit)]
 pub(crate) async fn visit() {}

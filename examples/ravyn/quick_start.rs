@@ -22,7 +22,7 @@ async fn send_welcome_email(email: &str) {
     info!("welcome email to {email} sent");
 }
 
-#[post("/register")]
+#[post("/quick-start/register")]
 pub(crate) async fn register_user(Json(form): Json<Registration>) -> impl IntoResponse {
     let user_id = 123;
     (

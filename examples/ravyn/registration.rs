@@ -27,7 +27,7 @@ async fn notify_admin(user_email: &str) {
     info!("new user registered: {user_email}");
 }
 
-#[post("/register")]
+#[post("/registration/register")]
 pub(crate) async fn register_user(
     tasks: BackgroundTasks,
     Json(form): Json<Registration>,

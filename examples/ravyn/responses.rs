@@ -3,7 +3,7 @@
 use axum::{Json, response::IntoResponse};
 use bg_runtime::{BackgroundTasks, WithBackground, background_task, post, tasks};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::info;
 
 #[background_task]
@@ -23,7 +23,7 @@ pub(crate) struct Registration {
     email: String,
 }
 
-#[post("/register")]
+#[post("/responses/register")]
 pub(crate) async fn register(Json(form): Json<Registration>) -> impl IntoResponse {
     let tasks = tasks![
         SendEmail::new(&form.email),
@@ -45,7 +45,7 @@ fn send_notification(user_id: u64, message: &str) {
     info!("notification to user {user_id}: {message}");
 }
 
-#[post("/notify")]
+#[post("/responses/notify")]
 pub(crate) async fn notify_user(Json(form): Json<Notification>) -> impl IntoResponse {
     let task = SendNotification::new(form.user_id, form.message);
     (task, Json(json!({ "status": "notification queued" })))
@@ -64,10 +64,8 @@ fn update_database(user_id: u64) {
     info!("database updated for user {user_id}");
 }
 
-#[post("/process")]
-pub(crate) async fn process_order(
-    Json(order): Json<Order>,
-) -> (BackgroundTasks, Json<serde_json::Value>) {
+#[post("/responses/process")]
+pub(crate) async fn process_order(Json(order): Json<Order>) -> (BackgroundTasks, Json<Value>) {
     let tasks = tasks![
         SendEmail::new(order.email),
         UpdateDatabase::new(order.user_id),

@@ -3,7 +3,7 @@
 
 use std::{thread, time::Duration};
 
-use axum::Json;
+use axum::{Json, response::IntoResponse};
 use bg_runtime::{WithBackground, background_task, post, tasks};
 use serde_json::json;
 use tokio::time::sleep;
@@ -21,8 +21,8 @@ async fn async_task(message: &str) {
     info!("async: {message}");
 }
 
-#[post("/mixed")]
-pub(crate) async fn mixed() -> axum::response::Response {
+#[post("/sync-and-async/mixed")]
+pub(crate) async fn mixed() -> impl IntoResponse {
     let tasks = tasks![SyncTask::new("Hello"), AsyncTask::new("World")];
     Json(json!({ "status": "ok" })).with_background(tasks)
 }

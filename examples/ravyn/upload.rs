@@ -21,7 +21,7 @@ fn process_uploaded_file(path: &Path, filename: &str, user_id: u64) -> io::Resul
     fs::remove_file(path)
 }
 
-#[post("/{user_id}/{filename}")]
+#[post("/upload/{user_id}/{filename}")]
 pub(crate) async fn upload_file(
     user_id: u64,
     filename: String,

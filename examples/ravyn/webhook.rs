@@ -25,7 +25,7 @@ async fn send_webhook(url: &str, data: Value) -> io::Result<()> {
 
 // As on Ravyn's page, the URL comes with the order. Where anybody may order, take it from a list of
 // your own: one from outside can point at any machine that the server reaches.
-#[post("/orders")]
+#[post("/webhook/orders")]
 pub(crate) async fn create_order(Json(order): Json<Order>) -> impl IntoResponse {
     let order_id = 456; // from the database
 
