@@ -32,10 +32,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use tokio_util::future::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
@@ -260,10 +262,9 @@ impl Runner {
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Option<AbortHandle> {
-        let abort = self.abort.clone();
-        self.executor.spawn(async move {
-            abort.run_until_cancelled(work).await;
-        })
+        // Adapters, because an async block has space twice for what it is given and then awaits.
+        let work = work.with_cancellation_token_owned(self.abort.clone());
+        self.executor.spawn(work.map(drop))
     }
 
     fn runtime(&self) -> Option<Handle> {
