@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{MatchedPath, OriginalUri};
-use http::{Extensions, HeaderMap, HeaderValue, Method, Uri};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use tokio_util::sync::CancellationToken;
 
 use super::definition::TaskInfo;
@@ -145,6 +145,9 @@ impl fmt::Debug for TaskContext {
     }
 }
 
+/// A name that has been parsed, because it is looked for in every request.
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// The request that queued a task.
 #[derive(Clone)]
 pub struct RequestInfo {
@@ -181,7 +184,7 @@ impl RequestInfo {
             self.route = extensions.get::<MatchedPath>().cloned();
         }
         if self.request_id.is_none() {
-            self.request_id = headers.get("x-request-id").cloned();
+            self.request_id = headers.get(&REQUEST_ID).cloned();
         }
     }
 
