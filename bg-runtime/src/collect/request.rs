@@ -202,7 +202,7 @@ impl RequestTasks {
             members: vec![accepted],
             ..List::default()
         };
-        self.run(vec![due(list, answer, true)]);
+        self.run([due(list, answer, true)]);
     }
 
     /// Looks into a response on its way out, before anything further out can lose what it carries.
@@ -353,7 +353,7 @@ impl RequestTasks {
             (take(&mut state.lists), answer)
         };
         lists.late.continue_on_error = lists.handler.continue_on_error;
-        self.run(vec![
+        self.run([
             lists.route,
             lists.handler,
             lists.response,
@@ -361,9 +361,8 @@ impl RequestTasks {
         ]);
     }
 
-    fn run(self: &Arc<Self>, mut lists: Vec<List<Accepted>>) {
-        lists.retain(|list| !list.is_empty());
-        if lists.is_empty() {
+    fn run<const N: usize>(self: &Arc<Self>, lists: [List<Accepted>; N]) {
+        if lists.iter().all(List::is_empty) {
             return;
         }
         // In the request's scope, so that its tasks can add tasks with `after_response` too.

@@ -79,13 +79,13 @@ impl Work {
     }
 }
 
-fn list(runner: &Arc<Runner>, tasks: impl IntoIterator<Item = QueuedTask>) -> Vec<List<Accepted>> {
+fn list(runner: &Arc<Runner>, tasks: impl IntoIterator<Item = QueuedTask>) -> [List<Accepted>; 1] {
     let accept = |task| match runner.accept(task, None) {
         Ok(accepted) => Member::Task(accepted),
         Err(refused) => Member::Refused(refused),
     };
     let members = tasks.into_iter().map(accept).collect();
-    vec![List {
+    [List {
         members,
         ..List::default()
     }]

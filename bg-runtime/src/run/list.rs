@@ -132,7 +132,9 @@ impl Runner {
         slot: &mut Slot,
     ) {
         for list in lists {
-            let _ = self.run_list(list, &[], slot).await;
+            if !list.is_empty() {
+                let _ = self.run_list(list, &[], slot).await;
+            }
         }
     }
 
@@ -143,17 +145,18 @@ impl Runner {
     }
 
     /// `after` are the tasks outside of the list that a failure in it keeps from running.
-    async fn run_list(
-        self: &Arc<Self>,
+    ///
+    /// Boxed, because it is large: a list that waits for its turn need not carry the space for it.
+    fn run_list<'a>(
+        self: &'a Arc<Self>,
         list: List<Accepted>,
-        after: &[TaskInfo],
-        slot: &mut Slot,
-    ) -> Result<(), ListStop> {
+        after: &'a [TaskInfo],
+        slot: &'a mut Slot,
+    ) -> BoxFuture<'a, Result<(), ListStop>> {
         if list.concurrent {
-            // Boxed, because few lists are, and all would have to carry the space for it.
-            Box::pin(self.run_concurrently(list, after, slot)).await
+            Box::pin(self.run_concurrently(list, after, slot))
         } else {
-            self.run_in_order(list, after, slot).await
+            Box::pin(self.run_in_order(list, after, slot))
         }
     }
 
@@ -166,26 +169,26 @@ impl Runner {
         let mut result = Ok(());
         let stop_on_error = !list.continue_on_error;
         let mut members = list.members.into_iter();
-        while let Some(member) = members.next() {
-            let ended = match member {
-                Member::Task(task) => self.run_task(task, slot).await.map_err(|stop| {
+        loop {
+            let ended = match members.next() {
+                None => return result,
+                Some(Member::Task(task)) => self.run_task(task, slot).await.map_err(|stop| {
                     stop.settle(|| kept_back(stop_on_error, members.as_slice(), after))
                 }),
-                Member::List(list) => {
+                Some(Member::List(list)) => {
                     let after = kept_back(stop_on_error, members.as_slice(), after);
                     self.run_nested(list, after, slot).await
                 }
-                Member::Refused(task) => Err(ListStop::Refused(task)),
+                Some(Member::Refused(task)) => Err(ListStop::Refused(task)),
             };
             if let Err(stop) = ended {
                 result = result.and(Err(stop));
                 if stop_on_error {
                     members.for_each(|member| member.for_each(&mut |task| stop.keep_back(task)));
-                    break;
+                    return result;
                 }
             }
         }
-        result
     }
 
     async fn run_concurrently(

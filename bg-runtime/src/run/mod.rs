@@ -206,10 +206,10 @@ impl Runner {
     }
 
     /// Runs lists one after the other, when their turn has come.
-    pub(crate) fn run(
+    pub(crate) fn run<const N: usize>(
         self: &Arc<Self>,
-        mut lists: Vec<List<Accepted>>,
-    ) -> impl Future<Output = ()> + Send + use<> {
+        mut lists: [List<Accepted>; N],
+    ) -> impl Future<Output = ()> + Send + use<N> {
         self.give_seats(&mut lists);
         let (runner, turn) = (self.clone(), self.limits.line_up());
         async move {
@@ -240,7 +240,8 @@ impl Runner {
         let (runner, turn) = (self.clone(), self.limits.line_up());
         let abort = self.spawn(async move {
             let mut slot = turn.come().await;
-            runner.run_single(accepted, &mut slot).await;
+            // Boxed, because it is large: while the task waits for its turn it need not carry the space.
+            Box::pin(runner.run_single(accepted, &mut slot)).await;
         });
         Watched {
             outcome,
