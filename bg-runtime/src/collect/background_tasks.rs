@@ -108,7 +108,7 @@ impl BackgroundTasks {
             Target::Own(own) => own,
         };
         let moved_to = match &mut *own.state() {
-            State::Open { list, .. } => return list.members.push(member),
+            State::Open { list, .. } => return list.push(member),
             State::Moved(target) => target.clone(),
         };
         moved_to.add_member(member);

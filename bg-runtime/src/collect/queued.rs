@@ -180,7 +180,8 @@ pub(crate) const TAKEN: &str = "a run takes the task, and comes after a copy was
 
 struct Declared<T> {
     task: Option<T>,
-    copy: Option<T>,
+    /// For the next run. Boxed, because few tasks have one, and all would have to carry the space for it.
+    copy: Option<Box<T>>,
     again: fn(&T) -> Option<T>,
 }
 
@@ -196,12 +197,13 @@ impl<T> Declared<T> {
 
 impl<T: Task + Send> Work for Declared<T> {
     fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
-        let task = std::mem::replace(&mut self.task, self.copy.take());
+        let copy = self.copy.take().map(|copy| *copy);
+        let task = std::mem::replace(&mut self.task, copy);
         Box::pin(task.expect(TAKEN).run(cx))
     }
 
     fn copy(&mut self) -> bool {
-        self.copy = self.task.as_ref().and_then(self.again);
+        self.copy = self.task.as_ref().and_then(self.again).map(Box::new);
         self.copy.is_some()
     }
 

@@ -192,9 +192,9 @@ impl RequestTasks {
                         Source::Handler => &mut state.lists.handler,
                         Source::Response => &mut state.lists.response,
                     };
-                    return list.members.push(accepted);
+                    return list.push(accepted);
                 }
-                Phase::Responding(_) => return state.lists.late.members.push(accepted),
+                Phase::Responding(_) => return state.lists.late.push(accepted),
                 Phase::Responded(answer) => answer,
             }
         };

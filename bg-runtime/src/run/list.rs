@@ -45,6 +45,14 @@ impl<T> List<T> {
         }
     }
 
+    /// Adds a member. Most lists have one, so the space for more comes with the second.
+    pub(crate) fn push(&mut self, member: Member<T>) {
+        if self.members.is_empty() {
+            self.members.reserve_exact(1);
+        }
+        self.members.push(member);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.members.iter().all(Member::is_empty)
     }
@@ -118,36 +126,23 @@ impl<T> Member<T> {
 
 /// Why a list was no success, as far as those behind it are concerned.
 #[derive(Clone, Copy)]
-enum ListStop {
+pub(super) enum ListStop {
     Failed(TaskInfo),
     Refused(TaskInfo),
     Shutdown,
 }
 
 impl Runner {
-    /// Runs lists one after the other. What fails in one never stops the next.
-    pub(super) async fn run_lists(
-        self: &Arc<Self>,
-        lists: impl IntoIterator<Item = List<Accepted>>,
-        slot: &mut Slot,
-    ) {
-        for list in lists {
-            if !list.is_empty() {
-                let _ = self.run_list(list, &[], slot).await;
-            }
-        }
-    }
-
     pub(super) async fn run_single(self: &Arc<Self>, accepted: Accepted, slot: &mut Slot) {
         if let Err(Stop::Failed(failed)) = self.run_task(accepted, slot).await {
             failed.settle(Vec::new());
         }
     }
 
-    /// `after` are the tasks outside of the list that a failure in it keeps from running.
+    /// Runs a list; `after` are the tasks outside of the list that a failure in it keeps from running.
     ///
     /// Boxed, because it is large: a list that waits for its turn need not carry the space for it.
-    fn run_list<'a>(
+    pub(super) fn run_list<'a>(
         self: &'a Arc<Self>,
         list: List<Accepted>,
         after: &'a [TaskInfo],

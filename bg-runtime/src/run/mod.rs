@@ -29,6 +29,7 @@ pub(crate) use self::list::{List, Member};
 pub(crate) use self::shutdown::deadline;
 
 use std::fmt;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -214,7 +215,14 @@ impl Runner {
         let (runner, turn) = (self.clone(), self.limits.line_up());
         async move {
             let mut slot = turn.come().await;
-            runner.run_lists(lists, &mut slot).await;
+            // What fails in one never stops the next. Taken from where they are, because an iterator that
+            // owns them would be as large again.
+            for list in &mut lists {
+                let list = take(list);
+                if !list.is_empty() {
+                    let _ = runner.run_list(list, &[], &mut slot).await;
+                }
+            }
         }
     }
 
