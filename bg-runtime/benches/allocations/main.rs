@@ -7,6 +7,7 @@
 #[path = "../figures/apps.rs"]
 mod apps;
 #[path = "../figures/work.rs"]
+#[expect(dead_code, reason = "the figures use the rest")]
 mod work;
 
 mod waiting;
@@ -26,12 +27,15 @@ const TIMES: u64 = 1000;
 
 fn main() {
     let per_request = |who, route| allocations(Work::Request(who, route));
-    let response = per_request(Who::Ours, Route::NoTask);
-    let one_task = per_request(Who::Ours, Route::OneTask);
-    let three_tasks = per_request(Who::Ours, Route::ThreeTasks);
+    let response = per_request(Who::Serve, Route::NoTask);
+    let one_task = per_request(Who::Serve, Route::OneTask);
+    let three_tasks = per_request(Who::Serve, Route::ThreeTasks);
     println!("first_task={:.2}", one_task - response);
     println!("further_task={:.2}", (three_tasks - one_task) / 2.0);
-    println!("response={:.2}", response - per_request(Who::Plain, Route::NoTask));
+    println!(
+        "response={:.2}",
+        response - per_request(Who::Plain, Route::NoTask)
+    );
     println!("waiting_for_response={:.0}", waiting::for_response());
     println!("waiting_for_slot={:.0}", waiting::for_slot());
 }

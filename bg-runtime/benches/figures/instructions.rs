@@ -1,6 +1,7 @@
 //! Instructions, counted by callgrind. They are the same in every run, whatever else the machine does.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::process::{Command, Stdio};
 
 use crate::apps::Route;
@@ -18,55 +19,69 @@ pub(crate) fn measure() {
             println!("  {work:?}: {:.0} instructions", counts[&work]);
         }
     }
-    let ratio = |work: fn(Who) -> Work| match &counts {
-        Some(counts) => Measured::Value(counts[&work(Who::Ours)] / counts[&work(Who::Plain)]),
+    let ratio = |ours: Work, plain: Work| match &counts {
+        Some(counts) => Measured::Value(counts[&ours] / counts[&plain]),
         None => Measured::Not("(no valgrind)"),
     };
-    let of_one_task = match &counts {
-        Some(counts) => {
-            let task = |who| counts[&Work::Request(who, Route::OneTask)] - counts[&Work::Request(who, Route::NoTask)];
-            Measured::Value(task(Who::Ours) / task(Who::Plain))
-        }
-        None => Measured::Not("(no valgrind)"),
+    let request = |who, route| ratio(Work::Request(who, route), Work::Request(Who::Plain, route));
+    let call = |route| ratio(Work::Call(Who::Layer, route), Work::Call(Who::Plain, route));
+    let figure = |name, measured, goal| {
+        let figure = Figure {
+            name,
+            measured,
+            goal,
+            unit: "",
+        };
+        figure.print();
     };
-    let figure = |name, measured, goal| Figure { name, measured, goal, unit: "" };
     figure(
         "request with 1 task, under `serve`: instructions, against `tokio::spawn`",
-        ratio(|who| Work::Request(who, Route::OneTask)),
+        request(Who::Serve, Route::OneTask),
         Some(1.25),
-    )
-    .print();
+    );
+    figure(
+        "  the same under the layer",
+        request(Who::Layer, Route::OneTask),
+        None,
+    );
     figure(
         "  the same as a call of the router, under the layer",
-        ratio(|who| Work::Call(who, Route::OneTask)),
+        call(Route::OneTask),
         None,
-    )
-    .print();
+    );
     figure(
-        "request without tasks, under `serve`: instructions, against plain axum",
-        ratio(|who| Work::Request(who, Route::NoTask)),
+        "request without tasks, under the layer: instructions, against plain axum",
+        request(Who::Layer, Route::NoTask),
         Some(1.05),
-    )
-    .print();
+    );
+    figure(
+        "  the same under `serve`",
+        request(Who::Serve, Route::NoTask),
+        None,
+    );
     figure(
         "  the same as a call of the router, under the layer",
-        ratio(|who| Work::Call(who, Route::NoTask)),
+        call(Route::NoTask),
         None,
-    )
-    .print();
+    );
     figure(
         "  request with 3 tasks, under `serve`: instructions, against three `tokio::spawn`",
-        ratio(|who| Work::Request(who, Route::ThreeTasks)),
+        request(Who::Serve, Route::ThreeTasks),
         None,
-    )
-    .print();
-    figure("  the task of a request alone: instructions", of_one_task, None).print();
-    figure("  a task that is spawned: instructions", ratio(Work::Task), None).print();
+    );
+    figure(
+        "  a task that is spawned: instructions",
+        ratio(Work::Task(Who::Serve), Work::Task(Who::Plain)),
+        None,
+    );
 }
 
 /// Instructions of one piece of each work; `None` where there is no valgrind.
 fn count_all() -> Option<HashMap<Work, f64>> {
-    let installed = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
+    let installed = Command::new("valgrind")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status();
     if !installed.is_ok_and(|status| status.success()) {
         return None;
     }
@@ -91,14 +106,18 @@ fn count(work: usize, times: u64) -> f64 {
         .expect("valgrind can be started");
     let report = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{report}");
-    let collected = report.lines().find_map(|line| line.split_once("Collected : "));
+    let collected = report
+        .lines()
+        .find_map(|line| line.split_once("Collected : "));
     let (_, instructions) = collected.expect("callgrind tells what it has collected");
     instructions.trim().parse().expect("a number")
 }
 
 /// What callgrind counts.
-pub(crate) fn main(work: &str, times: &str) {
-    let work: usize = work.parse().expect("the number of a work");
-    let times = times.parse().expect("how many times");
-    Work::all().nth(work).expect("there is such a work").run(times);
+pub(crate) fn main(work: &str, times: &str) -> Result<(), Box<dyn Error>> {
+    let work = Work::all()
+        .nth(work.parse()?)
+        .ok_or("there is no such work")?;
+    work.run(times.parse()?);
+    Ok(())
 }

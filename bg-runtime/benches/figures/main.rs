@@ -1,45 +1,66 @@
 //! Measures the figures that the library promises, and prints them as a table:
 //!
 //! ```text
-//! cargo bench -p bg-runtime --bench figures
+//! cargo bench -p bg-runtime --bench figures                # all but the builds
+//! cargo bench -p bg-runtime --bench figures -- --builds    # all: minutes
+//! cargo bench -p bg-runtime --bench figures -- queue tree  # some
 //! ```
 //!
-//! Each figure is a ratio against a baseline that is measured in the same run, in turns with it.
+//! Each ratio is one against a baseline that is measured in the same run, in turns with it: the machine may
+//! be busy. A figure without a goal explains the one above it.
 
 mod apps;
+mod builds;
+mod cargo;
 mod client;
 mod instructions;
+mod memory;
+mod parts;
 mod queue;
+mod registry;
 mod requests;
 mod table;
 mod work;
 
 use std::error::Error;
 
-/// The figures, in the order of the table.
-const SECTIONS: [(&str, fn()); 3] = [
-    ("requests", requests::measure),
-    ("instructions", instructions::measure),
-    ("queue", queue::measure),
-];
-
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        ["client", address, path, requests] => return client::main(address, path, requests),
-        ["work", work, times] => {
-            instructions::main(work, times);
-            return Ok(());
+        // This program, started by itself.
+        ["client", address, path, requests] => client::main(address, path, requests),
+        ["work", work, times] => instructions::main(work, times),
+        _ => {
+            measure(&arguments);
+            Ok(())
         }
-        _ => {}
     }
-    let wanted: Vec<&str> = arguments.iter().copied().filter(|argument| !argument.starts_with("--")).collect();
+}
+
+/// What is measured, in the order of the table, and whether it takes minutes.
+const SECTIONS: [(&str, fn(), bool); 8] = [
+    ("requests", requests::measure, false),
+    ("instructions", instructions::measure, false),
+    ("queue", queue::measure, false),
+    ("memory", memory::measure, false),
+    ("registry", registry::measure, false),
+    ("tree", builds::measure_tree, false),
+    ("check", builds::measure_check, true),
+    ("build", builds::measure_build, true),
+];
+
+/// Measures the sections that are named, or else all.
+fn measure(arguments: &[&str]) {
+    let patient = arguments.contains(&"--builds");
+    let some_are_named = SECTIONS.iter().any(|(name, ..)| arguments.contains(name));
     table::print_head();
-    for (name, measure) in SECTIONS {
-        if wanted.is_empty() || wanted.contains(&name) {
+    for (name, measure, takes_minutes) in SECTIONS {
+        let is_named = arguments.contains(&name);
+        if is_named || (!some_are_named && (patient || !takes_minutes)) {
             measure();
+        } else if !some_are_named {
+            println!("  {name}: not measured, because it takes minutes: `-- --builds`");
         }
     }
-    Ok(())
 }

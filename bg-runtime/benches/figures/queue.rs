@@ -17,7 +17,9 @@ pub(crate) fn measure() {
         .build()
         .expect("a runtime");
     let rounds: Vec<(f64, f64)> = runtime.block_on(async {
-        let background = Background::builder().build().expect("no task needs a state");
+        let background = Background::builder()
+            .build()
+            .expect("no task needs a state");
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
             let plain = nanoseconds(|| drop(tokio::spawn(count_visit()))).await;
@@ -26,7 +28,10 @@ pub(crate) fn measure() {
         }
         rounds
     });
-    let (plain, ours) = (rounds.iter().map(|round| round.0), rounds.iter().map(|round| round.1));
+    let (plain, ours) = (
+        rounds.iter().map(|round| round.0),
+        rounds.iter().map(|round| round.1),
+    );
     println!(
         "  `tokio::spawn`: {:.0} ns; `Background::spawn`: {:.0} ns",
         median(plain.collect()),
@@ -34,7 +39,9 @@ pub(crate) fn measure() {
     );
     Figure {
         name: "one task that does nothing, queued and run: time, against `tokio::spawn`",
-        measured: Measured::Value(median(rounds.iter().map(|(plain, ours)| ours / plain).collect())),
+        measured: Measured::Value(median(
+            rounds.iter().map(|(plain, ours)| ours / plain).collect(),
+        )),
         goal: Some(1.5),
         unit: "",
     }

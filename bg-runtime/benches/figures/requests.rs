@@ -12,18 +12,12 @@ use tokio::net::TcpListener;
 use crate::apps::{self, Route};
 use crate::client;
 use crate::table::{Figure, Measured, median};
+use crate::work::Who;
 
 const REQUESTS: usize = 20_000;
 const ROUNDS: usize = 9;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Server {
-    Plain,
-    Serve,
-    Layer,
-}
-
-type Case = (Server, Route);
+type Case = (Who, Route);
 
 pub(crate) fn measure() {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -42,36 +36,42 @@ pub(crate) fn measure() {
         unit: "",
     };
     for route in Route::ALL {
-        let plain = median(costs[&(Server::Plain, route)].clone());
-        println!("  plain axum, {}: {plain:.2} us of CPU per request", route.path());
+        let plain = median(costs[&(Who::Plain, route)].clone());
+        println!(
+            "  plain axum, {}: {plain:.2} us of CPU per request",
+            route.path()
+        );
     }
     figure(
         "request with 1 task, under `serve`: CPU, against `tokio::spawn` in the handler",
-        ratio((Server::Serve, Route::OneTask), (Server::Plain, Route::OneTask)),
+        ratio((Who::Serve, Route::OneTask), (Who::Plain, Route::OneTask)),
         Some(1.10),
     )
     .print();
     figure(
         "  the same under the layer",
-        ratio((Server::Layer, Route::OneTask), (Server::Plain, Route::OneTask)),
+        ratio((Who::Layer, Route::OneTask), (Who::Plain, Route::OneTask)),
         None,
     )
     .print();
     figure(
         "request without tasks, under the layer: CPU, against plain axum",
-        ratio((Server::Layer, Route::NoTask), (Server::Plain, Route::NoTask)),
+        ratio((Who::Layer, Route::NoTask), (Who::Plain, Route::NoTask)),
         Some(1.02),
     )
     .print();
     figure(
         "  the same under `serve`",
-        ratio((Server::Serve, Route::NoTask), (Server::Plain, Route::NoTask)),
+        ratio((Who::Serve, Route::NoTask), (Who::Plain, Route::NoTask)),
         None,
     )
     .print();
     figure(
         "request with 3 tasks, under `serve`: CPU, against three `tokio::spawn`",
-        ratio((Server::Serve, Route::ThreeTasks), (Server::Plain, Route::ThreeTasks)),
+        ratio(
+            (Who::Serve, Route::ThreeTasks),
+            (Who::Plain, Route::ThreeTasks),
+        ),
         Some(1.0),
     )
     .print();
@@ -94,15 +94,17 @@ async fn costs() -> HashMap<Case, Vec<f64>> {
     costs
 }
 
-async fn start_servers() -> [(Server, SocketAddr); 3] {
-    let background = Background::builder().build().expect("no task needs a state");
+async fn start_servers() -> [(Who, SocketAddr); 3] {
+    let background = Background::builder()
+        .build()
+        .expect("no task needs a state");
     let listen = async || TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let (plain, serve, layer) = (listen().await, listen().await, listen().await);
     let address = |listener: &TcpListener| listener.local_addr().expect("an address");
     let servers = [
-        (Server::Plain, address(&plain)),
-        (Server::Serve, address(&serve)),
-        (Server::Layer, address(&layer)),
+        (Who::Plain, address(&plain)),
+        (Who::Serve, address(&serve)),
+        (Who::Layer, address(&layer)),
     ];
     let layered = apps::ours().layer(background.layer());
     tokio::spawn(axum::serve(plain, apps::plain()).into_future());
@@ -115,7 +117,9 @@ async fn cost(address: SocketAddr, route: Route) -> f64 {
     let visits = apps::visits();
     let begun = ProcessTime::now();
     let client = move || client::run_in_a_process(address, route.path(), REQUESTS);
-    tokio::task::spawn_blocking(client).await.expect("the client");
+    tokio::task::spawn_blocking(client)
+        .await
+        .expect("the client");
     // Under the layer the last tasks begin a millisecond later.
     while apps::visits() < visits + route.tasks() * REQUESTS as u64 {
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -46,7 +46,7 @@ impl fmt::Display for Figure {
             .map_or_else(|| "-".to_owned(), |goal| format!("{goal:.2}{unit}"));
         write!(
             f,
-            "| {:<76} | {measured:>11} | {goal:>11} | {verdict} |",
+            "| {:<82} | {measured:>11} | {goal:>11} | {verdict} |",
             self.name
         )?;
         if let Measured::Not(reason) = self.measured {
@@ -58,10 +58,10 @@ impl fmt::Display for Figure {
 
 pub(crate) fn print_head() {
     println!(
-        "| {:<76} | {:>11} | {:>11} | verdict |",
+        "| {:<82} | {:>11} | {:>11} | verdict |",
         "figure", "measured", "goal"
     );
-    println!("|{:-<78}|{:->12}:|{:->12}:|---|", "", "", "");
+    println!("|{:-<84}|{:->12}:|{:->12}:|---|", "", "", "");
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {

@@ -25,20 +25,26 @@ pub(crate) enum Work {
     Task(Who),
 }
 
-/// Who does it. We run calls under the layer, and connections under `serve`.
+/// Who does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
+    /// axum, and `tokio::spawn`.
     Plain,
-    Ours,
+    /// `Background::serve`, and `Background::spawn`.
+    Serve,
+    /// `Background::layer` under axum's own server.
+    Layer,
 }
 
 impl Work {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        [Who::Plain, Who::Ours].into_iter().flat_map(|who| {
-            let routes = Route::ALL.into_iter();
-            let on_routes = routes.flat_map(move |route| [Self::Call(who, route), Self::Request(who, route)]);
-            on_routes.chain([Self::Task(who)])
-        })
+        let calls =
+            [Who::Plain, Who::Layer].map(|who| Route::ALL.map(|route| Self::Call(who, route)));
+        let requests = [Who::Plain, Who::Serve, Who::Layer]
+            .map(|who| Route::ALL.map(|route| Self::Request(who, route)));
+        let tasks = [Who::Plain, Who::Serve].map(Self::Task);
+        let of_requests = calls.into_iter().chain(requests).flatten();
+        of_requests.chain(tasks)
     }
 
     /// Does it so many times, and waits for all of its tasks.
@@ -48,32 +54,36 @@ impl Work {
             .build()
             .expect("a runtime");
         runtime.block_on(async {
-            let background = Background::builder().build().expect("no task needs a state");
+            let background = Background::builder()
+                .build()
+                .expect("no task needs a state");
             let visits = apps::visits();
             let tasks = match self {
                 Self::Call(who, route) => {
-                    let app = match who {
-                        Who::Plain => apps::plain(),
-                        Who::Ours => apps::ours().layer(background.layer()),
-                    };
-                    call(app, route, times).await;
+                    call(&who.app(&background), route, times).await;
                     route.tasks()
                 }
                 Self::Request(who, route) => {
                     let (client, server) = tokio::io::duplex(4096);
-                    let listener = OneConnection(Some(server));
+                    let (listener, app) = (OneConnection(Some(server)), who.app(&background));
                     match who {
-                        Who::Plain => drop(tokio::spawn(axum::serve(listener, apps::plain()).into_future())),
-                        Who::Ours => drop(tokio::spawn(background.serve(listener, apps::ours()).into_future())),
+                        Who::Serve => {
+                            tokio::spawn(background.serve(listener, app).into_future());
+                        }
+                        Who::Plain | Who::Layer => {
+                            tokio::spawn(axum::serve(listener, app).into_future());
+                        }
                     }
-                    send(client, route, times).await.expect("the connection stays open");
+                    send(client, route, times)
+                        .await
+                        .expect("the connection stays open");
                     route.tasks()
                 }
                 Self::Task(who) => {
                     for _ in 0..times {
                         match who {
                             Who::Plain => drop(tokio::spawn(count_visit())),
-                            Who::Ours => drop(background.spawn(CountVisit)),
+                            Who::Serve | Who::Layer => drop(background.spawn(CountVisit)),
                         }
                         tokio::task::yield_now().await;
                     }
@@ -87,9 +97,21 @@ impl Work {
     }
 }
 
-async fn call(app: Router, route: Route, times: u64) {
+impl Who {
+    fn app(self, background: &Background) -> Router {
+        match self {
+            Self::Plain => apps::plain(),
+            Self::Serve => apps::ours(),
+            Self::Layer => apps::ours().layer(background.layer()),
+        }
+    }
+}
+
+async fn call(app: &Router, route: Route, times: u64) {
     for _ in 0..times {
-        let request = Request::get(route.path()).body(Body::empty()).expect("a request");
+        let request = Request::get(route.path())
+            .body(Body::empty())
+            .expect("a request");
         let Ok(response) = app.clone().oneshot(request).await;
         let body = response.into_body().collect().await.expect("a body");
         assert_eq!(body.to_bytes(), "hello");
