@@ -9,9 +9,11 @@
 //! - [`http1`], [`http2`]: clients, each close to the wire.
 //! - [`client`]: either of them, for tests that hold for both protocols.
 //! - [`tasks`]: tasks that leave marks.
+//! - [`diary`]: what happened when, where time is paused.
 //! - [`logs`]: what was logged.
 
 pub mod client;
+pub mod diary;
 pub mod flavours;
 pub mod http1;
 pub mod http2;
@@ -23,6 +25,7 @@ pub mod tasks;
 pub mod timeline;
 
 pub use client::{Client, Protocol};
+pub use diary::Diary;
 pub use flavours::Flavour;
 pub use http1::Http1;
 pub use http2::Http2;
