@@ -37,7 +37,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use self::ledger::{Ledger, Outcome, Ticket, Watcher};
+use self::ledger::{Ledger, Ticket, Watcher};
 use self::limits::Admission;
 use self::slow_poll::SlowPolls;
 use crate::collect::QueuedTask;
@@ -157,19 +157,17 @@ impl Runner {
     ) -> Result<Accepted, TaskInfo> {
         let info = queued.info();
         self.tell_of_span(&mut queued);
-        let admitted = self.limits.admit(&info, || queued.key());
-        let ticket = Ticket::issue(self, &queued, request, watcher);
-        match admitted {
-            Ok(admission) => Ok(Accepted {
-                queued,
-                ticket,
-                admission,
-            }),
+        match self.limits.admit(&info, || queued.key()) {
+            Ok(admission) => {
+                let ticket = Ticket::issue(self, &queued, request, watcher);
+                Ok(Accepted {
+                    queued,
+                    ticket,
+                    admission,
+                })
+            }
             Err(refusal) => {
-                if self.has_audience(&info) {
-                    ticket.show(task::shown_arguments(&queued));
-                }
-                ticket.settle(Outcome::Refused(refusal));
+                self.refuse(&queued, request, watcher, refusal);
                 Err(info)
             }
         }
