@@ -9,7 +9,7 @@ use std::{
 use bg_runtime::{QueuedTask, named};
 use tokio::time::Instant;
 
-/// Lines with the time since the diary was begun, to the hundredth of a second: what the library
+/// Lines with the time since the diary was begun, to the tenth of a second: what the library
 /// itself takes, such as a layer's moment after a response, is less. Clones are the same diary.
 #[derive(Debug, Clone)]
 pub struct Diary {
@@ -36,8 +36,8 @@ impl Diary {
     pub fn lines(&self) -> Vec<String> {
         let lines = self.lines.lock().unwrap();
         let lines = lines.iter().map(|(at, line)| {
-            let hundredths = at.as_millis() / 10;
-            format!("{}s {line}", hundredths as f64 / 100.0)
+            let tenths = at.as_millis() / 100;
+            format!("{}s {line}", tenths as f64 / 10.0)
         });
         lines.collect()
     }

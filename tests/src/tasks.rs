@@ -108,7 +108,8 @@ pub fn skip_reason(failure: &TaskFailure) -> SkipReason {
     *reason.expect("the error of a skipped task is its reason")
 }
 
-/// Answers a request with these tasks, without a server: they run when this is over.
+/// Answers a request with these tasks, without a server. When this is over, so is the moment that a
+/// layer gives the connection: the tasks have been handed over.
 pub async fn respond_with(background: &Background, tasks: impl IntoTasks) {
     let mut response = Some("ok".with_background(tasks));
     let handler = tower::service_fn(move |_: Request<Body>| {
@@ -120,6 +121,7 @@ pub async fn respond_with(background: &Background, tasks: impl IntoTasks) {
         .layer(handler)
         .oneshot(Request::default());
     drop(answered.await);
+    tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
 /// Waits until every one of `accepted` tasks has an outcome, and gives the counts.

@@ -597,7 +597,7 @@ async fn a_task_that_fails_again_and_again_does_not_hold_a_shutdown_up() {
     assert_eq!(diary.lines().len(), 11);
     let took = report.elapsed();
     assert!(
-        took >= 10 * SECOND && took <= 10 * SECOND + SECOND / 2,
+        took > 9 * SECOND && took <= 10 * SECOND + SECOND / 2,
         "{took:?}"
     );
     assert_eq!(report.stats().aborted, 2);
