@@ -490,8 +490,8 @@ async fn more_of_a_key_than_may_wait_are_refused() {
     assert_eq!(failure.kind(), FailureKind::Rejected);
     let text = failure.to_string();
     assert!(text.starts_with("background task two.may.wait (tests/tests/limits.rs:"));
-    let end = "was rejected: 2 tasks with the key `1` wait to run already, which is the limit \
-               (`max_pending_per_key`)";
+    let end = "was rejected: `max_pending_per_key` is reached: no more than 2 with the key `1` \
+               may wait to run";
     assert!(text.ends_with(end), "{text}");
     assert_eq!(failure.arguments().as_deref(), Some("1"));
     assert_eq!(failures.count(), 1, "the hook was told");
@@ -639,7 +639,7 @@ async fn more_than_may_wait_are_refused() {
     let waiting = [spawn("waits"), spawn("waits")];
     let failure = spawn("refused").await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Rejected);
-    let end = "was rejected: 2 tasks wait to run already, which is the limit (`max_pending`)";
+    let end = "was rejected: `max_pending` is reached: no more than 2 tasks may wait to run";
     assert!(failure.to_string().ends_with(end), "{failure}");
     assert_eq!(failures.count(), 1);
     running.await.unwrap();

@@ -75,15 +75,6 @@ struct Lists {
     late: List<Accepted>,
 }
 
-impl State {
-    /// Whether somebody answers for a detached handler that still runs, as a timeout does: the handler
-    /// will conclude by itself.
-    fn is_answered_for(&self) -> bool {
-        let detached = self.detached.as_ref();
-        detached.is_some_and(|detached| detached.finished.is_none())
-    }
-}
-
 /// A handler that runs on when the client has gone.
 struct Detached {
     finished: Option<Answer>,
@@ -226,7 +217,13 @@ impl RequestTasks {
     ) -> Option<BoxFuture<'static, ()>> {
         let room = self.runner.limits().room_to_wait_for()?.clone();
         self.pick_up(response);
-        if self.state().is_answered_for() {
+        let detached = self
+            .state()
+            .detached
+            .as_ref()
+            .map(|detached| detached.finished);
+        if detached == Some(None) {
+            // Not the handler's response. That one concludes by itself, and holds nothing back.
             return None;
         }
         self.skip_what_is_not_due(Answer::Status(response.status()));
@@ -269,11 +266,13 @@ impl RequestTasks {
         let answer = Answer::Status(response.status());
         let wait = {
             let mut state = self.state();
-            if state.is_answered_for() {
-                if let Some(detached) = &mut state.detached {
+            if let Some(detached) = &mut state.detached {
+                if detached.finished.is_none() {
+                    // Somebody answered for the handler, as a timeout does. It will conclude by
+                    // itself.
                     detached.owner_gone = true;
+                    return response.map(Body::new);
                 }
-                return response.map(Body::new);
             }
             let wait = streams || state.handed_out || !state.lists.is_empty();
             state.phase = if wait {
