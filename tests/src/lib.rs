@@ -9,6 +9,7 @@
 //! - [`http1`], [`http2`]: clients, each close to the wire.
 //! - [`client`]: either of them, for tests that hold for both protocols.
 //! - [`tasks`]: tasks that leave marks.
+//! - [`stalls`]: tasks that block their thread, and whom they hold up.
 //! - [`diary`]: what happened when, where time is paused.
 //! - [`logs`]: what was logged.
 
@@ -21,6 +22,7 @@ pub mod http2_frames;
 pub mod logs;
 pub mod recorded_io;
 pub mod server;
+pub mod stalls;
 pub mod tasks;
 pub mod timeline;
 
