@@ -258,10 +258,23 @@ impl Runner {
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Option<AbortHandle> {
+        self.executor.spawn(self.until_aborted(work))
+    }
+
+    /// Like [`spawn`](Self::spawn), for a wait on what the caller's runtime does: it must not be ahead
+    /// of that when it is busy, as a thread for tasks would be.
+    pub(crate) fn spawn_here(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        self.executor.spawn_here(self.until_aborted(work));
+    }
+
+    fn until_aborted(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let abort = self.abort.clone();
-        self.executor.spawn(async move {
+        async move {
             abort.run_until_cancelled(work).await;
-        })
+        }
     }
 
     fn runtime(&self) -> Option<Handle> {
