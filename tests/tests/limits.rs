@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -12,6 +13,7 @@ use std::{
 
 use axum::{
     Router,
+    body::Body,
     extract::{Path, State},
     http::StatusCode,
     routing,
@@ -21,7 +23,7 @@ use bg_runtime::{
     QueuedTask, SkipReason, Task, TaskContext, TaskDef, TaskExt, TaskHandle, TaskResult, named,
     post, routes, tasks,
 };
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream};
 use tests::{
     Client, Diary, Flavour, Http1, Protocol, Server, Serving, Setup, Timeline, eventually,
     on_every_setup,
@@ -779,6 +781,29 @@ async fn a_flood_never_gets_beyond_the_limit_and_no_count_is_lost() {
     assert!(most <= LIMIT, "{most} waited");
 }
 
+/// Room is taken when a task is queued, and what its response makes of it comes later.
+#[tokio::test]
+async fn a_task_that_is_skipped_leaves_its_room_to_others() {
+    let timeline = Timeline::new();
+    let app = Router::new().route("/in-vain", routing::get(adds_in_vain));
+    let server = Server::run_with(Setup::DEFAULT, &timeline, app, |builder| {
+        builder.max_pending(1, Overflow::Reject)
+    })
+    .await;
+    let mut client = Client::connect(Protocol::Http1, server.address()).await;
+    for _ in 0..5 {
+        client.fetch("GET", "/in-vain").await;
+    }
+    let skipped = server.failures().all();
+    assert_eq!(skipped.len(), 5);
+    assert!(
+        skipped
+            .iter()
+            .all(|failure| failure.kind() == FailureKind::Skipped)
+    );
+    all([server.background().spawn(timeline.task("let in"))]).await;
+}
+
 // How many wait at all: those beyond hold their response back.
 
 /// Adds so many tasks that end when they are told to.
@@ -1031,6 +1056,46 @@ async fn a_shutdown_names_the_tasks_of_responses_that_wait_in_vain() {
     assert_eq!(names.collect::<Vec<_>>(), ["running", "waiting", "late"]);
 }
 
+/// Its task takes room until the client has left.
+async fn adds_in_an_endless_response(
+    State(timeline): State<Timeline>,
+    tasks: BackgroundTasks,
+) -> Body {
+    tasks.add_task(timeline.task("endless"));
+    let first = stream::iter([Ok::<_, Infallible>("first")]);
+    Body::from_stream(first.chain(stream::pending()))
+}
+
+/// `axum::serve` waits for a response that waits for another one, whose client reads for ever.
+#[tokio::test]
+async fn at_its_end_a_shutdown_lets_go_of_responses_that_another_server_waits_for() {
+    let timeline = Timeline::new();
+    let setup = Setup {
+        flavour: Flavour::Workers(2),
+        serving: Serving::Layer,
+    };
+    let app = Router::new()
+        .route("/endless", routing::get(adds_in_an_endless_response))
+        .route("/add/{name}/{count}", routing::get(adds));
+    let server = Server::run_with(setup, &timeline, app, |builder| {
+        let builder = builder.drain_timeout(Duration::from_millis(100));
+        builder.max_pending(1, Overflow::Wait)
+    })
+    .await;
+    let mut endless = Http1::connect(server.address()).await;
+    endless.start("GET", "/endless").await;
+    assert_eq!(endless.head().await.status, 200);
+    fetch(&server, Protocol::Http1, &timeline, "late", 1);
+    timeline.reached("late handled").await;
+
+    server.begin_stop();
+    let report = server.background().shutdown().await;
+    assert_eq!(report.stats().aborted, 2, "{report}");
+    timeline.reached("late answered").await;
+    endless.leave();
+    server.stopped().await;
+}
+
 #[post("/pay", detach, background = timeline.task("receipt"))]
 async fn pay(State(timeline): State<Timeline>) {
     timeline.mark("paying");
@@ -1055,6 +1120,67 @@ async fn a_detached_handler_that_somebody_has_answered_for_keeps_its_tasks() {
         assert_eq!((stats.completed, stats.skipped), (1, 0), "{setup:?}");
     })
     .await;
+}
+
+// All of them together.
+
+/// A key, a name, a place and room, each of which is short: whoever holds one of them waits for others.
+#[tokio::test(start_paused = true)]
+async fn whatever_is_limited_everything_comes_to_its_end() {
+    /// Fails once in a while.
+    #[derive(Clone)]
+    struct Short(u32);
+
+    impl Task for Short {
+        const DEF: &'static TaskDef = &TaskDef::new("short")
+            .max_concurrent(2)
+            .max_per_key(1)
+            .retries(3)
+            .backoff(Backoff::fixed(SECOND));
+
+        async fn run(self, cx: TaskContext) -> TaskResult {
+            tokio::time::sleep(SECOND).await;
+            if cx.attempt() <= self.0 % 3 {
+                Err("no luck".into())
+            } else {
+                Ok(())
+            }
+        }
+
+        fn again(&self) -> Option<Self> {
+            Some(self.clone())
+        }
+
+        fn key(&self) -> Option<String> {
+            Some((self.0 % 4).to_string())
+        }
+    }
+
+    const LISTS: u32 = 40;
+
+    for places in [1, 2, 3] {
+        let (background, _) = background(|builder| {
+            let builder = builder.max_concurrent(places);
+            builder.drain_timeout(3_600 * SECOND)
+        });
+        let diary = Diary::begin();
+        let handles: Vec<_> = (0..LISTS)
+            .map(|n| background.spawn(Short(n).delay(SECOND * (n % 2))))
+            .collect();
+        for n in 0..LISTS {
+            let members = BackgroundTasks::concurrent()
+                .with_task(Short(n))
+                .with_task(tasks![Short(n + 1), diary.task("nested", SECOND)])
+                .with_task(diary.task("member", SECOND));
+            let list = tasks![Short(n + 2), members, diary.task("last", SECOND)];
+            respond_with(&background, list).await;
+        }
+        let report = background.shutdown().await;
+        assert!(report.is_clean(), "{places} places: {report}");
+        all(handles).await;
+        assert_eq!(report.stats().completed, u64::from(LISTS) * 7);
+        assert_eq!(diary.times("last").len() as u32, LISTS);
+    }
 }
 
 // No limit of zero.

@@ -416,6 +416,38 @@ async fn a_task_that_cannot_be_copied_runs_once_and_a_warning_says_so() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_task_that_cannot_be_copied_again_keeps_the_run_it_has_a_copy_for() {
+    struct Twice(Diary, bool);
+
+    impl Task for Twice {
+        const DEF: &'static TaskDef = &TaskDef::new("copied.once")
+            .retries(9)
+            .backoff(Backoff::fixed(SECOND));
+
+        async fn run(self, _: TaskContext) -> TaskResult {
+            self.0.note("run");
+            Err("no luck".into())
+        }
+
+        fn again(&self) -> Option<Self> {
+            (!self.1).then(|| Self(self.0.clone(), true))
+        }
+    }
+
+    logs::keep();
+    let (background, failures) = background();
+    let diary = Diary::begin();
+    let handle = background.spawn(Twice(diary.clone(), false));
+    assert_eq!(handle.await.unwrap_err().attempt(), 2);
+    assert_eq!(diary.lines(), ["0s run", "1s run"]);
+    let last = failures.all().pop().unwrap();
+    assert!(!last.will_retry());
+    let warnings = logs::lines_with("task.name=\"copied.once\"");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("will not run again"), "{warnings:?}");
+}
+
 /// A copy is made only where there may be a run for it.
 #[tokio::test(start_paused = true)]
 async fn no_copy_is_made_for_the_last_run() {
@@ -606,6 +638,21 @@ async fn a_task_that_fails_again_and_again_does_not_hold_a_shutdown_up() {
         text.contains("waiting for attempt 12 of 4294967295"),
         "{text}"
     );
+}
+
+/// Whoever gives up waiting for a shutdown has called it off.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_is_not_awaited_to_its_end_leaves_later_runs_alone() {
+    let background = draining(10 * SECOND);
+    let diary = Diary::begin();
+    let waits = background.spawn(diary.task("waits", SECOND).delay(2 * SECOND));
+    let given_up = tokio::time::timeout(SECOND, background.shutdown()).await;
+    assert!(given_up.is_err());
+    waits.await.unwrap();
+    // Begins after the end of the time that the shutdown had.
+    let delayed = diary.task("delayed", SECOND).delay(20 * SECOND);
+    background.spawn(delayed).await.unwrap();
+    assert_eq!(diary.lines(), ["2s waits", "23s delayed"]);
 }
 
 #[tokio::test(start_paused = true)]
