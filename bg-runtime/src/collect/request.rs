@@ -339,7 +339,7 @@ impl RequestTasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.runner.spawn(wait(self.clone()));
+        self.runner.spawn_here(wait(self.clone()));
     }
 
     /// Runs what waits, and from now on whatever is added, at once.

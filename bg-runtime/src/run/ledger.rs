@@ -15,6 +15,7 @@ use tracing::Span;
 use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
 use super::limits::Refusal;
 use super::shutdown::UnfinishedTask;
+use super::task::shown_arguments;
 use super::{Runner, Stats, hook};
 use crate::collect::QueuedTask;
 use crate::contain::Contained;
@@ -284,17 +285,7 @@ impl Ticket {
         watcher: Option<Watcher>,
     ) -> Self {
         let id = queued.id();
-        let entry = Entry {
-            id,
-            task: queued.info(),
-            request: request.clone(),
-            span: queued.span().clone(),
-            arguments: None,
-            run: Run::First,
-            watcher,
-            progress: None,
-            by_hook: hook::is_telling(),
-        };
+        let entry = Entry::new(queued, request.clone(), watcher);
         let mut books = runner.ledger.books();
         books.accepted += 1;
         let closed = books.closed;
@@ -378,6 +369,33 @@ impl Runner {
         }
     }
 
+    /// Counts and reports a task that is refused when it comes. It never stands in the books, so that
+    /// not even for a moment more tasks seem to wait than may.
+    pub(super) fn refuse(
+        self: &Arc<Self>,
+        queued: &QueuedTask,
+        request: Option<Arc<RequestInfo>>,
+        watcher: Option<Watcher>,
+        refusal: Refusal,
+    ) {
+        let mut entry = Entry::new(queued, request, watcher);
+        if self.has_audience(&entry.task) {
+            entry.arguments = shown_arguments(queued);
+        }
+        let outcome = {
+            let mut books = self.ledger.books();
+            let outcome = if books.closed {
+                Outcome::Aborted(AbortReason::AfterShutdown)
+            } else {
+                Outcome::Refused(refusal)
+            };
+            books.accepted += 1;
+            books.count(&entry, &outcome);
+            outcome
+        };
+        self.report(entry, outcome);
+    }
+
     /// Settles a task from its handle.
     pub(crate) fn abort_task(self: &Arc<Self>, place: Place) {
         self.settle(place, Outcome::Aborted(AbortReason::Handle));
@@ -406,6 +424,24 @@ impl Runner {
 }
 
 impl Entry {
+    fn new(
+        queued: &QueuedTask,
+        request: Option<Arc<RequestInfo>>,
+        watcher: Option<Watcher>,
+    ) -> Self {
+        Self {
+            id: queued.id(),
+            task: queued.info(),
+            request,
+            span: queued.span().clone(),
+            arguments: None,
+            run: Run::First,
+            watcher,
+            progress: None,
+            by_hook: hook::is_telling(),
+        }
+    }
+
     fn unfinished(&self) -> UnfinishedTask {
         UnfinishedTask::new(self.task, self.id, self.request.clone(), self.run)
     }

@@ -194,7 +194,8 @@ impl Runner {
         after: &[TaskInfo],
         slot: &mut Slot,
     ) -> Result<(), ListStop> {
-        // Each member has a slot of its own, and this list needs none while it waits for them.
+        // Each member has a slot of its own. This list needs none while it waits for them, and whatever
+        // follows it lines up by itself.
         slot.leave();
         let mut result = Ok(());
         // A set, so that members are dropped, and thereby counted, with the future that waits for
@@ -219,7 +220,6 @@ impl Runner {
             // A join error is a runtime that shuts down: the tickets have told.
             result = result.and(ended.unwrap_or(Ok(())));
         }
-        slot.enter().await;
         result
     }
 

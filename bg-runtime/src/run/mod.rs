@@ -39,7 +39,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use self::ledger::{Ledger, Outcome, Ticket, Watcher};
+use self::ledger::{Ledger, Ticket, Watcher};
 use self::limits::Admission;
 use self::slow_poll::SlowPolls;
 use crate::collect::QueuedTask;
@@ -159,19 +159,17 @@ impl Runner {
     ) -> Result<Accepted, TaskInfo> {
         let info = queued.info();
         self.tell_of_span(&mut queued);
-        let admitted = self.limits.admit(&info, || queued.key());
-        let ticket = Ticket::issue(self, &queued, request, watcher);
-        match admitted {
-            Ok(admission) => Ok(Accepted {
-                queued,
-                ticket,
-                admission,
-            }),
+        match self.limits.admit(&info, || queued.key()) {
+            Ok(admission) => {
+                let ticket = Ticket::issue(self, &queued, request, watcher);
+                Ok(Accepted {
+                    queued,
+                    ticket,
+                    admission,
+                })
+            }
             Err(refusal) => {
-                if self.has_audience(&info) {
-                    ticket.show(task::shown_arguments(&queued));
-                }
-                ticket.settle(Outcome::Refused(refusal));
+                self.refuse(&queued, request, watcher, refusal);
                 Err(info)
             }
         }
@@ -260,10 +258,23 @@ impl Runner {
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Option<AbortHandle> {
+        self.executor.spawn(self.until_aborted(work))
+    }
+
+    /// Like [`spawn`](Self::spawn), for a wait on what the caller's runtime does: it must not be ahead
+    /// of that when it is busy, as a thread for tasks would be.
+    pub(crate) fn spawn_here(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        self.executor.spawn_here(self.until_aborted(work));
+    }
+
+    fn until_aborted(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
         let abort = self.abort.clone();
-        self.executor.spawn(async move {
+        async move {
             abort.run_until_cancelled(work).await;
-        })
+        }
     }
 
     fn runtime(&self) -> Option<Handle> {

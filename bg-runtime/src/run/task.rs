@@ -124,7 +124,7 @@ impl Runner {
                 ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
                 return Err(Stop::Shutdown);
             }
-            attempt += 1;
+            attempt = attempt.saturating_add(1);
         }
     }
 
@@ -161,7 +161,7 @@ fn copy(queued: &mut QueuedTask) -> bool {
         task.name = task.name(),
         task.file = task.file(),
         task.line = task.line(),
-        "a background task with retries will run only once: {reason}"
+        "a background task with retries will not run again: {reason}"
     );
     false
 }

@@ -50,7 +50,7 @@ impl Slot {
     }
 
     /// Lines up again, unless the place is still held.
-    pub(in crate::run) async fn enter(&mut self) {
+    pub(super) async fn enter(&mut self) {
         if let (Some(gate), None) = (&self.gate, &self.pass) {
             self.pass = Some(gate.enter().await);
         }

@@ -32,6 +32,11 @@ pub enum Overflow {
     /// [`Background::spawn`](crate::Background::spawn) never waits, nor do tasks that are added when
     /// the response has gone: they are let in beyond the limit, and leave that much less room for
     /// others.
+    ///
+    /// The end of a shutdown lets go of every response. A server other than
+    /// [`Background::serve`](crate::Background::serve) may wait for these responses itself when it
+    /// stops, and for ever if the tasks before them do not end: there, call
+    /// [`Background::shutdown`](crate::Background::shutdown) beside it, and not when it has returned.
     Wait,
     /// A task that finds no room when it is queued is refused: it is reported with
     /// [`FailureKind::Rejected`](crate::FailureKind::Rejected), and counted as skipped.
