@@ -1,4 +1,4 @@
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::time::Duration;
 
@@ -113,12 +113,24 @@ impl QueuedTask {
         self.work.as_any().downcast_ref()
     }
 
+    /// The task itself, which was seen to be a `T`.
+    pub(crate) fn downcast<T: Task>(self) -> Option<T> {
+        let task = self.work.into_inner().into_any().downcast().ok()?;
+        Some(*task)
+    }
+
+    /// The type of the task itself.
+    pub(crate) fn task_type(&self) -> TypeId {
+        self.work.as_any().type_id()
+    }
+
     pub(crate) fn span(&self) -> &Span {
         &self.span
     }
 
+    /// The user's `Debug` may panic; then the arguments are not shown.
     pub(crate) fn arguments(&self) -> Option<String> {
-        self.work.arguments()
+        contain(|| self.work.arguments()).ok().flatten()
     }
 
     /// The user's `Display` may panic; then the limits of the key do not apply.
@@ -158,6 +170,8 @@ pub(crate) trait ErasedTask: Send {
 
     /// The [`Task`] that this is made of; for others, something else.
     fn as_any(&self) -> &dyn Any;
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
 }
 
 struct Declared<T> {
@@ -186,5 +200,9 @@ impl<T: Task + Send> ErasedTask for Declared<T> {
 
     fn as_any(&self) -> &dyn Any {
         &self.task
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        Box::new(self.task)
     }
 }

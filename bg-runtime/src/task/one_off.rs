@@ -70,6 +70,10 @@ where
     fn as_any(&self) -> &dyn Any {
         &self.0
     }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        Box::new(self.0)
+    }
 }
 
 struct OneOffBlocking<F>(F);
@@ -97,5 +101,9 @@ where
 
     fn as_any(&self) -> &dyn Any {
         &self.0
+    }
+
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        Box::new(self.0)
     }
 }
