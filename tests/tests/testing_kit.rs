@@ -15,7 +15,7 @@ use bg_runtime::testing::Recorder;
 use bg_runtime::{
     Background, BackgroundTasks, FailureKind, MissingState, Overflow, QueuedTask, SkipReason,
     StateDef, Task, TaskContext, TaskDef, TaskExt, TaskFailure, TaskResult, WithBackground,
-    after_response, get, named, named_blocking, post, routes, tasks,
+    after_response, background_task, get, named, named_blocking, post, routes, tasks,
 };
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -28,26 +28,10 @@ use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-#[derive(Debug, Clone, PartialEq)]
-struct SendEmail {
-    to: String,
+#[background_task(name = "emails::send_email")]
+async fn send_email(to: String) {
+    drop(to);
 }
-
-impl SendEmail {
-    fn new(to: &str) -> Self {
-        Self { to: to.to_owned() }
-    }
-}
-
-impl Task for SendEmail {
-    const DEF: &'static TaskDef = &TaskDef::new("emails::send_email");
-
-    async fn run(self, _: TaskContext) -> TaskResult {
-        Ok(())
-    }
-}
-
-bg_runtime::register!(SendEmail);
 
 /// Fails so many times, and then succeeds. Each run is marked with its number.
 #[derive(Debug, Clone, PartialEq)]
