@@ -284,16 +284,21 @@ async fn what_a_body_queues_goes_on_after_a_failure_if_the_handlers_list_does() 
 
 #[tokio::test]
 async fn what_is_added_when_the_response_has_gone_is_recorded_at_once() {
+    let timeline = Timeline::new();
     let (give, kept) = std::sync::mpsc::channel::<BackgroundTasks>();
     let handler = routing::get(async move |tasks: BackgroundTasks| give.send(tasks).unwrap());
     let recorder = Recorder::new();
     let app = app(&recorder, handler);
     drop(fetch(&app, "GET", "/").await);
     let tasks = kept.recv().unwrap();
-    tasks.add_task(SendEmail::new("late"));
-    assert_eq!(emails(&recorder), ["late"]);
-    tasks.add_task(SendEmail::new("later"));
-    assert_eq!(emails(&recorder), ["late", "later"]);
+    tasks.add_task(timeline.failing("late"));
+    assert_eq!(recorder.names(), ["late"]);
+    tasks.add_task(timeline.task("later"));
+    assert_eq!(recorder.names(), ["late", "later"]);
+
+    // Each is on its own, as it is where it runs at once.
+    recorder.run_all().await;
+    assert_eq!(starts(&timeline), ["late", "later"]);
 }
 
 #[tokio::test]
@@ -312,6 +317,7 @@ fn a_task_is_recorded_where_there_is_no_runtime() {
     assert_eq!(emails(&recorder), ["ada"]);
     handle.abort();
     recorder.assert_nothing_queued();
+    assert!(recorder.take::<SendEmail>().is_empty());
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::{Background, BackgroundBuilder, BuildError, TaskFailure};
 /// Dropping a recorder gives up what it has recorded. Nobody is told of that; the tasks are counted as
 /// aborted, and their handles say so. What is queued on a clone later has the same end.
 ///
-/// See the [module](self) for an example, and for what is different from a `Background`.
+/// See the [module](crate::testing) for an example, and for what is different from a `Background`.
 #[must_use = "a recorder that is dropped records nothing any more"]
 pub struct Recorder {
     background: Background,
@@ -235,5 +235,38 @@ impl fmt::Debug for Recorder {
             .field("queued", &self.names())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::fmt::Debug;
+
+    use super::*;
+    use crate::{TaskContext, TaskDef, TaskResult};
+
+    #[derive(Debug)]
+    struct Fails {
+        id: u32,
+    }
+
+    impl Task for Fails {
+        const DEF: &'static TaskDef = &TaskDef::new("fails");
+
+        async fn run(self, _: TaskContext) -> TaskResult {
+            Err("no luck".into())
+        }
+
+        fn arguments(&self) -> Option<impl Debug> {
+            Some(self)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_failure_shows_the_arguments_even_if_nobody_else_would_see_it() {
+        let recorder = Recorder::new();
+        recorder.spawn(Fails { id: 7 });
+        let failures = recorder.run_all().await;
+        assert_eq!(failures[0].arguments().as_deref(), Some("Fails { id: 7 }"));
     }
 }
