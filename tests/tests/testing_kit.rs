@@ -332,7 +332,7 @@ async fn tasks_that_are_taken_are_the_tests_own() {
     assert_eq!(recorder.names(), ["emails::send_email"]);
     assert!(recorder.take::<Upload>().is_empty());
 
-    let failure = upload.await.unwrap_err();
+    let failure = within("its outcome", upload).await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Aborted);
     assert!(
         failure.to_string().contains("the test took it"),
@@ -533,7 +533,9 @@ async fn what_was_spawned_before_has_its_turn_even_if_a_task_waits() {
     let marks = timeline.clone();
     recorder.spawn(named("yields", async move {
         marks.mark("yields");
-        tokio::task::yield_now().await;
+        for _ in 0..9 {
+            tokio::task::yield_now().await;
+        }
         marks.mark("goes on");
     }));
     recorder.spawn(timeline.task("next"));
@@ -572,8 +574,9 @@ async fn handles_resolve_when_the_tasks_are_run() {
     let bad = recorder.spawn(timeline.failing("bad"));
     assert!(futures_util::poll!(&mut good).is_pending());
     let failures = recorder.run_all().await;
-    good.await.unwrap();
-    assert_eq!(bad.await.unwrap_err().id(), failures[0].id());
+    within("the outcome of the one", good).await.unwrap();
+    let failure = within("that of the other", bad).await.unwrap_err();
+    assert_eq!(failure.id(), failures[0].id());
 }
 
 #[tokio::test]
@@ -616,20 +619,23 @@ async fn a_future_that_is_dropped_leaves_the_rest_recorded() {
 }
 
 #[tokio::test]
-async fn tasks_that_queue_each_other_for_ever_leave_the_test_a_chance_to_give_up() {
+async fn tasks_that_queue_more_and_more_leave_the_test_a_chance_to_give_up() {
+    /// So many times, which is more than any test waits for.
     #[derive(Debug)]
-    struct Again(Background);
+    struct Again(Background, u32);
     impl Task for Again {
         const DEF: &'static TaskDef = &TaskDef::new("again");
 
         async fn run(self, _: TaskContext) -> TaskResult {
-            let background = self.0.clone();
-            background.spawn(self);
+            let Self(background, times) = self;
+            if times > 0 {
+                background.spawn(Self(background.clone(), times - 1));
+            }
             Ok(())
         }
     }
     let recorder = Recorder::new();
-    recorder.spawn(Again(recorder.clone()));
+    recorder.spawn(Again(recorder.clone(), 10_000));
     assert!(futures_util::poll!(Box::pin(recorder.run_all())).is_pending());
 }
 
@@ -735,7 +741,7 @@ async fn a_recorder_that_is_dropped_gives_up_its_tasks_in_silence() {
         fetch(&app, "GET", "/").await;
 
         for handle in [handle, late] {
-            let failure = handle.await.unwrap_err();
+            let failure = within("its outcome", handle).await.unwrap_err();
             assert_eq!(failure.kind(), FailureKind::Aborted);
             let text = failure.to_string();
             assert!(text.contains("its recorder was dropped"), "{text}");
@@ -765,9 +771,8 @@ async fn a_failed_assertion_points_at_the_test() {
     std::panic::set_hook(Box::new(move |panic| {
         if std::thread::current().id() == here {
             *noted.lock().unwrap() = panic.location().map(|place| place.file().to_owned());
-        } else {
-            before(panic);
         }
+        before(panic);
     }));
     let recorder = Recorder::new();
     recorder.spawn(SendEmail::new("ada"));
@@ -780,6 +785,7 @@ async fn a_failed_assertion_points_at_the_test() {
     for assertion in assertions {
         let failing = std::panic::AssertUnwindSafe(|| assertion(&recorder));
         assert!(std::panic::catch_unwind(failing).is_err());
-        assert_eq!(file.lock().unwrap().take().as_deref(), Some(file!()));
+        let file = file.lock().unwrap().take();
+        assert_eq!(file.as_deref(), Some(file!()));
     }
 }
