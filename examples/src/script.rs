@@ -76,6 +76,12 @@ impl Step {
         self
     }
 
+    /// Beside that it logs lines that contain these texts, in any order.
+    #[must_use]
+    pub fn in_any_order(self, lines: &[&str]) -> Self {
+        lines.iter().fold(self, |step, line| step.beside(&[line]))
+    }
+
     /// The same step, for a reader to take.
     pub(crate) fn command(&self, server: &str) -> String {
         match &self.request {
@@ -198,6 +204,14 @@ mod tests {
             &step,
             &["--> GET /", "c", "<-- 200 OK", "1", "2"]
         ));
+    }
+
+    #[test]
+    fn lines_in_any_order_may_come_in_any() {
+        let step = Request::get("/").answered(200).in_any_order(&["a", "b"]);
+        assert!(is_played(&step, &["--> GET /", "<-- 200 OK", "a", "b"]));
+        assert!(is_played(&step, &["--> GET /", "b", "<-- 200 OK", "a"]));
+        assert!(!is_played(&step, &["--> GET /", "<-- 200 OK", "a"]));
     }
 
     #[test]
