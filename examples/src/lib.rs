@@ -93,10 +93,7 @@ async fn play_against(
     let report = serve(Wire(listener), Box::pin(stopped)).await?;
     println!("\n{report}");
     let _ = record.send(report.to_string());
-    match player.await??.try_recv() {
-        Ok(line) => Err(format!("not in the script: {line}").into()),
-        Err(_) => Ok(()),
-    }
+    Ok(script::end(player.await??)?)
 }
 
 /// A listener on `address`.

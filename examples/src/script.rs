@@ -14,6 +14,10 @@ use crate::connection::Connection;
 /// How long a step may take on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// What is said of a task that seems to block its thread. On a machine that is busy with other things
+/// that may be any task, so a script need not expect it.
+const SLOW_POLL: &str = "a background task blocks its thread for";
+
 pub(crate) const CTRL_C: &str = "ctrl-c";
 
 /// One step of a script: a request, or ctrl-c, and what becomes of it.
@@ -144,7 +148,7 @@ async fn take(
         }
         while missing.iter().any(|strand| !strand.is_empty()) {
             let line = recorded.recv().await.unwrap_or_default();
-            if !strike(&line, &mut missing) {
+            if !strike(&line, &mut missing) && !line.contains(SLOW_POLL) {
                 return Err(format!("expected {}, and got {line:?}", next_of(&missing)));
             }
         }
@@ -154,6 +158,16 @@ async fn take(
         Ok(taken) => taken,
         Err(_) => Err(format!("no {} within {LIMIT:?}", next_of(&missing))),
     }
+}
+
+/// Fails if anything has come that no step has said.
+pub(crate) fn end(mut recorded: UnboundedReceiver<String>) -> Result<(), String> {
+    while let Ok(line) = recorded.try_recv() {
+        if !line.contains(SLOW_POLL) {
+            return Err(format!("not in the script: {line}"));
+        }
+    }
+    Ok(())
 }
 
 /// Strikes the line off the strand where it is the next; `false` where it is that nowhere.
