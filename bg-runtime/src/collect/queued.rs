@@ -1,4 +1,4 @@
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::time::Duration;
 
@@ -119,8 +119,21 @@ impl QueuedTask {
         self.0.work.as_any().downcast_ref()
     }
 
+    /// The task itself, if it is a `T`.
+    pub(crate) fn downcast<T: Task>(mut self) -> Option<T> {
+        let mut task = None::<T>;
+        self.0.work.move_into(&mut task);
+        task
+    }
+
+    /// The type of the task itself.
+    pub(crate) fn task_type(&self) -> TypeId {
+        self.0.work.as_any().type_id()
+    }
+
+    /// The user's `Debug` may panic; then the arguments are not shown.
     pub(crate) fn arguments(&self) -> Option<String> {
-        self.0.work.arguments()
+        contain(|| self.0.work.arguments()).ok().flatten()
     }
 
     /// The user's `Display` may panic; then the limits of the key do not apply.
@@ -173,6 +186,9 @@ pub(crate) trait Work: Send {
     fn as_any(&self) -> &dyn Any {
         &()
     }
+
+    /// Moves the [`Task`] that this is made of into an `Option` of its type.
+    fn move_into(&mut self, _task: &mut dyn Any) {}
 }
 
 /// What is said of work that is run more often than it was copied.
@@ -218,6 +234,12 @@ impl<T: Task + Send> Work for Declared<T> {
         match &self.task {
             Some(task) => task,
             None => &(),
+        }
+    }
+
+    fn move_into(&mut self, task: &mut dyn Any) {
+        if let Some(task) = task.downcast_mut::<Option<T>>() {
+            *task = self.task.take();
         }
     }
 }

@@ -93,9 +93,13 @@ impl RequestTasks {
             request.headers(),
             request.extensions(),
         );
+        let sending = match runner.recording() {
+            Some(_) => Sending::Recorded,
+            None => Sending::new(connection, request.version()),
+        };
         Arc::new(Self {
             runner,
-            sending: Sending::new(connection, request.version()),
+            sending,
             state: Mutex::new(State {
                 info,
                 shared_info: None,
@@ -183,6 +187,8 @@ impl RequestTasks {
             return;
         };
 
+        let recording = self.runner.recording();
+        let (mut list, mut late) = (List::default(), false);
         let answer = {
             let state = &mut *self.state();
             match state.phase {
@@ -194,15 +200,23 @@ impl RequestTasks {
                     };
                     return list.members.push(accepted);
                 }
-                Phase::Responding(_) => return state.lists.late.members.push(accepted),
+                Phase::Responding(_) if recording.is_none() => {
+                    return state.lists.late.members.push(accepted);
+                }
+                Phase::Responding(answer) => {
+                    list.continue_on_error = state.lists.late.continue_on_error;
+                    late = true;
+                    answer
+                }
                 Phase::Responded(answer) => answer,
             }
         };
-        let list = List {
-            members: vec![accepted],
-            ..List::default()
-        };
-        self.run(vec![due(list, answer, true)]);
+        list.members.push(accepted);
+        let list = due(list, answer, true);
+        match recording {
+            Some(recording) if late => recording.record_late(self, list),
+            _ => self.run(vec![list]),
+        }
     }
 
     /// Looks into a response on its way out, before anything further out can lose what it carries.
@@ -287,6 +301,9 @@ impl RequestTasks {
             return response;
         }
         self.skip_what_is_not_due(answer);
+        if self.runner.recording().is_some() {
+            self.record_due();
+        }
         response.map(|body| Body::new(GuardedBody::new(body, self.clone())))
     }
 
@@ -361,10 +378,27 @@ impl RequestTasks {
         ]);
     }
 
+    /// Records what waits for the response to be sent: in a test there may be nobody to send it to.
+    fn record_due(self: &Arc<Self>) {
+        let lists = {
+            let lists = &mut self.state().lists;
+            lists.late.continue_on_error = lists.handler.continue_on_error;
+            vec![
+                take(&mut lists.route),
+                take(&mut lists.handler),
+                take(&mut lists.response),
+            ]
+        };
+        self.run(lists);
+    }
+
     fn run(self: &Arc<Self>, mut lists: Vec<List<Accepted>>) {
         lists.retain(|list| !list.is_empty());
         if lists.is_empty() {
             return;
+        }
+        if let Some(recording) = self.runner.recording() {
+            return recording.record(self, lists);
         }
         // In the request's scope, so that its tasks can add tasks with `after_response` too.
         let run = scope::scoped(self.clone(), self.runner.run(lists));

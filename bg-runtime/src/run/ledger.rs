@@ -209,6 +209,11 @@ impl Ledger {
         Some(failed)
     }
 
+    /// Whether the task has no outcome yet.
+    fn is_open(&self, place: Place) -> bool {
+        self.books().entry(place).is_some()
+    }
+
     pub(super) fn set_progress(&self, place: Place, progress: Progress) {
         if let Some(entry) = self.books().entry(place) {
             entry.progress().send_replace(Some(progress));
@@ -323,6 +328,10 @@ impl Ticket {
 
     pub(super) fn runner(&self) -> &Arc<Runner> {
         &self.runner
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.runner.ledger.is_open(self.place)
     }
 
     /// Keeps the task's arguments for the report of its outcome.

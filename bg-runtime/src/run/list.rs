@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
-use super::failure::SkipReason;
+use super::failure::{AbortReason, SkipReason};
 use super::limits::Slot;
 use super::task::Stop;
 use super::{Accepted, Runner};
@@ -257,7 +257,7 @@ impl ListStop {
             Self::Refused(refused) => task.skip(SkipReason::EarlierRefusal {
                 refused: refused.name(),
             }),
-            Self::Shutdown => task.abort(),
+            Self::Shutdown => task.abort(AbortReason::Shutdown),
         }
     }
 }

@@ -10,6 +10,7 @@ mod ledger;
 mod limits;
 mod list;
 mod log;
+mod recording;
 mod report;
 mod shutdown;
 mod slow_poll;
@@ -26,6 +27,7 @@ pub(crate) use self::hook::Hooks;
 pub(crate) use self::ledger::Place;
 pub(crate) use self::limits::{Limits, Seat};
 pub(crate) use self::list::{List, Member};
+pub(crate) use self::recording::Recording;
 pub(crate) use self::shutdown::deadline;
 
 use std::fmt;
@@ -74,6 +76,7 @@ pub(crate) struct Settings {
     pub(crate) executor: Executor,
     pub(crate) slow_poll_threshold: Duration,
     pub(crate) drain_timeout: Duration,
+    pub(crate) recording: Option<Recording>,
 }
 
 /// What all handles of one `Background` share.
@@ -86,6 +89,8 @@ pub(crate) struct Runner {
     slow_polls: SlowPolls,
     drain_timeout: Duration,
     ledger: Ledger,
+    /// Of the testing kit: tasks are kept there instead of running.
+    recording: Option<Recording>,
     /// When the shutdown that is under way ends.
     shutdown_deadline: watch::Sender<Option<Instant>>,
     /// Asks running tasks to stop, through their `TaskContext`.
@@ -107,6 +112,7 @@ impl Runner {
             executor,
             slow_poll_threshold,
             drain_timeout,
+            recording,
         } = settings;
         Self {
             states,
@@ -117,6 +123,7 @@ impl Runner {
             slow_polls: SlowPolls::new(slow_poll_threshold),
             drain_timeout,
             ledger: Ledger::default(),
+            recording,
             shutdown_deadline: watch::Sender::new(None),
             cancel: CancellationToken::new(),
             abort: CancellationToken::new(),
@@ -135,6 +142,10 @@ impl Runner {
 
     pub(crate) fn drain_timeout(&self) -> Duration {
         self.drain_timeout
+    }
+
+    pub(crate) fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -168,6 +179,9 @@ impl Runner {
                 admission,
             }),
             Err(refusal) => {
+                if let Some(recording) = &self.recording {
+                    recording.note_skipped(&queued, &refusal);
+                }
                 if self.has_audience(&info) {
                     ticket.show(task::shown_arguments(&queued));
                 }
@@ -233,8 +247,15 @@ impl Runner {
                 place: None,
             };
         };
-        self.limits.seat(&mut accepted.admission);
         let place = accepted.ticket.place();
+        if let Some(recording) = &self.recording {
+            return Watched {
+                outcome,
+                abort: Some(Abort::Recorded(recording.record_spawned(accepted))),
+                place: Some(place),
+            };
+        }
+        self.limits.seat(&mut accepted.admission);
         let (runner, turn) = (self.clone(), self.limits.line_up());
         let abort = self.spawn(async move {
             let mut slot = turn.come().await;
@@ -242,7 +263,7 @@ impl Runner {
         });
         Watched {
             outcome,
-            abort,
+            abort: abort.map(Abort::Spawned),
             place: Some(place),
         }
     }
@@ -271,7 +292,9 @@ impl Runner {
     }
 
     async fn wait_until(&self, due: Instant) {
-        tokio::time::sleep_until(due).await;
+        if self.recording.is_none() {
+            tokio::time::sleep_until(due).await;
+        }
     }
 
     pub(crate) fn set_progress(&self, place: Place, progress: Progress) {
@@ -300,9 +323,24 @@ impl fmt::Debug for Runner {
 /// A spawned task, seen from its handle.
 pub(crate) struct Watched {
     pub(crate) outcome: oneshot::Receiver<Result<(), TaskFailure>>,
-    pub(crate) abort: Option<AbortHandle>,
+    pub(crate) abort: Option<Abort>,
     /// `None` for a task that was refused.
     pub(crate) place: Option<Place>,
+}
+
+/// The way to drop the future that runs a spawned task.
+pub(crate) enum Abort {
+    Spawned(AbortHandle),
+    Recorded(CancellationToken),
+}
+
+impl Abort {
+    pub(crate) fn abort(&self) {
+        match self {
+            Self::Spawned(task) => task.abort(),
+            Self::Recorded(token) => token.cancel(),
+        }
+    }
 }
 
 /// See [`Runner::hold`].

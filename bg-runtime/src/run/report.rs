@@ -44,6 +44,9 @@ impl Runner {
                 .with_skipped(skipped);
             if is_news {
                 self.announce(&failure, &span, by_hook);
+                if let Some(recording) = self.recording() {
+                    recording.note_failure(&failure);
+                }
             }
             failure
         });
@@ -120,7 +123,7 @@ impl Outcome {
                 FailureKind::Aborted,
                 Contained::new(reason.into()),
                 Vec::new(),
-                true,
+                reason.is_news(),
             ),
         })
     }

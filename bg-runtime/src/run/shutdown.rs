@@ -1,4 +1,5 @@
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,19 +26,28 @@ impl Runner {
         self.hurry.cancel();
     }
 
+    /// Completes when no task is without an outcome. What a test has recorded runs for that.
+    async fn idle(self: &Arc<Self>) {
+        if self.recording.is_some() {
+            self.run_recorded().await;
+        }
+        self.ledger.idle().await;
+    }
+
     /// May be dropped and begun again: what it has done so far stands in the books.
     async fn drain(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
         let begun = Instant::now();
         self.shutdown_deadline.send_replace(Some(deadline));
+        let mut idle = pin!(self.idle());
         tokio::select! {
             biased;
-            () = self.ledger.idle() => {}
+            () = &mut idle => idle.set(self.idle()),
             () = tokio::time::sleep_until(deadline) => {}
             () = self.hurry.cancelled() => {}
         }
         self.shutdown_deadline.send_replace(Some(Instant::now()));
         self.cancel.cancel();
-        let _ = tokio::time::timeout(GRACE, self.ledger.idle()).await;
+        let _ = tokio::time::timeout(GRACE, idle).await;
 
         self.close_books();
         self.limits.close();

@@ -16,15 +16,18 @@ impl Accepted {
     /// Settles a task that will not run.
     pub(crate) fn skip(self, reason: SkipReason) {
         let Self { queued, ticket, .. } = &self;
+        if let Some(recording) = ticket.runner().recording() {
+            recording.note_skipped(queued, &reason);
+        }
         if reason.is_news() && ticket.runner().has_audience(&queued.info()) {
             ticket.show(shown_arguments(queued));
         }
         self.ticket.settle(Outcome::Skipped(reason));
     }
 
-    /// Settles a task for which a shutdown has no time.
-    pub(super) fn abort(self) {
-        self.ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+    /// Settles a task that was stopped before it ran.
+    pub(super) fn abort(self, reason: AbortReason) {
+        self.ticket.settle(Outcome::Aborted(reason));
     }
 }
 
@@ -166,8 +169,7 @@ fn copy(queued: &mut QueuedTask) -> bool {
     false
 }
 
-/// The user's `Debug` may panic too; then the arguments are not shown.
+/// The arguments, if there are any and all of them can be shown.
 pub(super) fn shown_arguments(queued: &QueuedTask) -> Option<String> {
-    let shown = contain(|| queued.arguments()).ok().flatten();
-    shown.filter(|shown| !shown.is_empty())
+    queued.arguments().filter(|shown| !shown.is_empty())
 }

@@ -59,6 +59,14 @@ impl Limits {
         }
     }
 
+    /// The same limits, but for the room that responses wait for.
+    pub(crate) fn without_waiting(mut self) -> Self {
+        self.room = self
+            .room
+            .filter(|(_, overflow)| *overflow == Overflow::Reject);
+        self
+    }
+
     /// Lets a task in, to wait for its run.
     pub(super) fn admit(
         &self,
