@@ -253,7 +253,7 @@ mod tests {
         const DEF: &'static TaskDef = &TaskDef::new("fails");
 
         async fn run(self, _: TaskContext) -> TaskResult {
-            Err("no luck".into())
+            Err(format!("no luck with {}", self.id).into())
         }
 
         fn arguments(&self) -> Option<impl Debug> {

@@ -58,8 +58,8 @@ impl Runner {
             .map(|hook| hook.map(|_told| ()).boxed())
     }
 
-    /// Runs the lists of a batch in the scope that they would have. No limit counts the batch itself,
-    /// because no two take turns that are not already one after the other.
+    /// Runs the lists of a batch in the scope that they would have. It takes no place of
+    /// `max_concurrent`: batches have turns already, and one that runs beside another may be waited for.
     fn run_batch(self: &Arc<Self>, batch: Batch) -> BoxFuture<'static, ()> {
         let runner = self.clone();
         let Batch { cause, lists, .. } = batch;
