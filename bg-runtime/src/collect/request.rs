@@ -171,12 +171,6 @@ impl RequestTasks {
     pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Member<QueuedTask>) {
         let info = self.info();
         let Some(accepted) = tasks.filter_map(&mut |task| {
-            if let Some(route) = info.route() {
-                task.span().record("http.route", route);
-            }
-            if let Some(id) = info.request_id() {
-                task.span().record("request_id", id);
-            }
             let accepted = self.runner.accept(task, Some(info.clone()));
             Some(accepted.map_or_else(Member::Refused, Member::Task))
         }) else {
