@@ -6,17 +6,15 @@
 //! cargo run --example signup -- --once          # signs up once, then exits
 //! ```
 
-use std::{env, error::Error, io, process::ExitCode, thread, time::Duration};
+use std::{error::Error, io, process::ExitCode, thread, time::Duration};
 
-use axum::{Json, http::StatusCode, middleware};
+use axum::{Json, http::StatusCode};
 use bg_runtime::{Background, BackgroundTasks, TaskFailure, background_task, post, routes};
+use examples::{Arguments, Request, Wire};
 use serde::{Deserialize, Serialize};
-use tokio::{net::TcpListener, time::sleep};
+use serde_json::json;
+use tokio::time::{Instant, sleep};
 use tracing::{error, info};
-
-#[path = "signup/timeline.rs"]
-mod timeline;
-use timeline::Watched;
 
 /// Stands for the client of a mail service.
 #[derive(Debug, Clone)]
@@ -99,51 +97,71 @@ fn log_failure(failure: &TaskFailure) {
     error!(arguments = failure.arguments(), "{failure}");
 }
 
-async fn run(address: &str, once: bool) -> Result<(), Box<dyn Error>> {
+/// Signs up, and waits until the tasks of that request are done.
+async fn try_it(form: &Request, server: &str, background: &Background) -> io::Result<()> {
+    let status = form.send(server).await?;
+    let received = Instant::now();
+    info!("response received: {status}");
+    if status != 201 {
+        return Err(io::Error::other("no account"));
+    }
+    let unfinished = || {
+        let stats = background.stats();
+        stats.pending + stats.running
+    };
+    while unfinished() > 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let lead = received.elapsed().as_millis();
+    info!("tasks done, {lead} ms after the client had its response");
+    Ok(())
+}
+
+async fn run(Arguments { once, address }: Arguments) -> Result<(), Box<dyn Error>> {
     let background = Background::builder()
         .state(Mailer {
             from: "hello@example.com",
         })
         .on_error(log_failure)
         .build()?;
-    let app = routes![sign_up].layer(middleware::from_fn(timeline::restart));
+    let listener = examples::listen(&address).await?;
+    let address = listener.local_addr()?.to_string();
 
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    let address = listener.local_addr()?;
-
-    // An application awaits `background.serve(listener, app)` and is done. This one watches its
-    // listener, and has a request to send.
-    let server = tokio::spawn(background.serve(Watched(listener), app).into_future());
-    timeline::show(address, &background).await?;
+    // An application awaits `background.serve(listener, app)` and is done. This one has a request
+    // to send.
+    let server = background.serve(Wire(listener), routes![sign_up]);
+    let server = tokio::spawn(server.into_future());
+    let form = json!({ "name": "ada", "email": "ada@example.com" });
+    let form = Request::post("/sign-up").json(&form);
+    try_it(&form, &address, &background).await?;
     if once {
-        println!("{}", background.shutdown().await);
-        return Ok(());
+        let report = background.shutdown().await;
+        println!("\n{report}");
+        let stats = report.stats();
+        return match (stats.completed, stats.failed) {
+            (2, 1) => Ok(()),
+            _ => Err("two tasks should have ended well, and one failed".into()),
+        };
     }
 
     println!("\nServing; ctrl-c ends it. Sign up yourself:\n");
-    println!("{}\n", timeline::curl(address));
+    println!("{}", form.curl(&address));
     let report = server.await??;
-    println!("{report}");
+    println!("\n{report}");
     Ok(())
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let (address, once) = match arguments.as_slice() {
-        [] => ("127.0.0.1:3000", false),
-        [flag] if flag == "--once" => ("127.0.0.1:0", true),
-        [address] if !address.starts_with('-') => (address.as_str(), false),
-        _ => {
-            eprintln!("usage: signup [--once | ADDRESS]");
+    let arguments = match Arguments::of("signup") {
+        Ok(arguments) => arguments,
+        Err(usage) => {
+            eprintln!("{usage}");
             return ExitCode::from(2);
         }
     };
-
-    timeline::init();
-    match run(address, once).await {
+    examples::init_timeline();
+    match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("signup: {error}");

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Calls `f`. A panic in it, and one in dropping what it panicked with, ends here.
@@ -60,6 +60,12 @@ impl<T> Deref for Contained<T> {
 
     fn deref(&self) -> &T {
         self.0.as_ref().expect(PRESENT)
+    }
+}
+
+impl<T> DerefMut for Contained<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect(PRESENT)
     }
 }
 

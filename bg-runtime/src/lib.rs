@@ -4,6 +4,7 @@ mod after_response;
 mod background;
 mod collect;
 mod contain;
+pub mod guide;
 mod one_line;
 mod registry;
 mod route;

@@ -4,6 +4,7 @@ pub use axum;
 pub use inventory;
 
 pub use crate::__response_part as response_part;
+pub use crate::__value as value;
 pub use crate::collect::private::attach;
 pub use crate::route::{
     ByReference, ByValue, Method, Named, ParameterNames, RouteDef, RouteTasks, Seen,
@@ -11,5 +12,6 @@ pub use crate::route::{
 };
 pub use crate::task::IntoTaskResult;
 pub use crate::task::private::{
-    DebugArgument, OpaqueArgument, Probe, SECRET, arguments, blocking, state,
+    ClonedAgain, DebugArgument, KeyArgument, NeverAgain, OpaqueArgument, Probe, RetriedArgument,
+    SECRET, arguments, blocking, copy, key, state,
 };

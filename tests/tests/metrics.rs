@@ -9,8 +9,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use bg_runtime::{
-    Background, BackgroundTasks, Backoff, Overflow, QueuedTask, Task, TaskContext, TaskDef,
-    TaskExt, TaskHandle, TaskResult, get, named, routes, tasks,
+    Background, BackgroundTasks, Overflow, QueuedTask, TaskContext, TaskExt, TaskHandle,
+    background_task, get, named, routes, tasks,
 };
 use metrics::{Key, Unit, with_local_recorder};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
@@ -162,41 +162,19 @@ async fn settle() {
 }
 
 /// Fails twice, after two seconds each, and succeeds in its third run.
-struct Flaky;
-
-impl Task for Flaky {
-    const DEF: &'static TaskDef = &TaskDef::new("flaky")
-        .retries(3)
-        .backoff(Backoff::fixed(Duration::from_secs(5)));
-
-    async fn run(self, cx: TaskContext) -> TaskResult {
-        sleep(seconds(2)).await;
-        match cx.attempt() {
-            3 => Ok(()),
-            _ => Err("no luck yet".into()),
-        }
-    }
-
-    fn again(&self) -> Option<Self> {
-        Some(Self)
+#[background_task(name = "flaky", retries = 3, backoff = "5s")]
+async fn flaky(#[context] cx: TaskContext) -> Result<(), &'static str> {
+    sleep(seconds(2)).await;
+    match cx.attempt() {
+        3 => Ok(()),
+        _ => Err("no luck yet"),
     }
 }
 
 /// Is stopped after three seconds, twice.
-struct TooSlow;
-
-impl Task for TooSlow {
-    const DEF: &'static TaskDef = &TaskDef::new("too-slow")
-        .timeout(Duration::from_secs(3))
-        .retries(1);
-
-    async fn run(self, _: TaskContext) -> TaskResult {
-        pending().await
-    }
-
-    fn again(&self) -> Option<Self> {
-        Some(Self)
-    }
+#[background_task(name = "too-slow", timeout = "3s", retries = 1)]
+async fn too_slow() {
+    pending().await
 }
 
 #[test]

@@ -12,9 +12,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing;
 use bg_runtime::{
-    Background, BackgroundTasks, Backoff, Overflow, Task, TaskContext, TaskDef, TaskExt,
-    TaskResult, WithBackground, after_response, background_task, get, named, named_blocking,
-    routes,
+    Background, BackgroundTasks, Overflow, TaskContext, TaskExt, WithBackground, after_response,
+    background_task, get, named, named_blocking, routes,
 };
 use tests::eventually;
 use tokio::sync::Notify;
@@ -289,24 +288,12 @@ async fn a_task_that_was_queued_early_keeps_nothing_from_those_behind_it() {
     seen.line(r#"record handler request_id="req-7""#);
 }
 
-/// Fails twice.
-struct Flaky;
-
-impl Task for Flaky {
-    const DEF: &'static TaskDef = &TaskDef::new("flaky")
-        .retries(2)
-        .backoff(Backoff::fixed(Duration::from_secs(5)));
-
-    async fn run(self, cx: TaskContext) -> TaskResult {
-        tracing::info!("run {}", cx.attempt());
-        match cx.attempt() {
-            3 => Ok(()),
-            _ => Err("no luck yet".into()),
-        }
-    }
-
-    fn again(&self) -> Option<Self> {
-        Some(Self)
+#[background_task(name = "flaky", retries = 2, backoff = "5s")]
+async fn flaky(#[context] cx: TaskContext) -> Result<(), &'static str> {
+    tracing::info!("run {}", cx.attempt());
+    match cx.attempt() {
+        3 => Ok(()),
+        _ => Err("no luck yet"),
     }
 }
 

@@ -32,9 +32,10 @@ pub mod tasks {
     use std::path::Path;
     use std::time::Duration;
 
-    use bg_runtime::{TaskContext, TaskFailure, background_task};
+    use bg_runtime::{Backoff, TaskContext, TaskFailure, background_task};
 
     const LIMIT: Duration = Duration::from_secs(5);
+    const RETRIES: u32 = 3;
 
     /// Has no `Debug`, and does not need it.
     #[derive(Clone)]
@@ -79,6 +80,37 @@ pub mod tasks {
     pub(crate) async fn literal(to: u8, #[default = 1] copies: u8) {
         std::future::ready(()).await;
         assert!(to < copies);
+    }
+
+    /// Has neither `Clone` nor `PartialEq`, and does not need them.
+    #[expect(missing_copy_implementations, missing_debug_implementations)]
+    pub struct Connection;
+
+    /// Fetches a feed.
+    #[background_task(
+        retries = RETRIES,
+        backoff = Backoff::fixed(LIMIT),
+        max_concurrent = 4,
+        key = user,
+        max_per_key = 1,
+        max_pending_per_key = 100
+    )]
+    pub async fn fetch_feed(user: &str, url: String, parse: fn(&str) -> u8, ratio: f64) {
+        std::future::ready(()).await;
+        let _ = (user.len(), parse(&url), ratio);
+    }
+
+    /// Does nothing, several times.
+    #[background_task(retries = 1, backoff = "1s..1m")]
+    pub async fn ping() {
+        std::future::ready(()).await;
+    }
+
+    /// Closes a connection.
+    #[background_task]
+    pub async fn close(connection: Connection, next: Option<Box<Close>>) {
+        std::future::ready(()).await;
+        drop((connection, next));
     }
 
     /// Does nothing, in the name of the past.
@@ -147,6 +179,10 @@ fn tasks_are_made() {
     assert_eq!(email.note, "!");
     let image = tasks::ResizeImage::new("/a.png", 3);
     assert_eq!(image.width, 3);
+    let feed = tasks::FetchFeed::new("ada", "/feed", |_| 1, 0.5);
+    assert!(feed.clone() == feed);
+    let close = tasks::Close::new(tasks::Connection, None);
+    assert!(close.next.is_none());
     let literal = tasks::Literal { to: 1, copies: 2 };
     assert_eq!(literal.to + literal.copies, 3);
 }

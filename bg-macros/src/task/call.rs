@@ -1,6 +1,6 @@
 //! A call of the function, as a value: what it is called, and what it is made of.
 
-use proc_macro2::{Ident, TokenTree};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::{FnArg, Safety, Signature};
 
@@ -22,6 +22,20 @@ impl Call {
             .iter()
             .filter(|parameter| matches!(parameter.source, Source::Field { .. }))
     }
+
+    /// Does the task keep others of its own kind, as in `fn walk(next: Option<Box<Walk>>)`?
+    pub(super) fn holds_its_own_kind(&self) -> bool {
+        self.fields()
+            .any(|field| mentions(field.kept.ty.clone(), &self.name))
+    }
+}
+
+fn mentions(tokens: TokenStream, name: &Ident) -> bool {
+    tokens.into_iter().any(|tree| match tree {
+        TokenTree::Group(group) => mentions(group.stream(), name),
+        TokenTree::Ident(ident) => ident == *name,
+        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+    })
 }
 
 /// What a call of `function` is made of, and no more of the attributes that said so.

@@ -1,9 +1,12 @@
 //! `#[background_task]`: a function, and beside it the struct that is a call of it, to run later.
 
+mod backoff;
 mod call;
 mod duration;
 mod expand;
 mod kept;
+mod key;
+mod number;
 mod parameter;
 mod settings;
 #[cfg(test)]
@@ -35,13 +38,17 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
         // A setting that is wrong leaves a task without that setting. A parameter that is wrong
         // leaves nothing to run, but a struct of that name to build, so that its uses stay quiet.
         Some((function, Some(call))) => {
+            let (key, key_errors) = Errors::collect(|errors| {
+                let name = settings.key.as_ref()?;
+                key::parameter(name, &call, errors)
+            });
             let task = if errors.is_empty() {
-                expand::task(&function, &call, &settings)
+                expand::task(&function, &call, key, &settings)
             } else {
                 expand::stub(&function, &call, &settings.krate)
             };
             let hints = hints::setting_names(settings::KNOWN, &settings.words);
-            (quote!(#function), quote!(#task #hints))
+            (quote!(#function), quote!(#task #hints #key_errors))
         }
     };
 

@@ -3,8 +3,9 @@
 use proc_macro2::{Ident, TokenStream};
 use syn::{Expr, LitStr, Path};
 
-use super::duration;
-use crate::errors::Errors;
+use super::backoff::Backoff;
+use super::{duration, key, number};
+use crate::errors::{Errors, did_you_mean};
 use crate::krate::Krate;
 use crate::settings::{self, Key};
 
@@ -20,6 +21,45 @@ pub(super) const KNOWN: &[Key] = &[
         example: Some("\"30s\""),
         docs: "How long one run may take: text such as `\"500ms\"`, `\"30s\"` or `\"1h30m\"`, or a \
                constant `Duration`.\n\n```ignore\ntimeout = \"30s\"\n```",
+    },
+    Key {
+        name: "retries",
+        example: Some("3"),
+        docs: "How many times the task runs again after a run that failed, panicked or timed out. \
+               Its arguments are `Clone`.\n\n```ignore\nretries = 3\n```",
+    },
+    Key {
+        name: "backoff",
+        example: Some("\"1s..1m\""),
+        docs: "How long the task waits before it runs again: always the same, as in `\"1s\"`, or \
+               growing between two bounds, as in `\"1s..1m\"`, or a constant `Backoff`. Without \
+               it: `\"100ms..10s\"`.\n\n```ignore\nretries = 3, backoff = \"1s..1m\"\n```",
+    },
+    Key {
+        name: "max_concurrent",
+        example: Some("4"),
+        docs: "How many of these tasks run at once; others wait, in order. Without it: no \
+               limit.\n\n```ignore\nmax_concurrent = 4\n```",
+    },
+    Key {
+        name: "key",
+        example: Some("user_id"),
+        docs: "The parameter that `max_per_key` and `max_pending_per_key` count by. It is \
+               `Display`, and logs and reports show it.\n\n\
+               ```ignore\nkey = user_id, max_per_key = 1\n```",
+    },
+    Key {
+        name: "max_per_key",
+        example: Some("1"),
+        docs: "How many of these tasks with the same key run at once; others of that key wait, in \
+               order. Without it: no limit.\n\n```ignore\nkey = user_id, max_per_key = 1\n```",
+    },
+    Key {
+        name: "max_pending_per_key",
+        example: Some("100"),
+        docs: "How many of these tasks with the same key may wait to run; more are refused. \
+               Without it: no limit.\n\n\
+               ```ignore\nkey = user_id, max_pending_per_key = 100\n```",
     },
     Key {
         name: "on_error",
@@ -39,6 +79,11 @@ pub(super) struct Settings {
     pub(super) name: Option<LitStr>,
     /// With the word that it is set by.
     pub(super) timeout: Option<(Ident, Timeout)>,
+    pub(super) retries: Option<(Ident, Expr)>,
+    pub(super) backoff: Option<(Ident, Backoff)>,
+    pub(super) key: Option<Ident>,
+    /// Each with the word that it is set by.
+    pub(super) limits: Vec<(Ident, Expr)>,
     pub(super) on_error: Option<(Ident, Path)>,
     /// What stands where a setting's name belongs, known or not.
     pub(super) words: Vec<Ident>,
@@ -53,12 +98,24 @@ pub(super) enum Timeout {
 /// What `#[background_task(args)]` says.
 pub(super) fn parse(args: TokenStream, errors: &mut Errors) -> Settings {
     let mut given = settings::Settings::parse(args, KNOWN, errors);
+    refuse_useless(given.words(), errors);
     Settings {
         krate: Krate::new(given.value("crate"), errors),
         name: given.value("name").and_then(|value| name(&value, errors)),
         timeout: given
             .entry("timeout")
             .and_then(|(word, value)| Some((word, timeout(value, errors)?))),
+        retries: given.entry("retries").and_then(|(word, value)| {
+            let value = number::retries(&word, value, errors)?;
+            Some((word, value))
+        }),
+        backoff: given
+            .entry("backoff")
+            .and_then(|(word, value)| Some((word, Backoff::parse(value, errors)?))),
+        key: given
+            .value("key")
+            .and_then(|value| key::name(&value, errors)),
+        limits: limits(&mut given, errors),
         on_error: given
             .entry("on_error")
             .and_then(|(word, value)| Some((word, on_error(value, errors)?))),
@@ -100,6 +157,58 @@ fn timeout(value: Expr, errors: &mut Errors) -> Option<Timeout> {
         return None;
     }
     Some(Timeout::Constant(value))
+}
+
+/// Each with what comes of a limit of zero.
+const LIMITS: [(&str, &str); 3] = [
+    ("max_concurrent", "with a limit of zero the task never runs"),
+    ("max_per_key", "with a limit of zero the task never runs"),
+    (
+        "max_pending_per_key",
+        "with a limit of zero every task is refused",
+    ),
+];
+
+fn limits(given: &mut settings::Settings, errors: &mut Errors) -> Vec<(Ident, Expr)> {
+    LIMITS
+        .iter()
+        .filter_map(|(name, zero)| {
+            let (word, value) = given.entry(name)?;
+            let value = number::limit(&word, value, zero, errors)?;
+            Some((word, value))
+        })
+        .collect()
+}
+
+/// Settings that say nothing without another.
+fn refuse_useless(words: &[Ident], errors: &mut Errors) {
+    let given = |name| words.iter().find(|word| *word == name);
+    // What is misspelled was meant, and is reported as that.
+    let meant = |name| {
+        let mut words = words.iter();
+        words.any(|word| did_you_mean(&word.to_string(), [name]).is_some())
+    };
+    if let Some(backoff) = given("backoff").filter(|_| !meant("retries")) {
+        errors.on(
+            backoff,
+            "`backoff` needs `retries`: how many times to run again, as in `retries = 3`",
+        );
+    }
+    for name in ["max_per_key", "max_pending_per_key"] {
+        if let Some(limit) = given(name).filter(|_| !meant("key")) {
+            errors.on(
+                limit,
+                format!("`{limit}` needs `key`: the parameter to count by, as in `key = user_id`"),
+            );
+        }
+    }
+    let is_limited = meant("max_per_key") || meant("max_pending_per_key");
+    if let Some(key) = given("key").filter(|_| !is_limited) {
+        errors.on(
+            key,
+            "`key` needs a limit to be for: `max_per_key = 1`, or `max_pending_per_key = 100`",
+        );
+    }
 }
 
 fn on_error(value: Expr, errors: &mut Errors) -> Option<Path> {

@@ -28,6 +28,7 @@ fn no_path_leads_to_the_runtime_but_the_one_that_is_set() {
             #[default = "x"] note: &str,
             #[default = 1] priority: u8,
             #[secret] code: u64,
+            path: &Path,
             #[state] mailer: Mailer,
             #[context] cx: TaskContext,
         ) -> Result<(), MailError> {}
@@ -39,7 +40,17 @@ fn no_path_leads_to_the_runtime_but_the_one_that_is_set() {
         fn broken(path: &mut Path, #[default = 1] x: u8) {}
     );
     for item in [everything, sync, broken] {
-        let args = quote!(crate = ::renamed::tasks, timeout = "30s", on_error = report);
+        let args = quote!(
+            crate = ::renamed::tasks,
+            timeout = "30s",
+            retries = 3,
+            backoff = "1s..1m",
+            max_concurrent = 4,
+            key = path,
+            max_per_key = 1,
+            max_pending_per_key = 100,
+            on_error = report,
+        );
         let expansion = expand(args, item);
         assert!(mentions(expansion.clone(), "renamed"));
         assert!(!mentions(expansion.clone(), "bg_runtime"), "{expansion}");
@@ -87,6 +98,28 @@ fn whatever_the_arguments_there_is_the_function_and_an_error() {
         quote!(name = b"x"),
         quote!(on_error = <A as B>::C),
         quote!(on_error = |f| ()),
+        quote!(retries),
+        quote!(retries = "3"),
+        quote!(retries = -3),
+        quote!(retries = 4294967296),
+        quote!(retries(3)),
+        quote!(backoff = "1s"),
+        quote!(retries = 3, backoff = 1),
+        quote!(retries = 3, backoff = ""),
+        quote!(retries = 3, backoff = ".."),
+        quote!(retries = 3, backoff = "1m..1s"),
+        quote!(retries = 3, backoff = 1s..),
+        quote!(max_concurrent = 0),
+        quote!(max_concurrent = 1.5),
+        quote!(max_per_key = 1),
+        quote!(max_pending_per_key = 1),
+        quote!(key = x),
+        quote!(key = x, max_per_key = 0),
+        quote!(key = y, max_per_key = 1),
+        quote!(key = "x", max_per_key = 1),
+        quote!(key = x::y, max_per_key = 1),
+        quote!(key = <A as B>::x, max_per_key = 1),
+        quote!(key = 1, max_per_key = 1),
         quote!({ a: b } [c] 'd "e" 1.5),
         quote!(unsafe = async, r#type = 1, _ = 2),
     ] {
@@ -175,8 +208,65 @@ fn an_expansion_is_items() {
             fn f(x: &mut u8) {}
         ),
     ] {
-        let expansion = expand(quote!(name = "f", timeout = LIMIT), item);
-        let parsed = syn::parse2::<File>(expansion.clone());
-        assert!(parsed.is_ok(), "{expansion}");
+        let args = quote!(
+            name = "f",
+            timeout = LIMIT,
+            retries = LIMIT,
+            backoff = LIMIT,
+            key = x,
+            max_per_key = LIMIT
+        );
+        for args in [TokenStream::new(), args] {
+            let expansion = expand(args, item.clone());
+            let parsed = syn::parse2::<File>(expansion.clone());
+            assert!(parsed.is_ok(), "{expansion}");
+        }
     }
+}
+
+#[test]
+fn a_setting_that_needs_another_says_so_once() {
+    let item = quote!(
+        async fn f(x: u8) {}
+    );
+    for (args, expected) in [
+        (quote!(retries = 3, backoff = "1s"), 0),
+        (quote!(key = x, max_per_key = 1), 0),
+        (quote!(key = x, max_pending_per_key = 1), 0),
+        (quote!(max_concurrent = 1), 0),
+        // Of two settings, one is wrong or misspelled: it is there all the same.
+        (quote!(retries = "3", backoff = "1s"), 1),
+        (quote!(retires = 3, backoff = "1s"), 1),
+        (quote!(retries, backoff = "1s"), 1),
+        (quote!(key = "x", max_per_key = 1), 1),
+        (quote!(key = x, max_per_kye = 1), 1),
+        (quote!(key = y, max_per_key = 1), 1),
+        (quote!(key = x, max_pending_per_key = 0), 1),
+        (quote!(backoff = "1s"), 1),
+        (quote!(key = x), 1),
+        (quote!(max_per_key = 1), 1),
+        (quote!(max_per_key = 1, max_pending_per_key = 1), 2),
+        (quote!(backoff = "1s..", max_per_key = 0), 4),
+    ] {
+        let expansion = expand(args.clone(), item.clone()).to_string();
+        let found = expansion.matches("compile_error").count();
+        assert_eq!(found, expected, "{args}: {expansion}");
+    }
+}
+
+#[test]
+fn a_task_that_holds_its_own_kind_is_no_value() {
+    let is_value = |item| mentions(expand(TokenStream::new(), item), "value");
+    assert!(is_value(quote!(
+        fn walk(next: Option<Box<Step>>) {}
+    )));
+    assert!(!is_value(quote!(
+        fn walk(next: Option<Box<Walk>>) {}
+    )));
+    assert!(!is_value(quote!(
+        fn walk(next: &[self::Walk]) {}
+    )));
+    assert!(is_value(quote!(
+        fn walk(#[state] next: Sender<Walk>) {}
+    )));
 }

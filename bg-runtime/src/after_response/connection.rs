@@ -1,6 +1,6 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
@@ -8,6 +8,7 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::collect::RequestTasks;
+use crate::sync::{Mutex, MutexGuard};
 
 /// How many flushes a response on a busy HTTP/2 connection waits for at most. h2 takes a frame of
 /// one stream after the other, so every stream's turn comes within as many frames as there are
@@ -115,7 +116,7 @@ impl Connection {
 
     /// Nothing more can be sent: the client is gone, or the connection belongs to another protocol
     /// now.
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         let requests = {
             let mut waiting = self.waiting();
             waiting.closed = true;

@@ -18,7 +18,7 @@ pub use self::respond::WithBackground;
 pub use self::scope::{NoRequest, after_response};
 
 pub(crate) use self::conclude::{DetachedHandler, Owner};
-pub(crate) use self::queued::ErasedTask;
+pub(crate) use self::queued::{TAKEN, Work};
 pub(crate) use self::request::{RequestTasks, Source};
 
 pub(crate) mod private {

@@ -12,14 +12,17 @@ use crate::task::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, 
 /// A task ready to be queued: what [`TaskExt`](crate::TaskExt), [`named`](crate::named) and
 /// [`named_blocking`](crate::named_blocking) give.
 #[must_use = "a task does nothing until it is queued or attached to a response"]
-pub struct QueuedTask {
-    work: Contained<Box<dyn ErasedTask>>,
+pub struct QueuedTask(Contained<Box<Job<dyn Work>>>);
+
+/// In one allocation, because there is one for each task of each request.
+struct Job<W: ?Sized> {
     info: TaskInfo,
     id: TaskId,
     options: Options,
     span: Span,
     /// The span in which the task was made.
     origin: Span,
+    work: W,
 }
 
 /// What [`TaskExt`](crate::TaskExt) has set.
@@ -43,7 +46,7 @@ pub(crate) enum When {
 }
 
 impl QueuedTask {
-    pub(crate) fn new(info: TaskInfo, work: impl ErasedTask + 'static) -> Self {
+    pub(crate) fn new(info: TaskInfo, work: impl Work + 'static) -> Self {
         let id = TaskId::next();
         // Made here, because this is where the request's own span is the current one.
         let span = tracing::info_span!(
@@ -61,8 +64,7 @@ impl QueuedTask {
             Span::current()
         };
         span.follows_from(&origin);
-        Self {
-            work: Contained::new(Box::new(work)),
+        Self(Contained::new(Box::new(Job {
             info,
             id,
             options: Options {
@@ -73,132 +75,163 @@ impl QueuedTask {
             },
             span,
             origin,
-        }
+            work,
+        })))
     }
 
     pub(crate) fn declared<T: Task + Send>(task: T) -> Self {
-        let again = T::again;
-        Self::new(TaskInfo::declared(T::DEF), Declared { task, again })
+        Self::new(TaskInfo::declared(T::DEF), Declared::new(task, T::again))
     }
 
     /// A task whose copies are its clones, whatever [`Task::again`] says.
     pub(super) fn repeated<T: Task + Send + Clone>(task: T) -> Self {
         let again = |task: &T| Some(task.clone());
-        Self::new(TaskInfo::declared(T::DEF), Declared { task, again })
+        Self::new(TaskInfo::declared(T::DEF), Declared::new(task, again))
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
-        self.info
+        self.0.info
     }
 
     pub(crate) fn id(&self) -> TaskId {
-        self.id
+        self.0.id
     }
 
     pub(crate) fn options(&self) -> Options {
-        self.options
+        self.0.options
     }
 
     pub(crate) fn options_mut(&mut self) -> &mut Options {
-        &mut self.options
+        &mut self.0.options
     }
 
     /// Records on the span which request the task is of.
     pub(crate) fn record_request(&self, request: &RequestInfo) {
         // Where nobody listens, not even the names of the fields are looked up.
-        if self.span.is_disabled() {
+        if self.span().is_disabled() {
             return;
         }
         if let Some(route) = request.route() {
-            self.span.record("http.route", route);
+            self.span().record("http.route", route);
         }
         if let Some(id) = request.request_id() {
-            self.span.record("request_id", id);
+            self.span().record("request_id", id);
         }
     }
 
     /// The span in which the task was made. Given away once, so that it is not kept open.
     pub(crate) fn take_origin(&mut self) -> Span {
-        std::mem::replace(&mut self.origin, Span::none())
+        std::mem::replace(&mut self.0.origin, Span::none())
+    }
+
+    pub(crate) fn span(&self) -> &Span {
+        &self.0.span
     }
 
     /// The task itself, if it is a `T`.
     pub(crate) fn downcast_ref<T: Task>(&self) -> Option<&T> {
-        self.work.as_any().downcast_ref()
-    }
-
-    pub(crate) fn span(&self) -> &Span {
-        &self.span
+        self.0.work.as_any().downcast_ref()
     }
 
     pub(crate) fn arguments(&self) -> Option<String> {
-        self.work.arguments()
+        self.0.work.arguments()
     }
 
     /// The user's `Display` may panic; then the limits of the key do not apply.
     pub(crate) fn key(&self) -> Option<String> {
-        contain(|| self.work.key()).unwrap_or_else(|panic| {
-            tracing::error!(task.name = self.info.name(), %panic, "to show a task's key panicked");
+        contain(|| self.0.work.key()).unwrap_or_else(|panic| {
+            let task = self.info().name();
+            tracing::error!(task.name = task, %panic, "to show a task's key panicked");
             None
         })
     }
 
-    /// The work, and the span it is done in.
-    pub(crate) fn into_parts(self) -> (Contained<Box<dyn ErasedTask>>, Span) {
-        (self.work, self.span)
+    /// Makes a copy for another run. `false`: there is none.
+    pub(crate) fn copy(&mut self) -> bool {
+        self.0.work.copy()
+    }
+
+    /// Runs the task once, and leaves the copy for another run, if one was made.
+    pub(crate) fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
+        self.0.work.run(cx)
     }
 }
 
 impl fmt::Debug for QueuedTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("QueuedTask")
-            .field("task", &self.info.name())
-            .field("id", &self.id)
-            .field("options", &self.options)
+            .field("task", &self.info().name())
+            .field("id", &self.id())
+            .field("options", &self.options())
             .finish_non_exhaustive()
     }
 }
 
-/// A task of any type.
-pub(crate) trait ErasedTask: Send {
-    fn run(self: Box<Self>, cx: TaskContext) -> BoxFuture<'static, TaskResult>;
+/// What a task of any type can do.
+pub(crate) trait Work: Send {
+    fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult>;
 
-    fn arguments(&self) -> Option<String>;
-
-    /// The same task, for another run.
-    fn again(&self) -> Option<Box<dyn ErasedTask>>;
-
-    fn key(&self) -> Option<String>;
-
-    /// The [`Task`] that this is made of; for others, something else.
-    fn as_any(&self) -> &dyn Any;
-}
-
-struct Declared<T> {
-    task: T,
-    again: fn(&T) -> Option<T>,
-}
-
-impl<T: Task + Send> ErasedTask for Declared<T> {
-    fn run(self: Box<Self>, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
-        Box::pin(self.task.run(cx))
+    fn copy(&mut self) -> bool {
+        false
     }
 
     fn arguments(&self) -> Option<String> {
-        self.task.arguments().map(|arguments| render(&arguments))
-    }
-
-    fn again(&self) -> Option<Box<dyn ErasedTask>> {
-        let again = self.again;
-        let task = again(&self.task)?;
-        Some(Box::new(Self { task, again }))
+        None
     }
 
     fn key(&self) -> Option<String> {
-        self.task.key()
+        None
+    }
+
+    /// The [`Task`] that this is made of; for others, something else.
+    fn as_any(&self) -> &dyn Any {
+        &()
+    }
+}
+
+/// What is said of work that is run more often than it was copied.
+pub(crate) const TAKEN: &str = "a run takes the task, and comes after a copy was made";
+
+struct Declared<T> {
+    task: Option<T>,
+    copy: Option<T>,
+    again: fn(&T) -> Option<T>,
+}
+
+impl<T> Declared<T> {
+    fn new(task: T, again: fn(&T) -> Option<T>) -> Self {
+        Self {
+            task: Some(task),
+            copy: None,
+            again,
+        }
+    }
+}
+
+impl<T: Task + Send> Work for Declared<T> {
+    fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
+        let task = std::mem::replace(&mut self.task, self.copy.take());
+        Box::pin(task.expect(TAKEN).run(cx))
+    }
+
+    fn copy(&mut self) -> bool {
+        self.copy = self.task.as_ref().and_then(self.again);
+        self.copy.is_some()
+    }
+
+    fn arguments(&self) -> Option<String> {
+        let arguments = self.task.as_ref()?.arguments()?;
+        Some(render(&arguments))
+    }
+
+    fn key(&self) -> Option<String> {
+        self.task.as_ref()?.key()
     }
 
     fn as_any(&self) -> &dyn Any {
-        &self.task
+        match &self.task {
+            Some(task) => task,
+            None => &(),
+        }
     }
 }

@@ -206,6 +206,15 @@ impl RequestTasks {
     ) -> Option<BoxFuture<'static, ()>> {
         let room = self.runner.limits().room_to_wait_for()?.clone();
         self.pick_up(response);
+        let detached = self
+            .state()
+            .detached
+            .as_ref()
+            .map(|detached| detached.finished);
+        if detached == Some(None) {
+            // Not the handler's response. That one concludes by itself, and holds nothing back.
+            return None;
+        }
         self.skip_what_is_not_due(Answer::Status(response.status()));
         let count = {
             let state = &mut *self.state();

@@ -1,17 +1,18 @@
 //! One run of one task.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span};
+use tracing::Instrument;
 
 use super::Runner;
 use super::failure::{FailureKind, TimedOut};
 use super::ledger::Ticket;
-use crate::collect::ErasedTask;
+use crate::collect::QueuedTask;
 use crate::contain::{Contained, Panicked, contain};
 use crate::task::{BoxError, TaskContext};
 
@@ -22,18 +23,17 @@ impl Runner {
     /// Runs the task once.
     pub(super) async fn attempt(
         self: &Arc<Self>,
-        work: Contained<Box<dyn ErasedTask>>,
+        queued: &mut QueuedTask,
         ticket: &Ticket,
         attempt: u32,
         timeout: Option<Duration>,
-        span: &Span,
     ) -> Result<(), Ending> {
-        let task = ticket.task();
+        let (task, span) = (queued.info(), queued.span().clone());
         // Dropping the future of a synchronous task does not stop it, so it must be told by itself.
         let own_cancel = task.is_blocking().then(|| self.cancel.child_token());
         let _told_when_dropped = own_cancel.clone().map(CancellationToken::drop_guard);
         let cx = TaskContext {
-            id: ticket.id(),
+            id: queued.id(),
             task,
             attempt,
             request: ticket.request(),
@@ -44,19 +44,23 @@ impl Runner {
         span.record("task.attempt", attempt);
 
         // In an async block, because the call that makes the task's future may panic as well.
-        let work = async move { work.into_inner().run(cx).await };
+        let work = async move { queued.run(cx).await };
         let work = self.slow_polls.watch(task, work);
-        let mut work = Box::pin(AssertUnwindSafe(work).catch_unwind());
+        let mut work = pin!(Some(AssertUnwindSafe(work).catch_unwind()));
         async {
+            let running = work
+                .as_mut()
+                .as_pin_mut()
+                .expect("it is dropped when it has run");
             let ended = match timeout {
-                None => Ok(work.as_mut().await),
-                Some(limit) => tokio::time::timeout(limit, work.as_mut())
+                None => Ok(running.await),
+                Some(limit) => Box::pin(tokio::time::timeout(limit, running))
                     .await
                     .map_err(|_| TimedOut(limit)),
             };
             // What the task still holds is dropped here, where a panic in a destructor stays among
             // us.
-            let dropped = contain(|| drop(work));
+            let dropped = contain(|| work.set(None));
             let (kind, error): (_, BoxError) = match ended {
                 Ok(Ok(Ok(()))) => match dropped {
                     Ok(()) => return Ok(()),
@@ -68,7 +72,7 @@ impl Runner {
             };
             Err((kind, Contained::new(error)))
         }
-        .instrument(span.clone())
+        .instrument(span)
         .await
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+use tokio::task::AbortHandle;
 
 pub(crate) enum Executor {
     /// The current runtime; outside of one, the first that was seen.
@@ -25,6 +26,21 @@ impl Executor {
             .enable_all()
             .build()?;
         Ok(Self::Isolated(Threads(Some(runtime))))
+    }
+
+    /// Runs a future. Where there is no runtime, it is dropped.
+    pub(super) fn spawn(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Option<AbortHandle> {
+        // The model checker schedules the work itself.
+        #[cfg(shuttle)]
+        return {
+            drop(shuttle::future::spawn(work));
+            None
+        };
+        #[cfg(not(shuttle))]
+        Some(self.runtime()?.spawn(work).abort_handle())
     }
 
     /// The runtime to run tasks on, if there is one.

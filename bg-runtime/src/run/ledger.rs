@@ -296,7 +296,6 @@ pub(crate) struct Place {
 /// The right, and the duty, to settle one task's outcome.
 pub(crate) struct Ticket {
     runner: Arc<Runner>,
-    task: TaskInfo,
     request: Option<Arc<RequestInfo>>,
     place: Place,
 }
@@ -329,7 +328,6 @@ impl Ticket {
         let place = Place { key, id };
         let ticket = Self {
             runner: runner.clone(),
-            task: queued.info(),
             request,
             place,
         };
@@ -337,14 +335,6 @@ impl Ticket {
             runner.settle(place, Outcome::Aborted(AbortReason::AfterShutdown));
         }
         ticket
-    }
-
-    pub(super) fn id(&self) -> TaskId {
-        self.place.id
-    }
-
-    pub(super) fn task(&self) -> TaskInfo {
-        self.task
     }
 
     pub(super) fn request(&self) -> Option<Arc<RequestInfo>> {

@@ -150,7 +150,8 @@ impl Runner {
         slot: &mut Slot,
     ) -> Result<(), ListStop> {
         if list.concurrent {
-            self.run_concurrently(list, after, slot).await
+            // Boxed, because few lists are, and all would have to carry the space for it.
+            Box::pin(self.run_concurrently(list, after, slot)).await
         } else {
             self.run_in_order(list, after, slot).await
         }

@@ -4,6 +4,8 @@ mod attempt;
 mod executor;
 mod failure;
 mod hook;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod ledger;
 mod limits;
 mod list;
@@ -265,12 +267,10 @@ impl Runner {
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Option<AbortHandle> {
-        let runtime = self.runtime()?;
         let abort = self.abort.clone();
-        let task = runtime.spawn(async move {
+        self.executor.spawn(async move {
             abort.run_until_cancelled(work).await;
-        });
-        Some(task.abort_handle())
+        })
     }
 
     fn runtime(&self) -> Option<Handle> {

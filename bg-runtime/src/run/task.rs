@@ -8,7 +8,7 @@ use super::failure::{AbortReason, FailureKind, SkipReason};
 use super::ledger::{Outcome, Ticket};
 use super::limits::Slot;
 use super::{Accepted, Runner, deadline};
-use crate::collect::{ErasedTask, QueuedTask};
+use crate::collect::QueuedTask;
 use crate::contain::{Contained, contain};
 use crate::task::{BoxError, TaskInfo};
 
@@ -68,7 +68,7 @@ impl Runner {
         slot: &mut Slot,
     ) -> Result<(), Stop> {
         let Accepted {
-            queued,
+            mut queued,
             ticket,
             mut admission,
         } = accepted;
@@ -79,7 +79,6 @@ impl Runner {
         let options = queued.options();
         let retries = options.retries.unwrap_or(info.retries());
         let timeout = options.timeout.or(info.timeout());
-        let (mut work, span) = queued.into_parts();
 
         if !options.delay.is_zero() {
             let until = deadline(Instant::now(), options.delay);
@@ -91,17 +90,13 @@ impl Runner {
         let mut attempt = 1;
         loop {
             let passes = self.limits.passes(&info, &admission, slot).await;
-            let next = if attempt <= retries {
-                again(&work, info)
-            } else {
-                None
-            };
+            let may_run_again = attempt <= retries && copy(&mut queued);
             if !ticket.start(attempt) {
                 // A shutdown or the handle was faster.
                 return Ok(());
             }
             admission.start();
-            let ended = self.attempt(work, &ticket, attempt, timeout, &span).await;
+            let ended = self.attempt(&mut queued, &ticket, attempt, timeout).await;
             drop(passes);
             let (kind, error) = match ended {
                 Ok(()) => {
@@ -110,14 +105,14 @@ impl Runner {
                 }
                 Err(ending) => ending,
             };
-            let Some(next) = next else {
+            if !may_run_again {
                 return Err(Stop::Failed(Failed {
                     info,
                     ticket,
                     kind,
                     error,
                 }));
-            };
+            }
             // Before the failure is told: from now on the task waits.
             self.limits.wait_again(&mut admission);
             let wait = info.backoff().wait(attempt, fastrand::u64(..));
@@ -129,7 +124,7 @@ impl Runner {
                 ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
                 return Err(Stop::Shutdown);
             }
-            (work, attempt) = (next, attempt + 1);
+            attempt += 1;
         }
     }
 
@@ -153,25 +148,22 @@ impl Runner {
 
 struct ShutdownIsSooner;
 
-/// A copy for another run, made before this run consumes the task. The user's `clone` may panic; then
+/// Makes a copy for another run, before this one consumes the task. The user's `clone` may panic; then
 /// there is no other run.
-fn again(
-    work: &Contained<Box<dyn ErasedTask>>,
-    task: TaskInfo,
-) -> Option<Contained<Box<dyn ErasedTask>>> {
-    let copied = contain(|| work.again());
-    let reason = match copied {
-        Ok(Some(copy)) => return Some(Contained::new(copy)),
-        Ok(None) => "it gives no copy of itself: a task that runs again is `Clone`".to_owned(),
+fn copy(queued: &mut QueuedTask) -> bool {
+    let reason = match contain(|| queued.copy()) {
+        Ok(true) => return true,
+        Ok(false) => "it gives no copy of itself: a task that runs again is `Clone`".to_owned(),
         Err(panic) => format!("to copy it panicked: {panic}"),
     };
+    let task = queued.info();
     tracing::warn!(
         task.name = task.name(),
         task.file = task.file(),
         task.line = task.line(),
         "a background task with retries will run only once: {reason}"
     );
-    None
+    false
 }
 
 /// The user's `Debug` may panic too; then the arguments are not shown.

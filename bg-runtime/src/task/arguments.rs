@@ -8,8 +8,10 @@ use crate::one_line::OneLine;
 /// what formatting a large argument costs before the task has even run.
 const LIMIT: usize = 1024;
 
-/// One argument as generated code sees it. `(&Probe(&x)).__bg_argument()` picks, by autoref, the
-/// impl for types with `Debug` where there is one, and else the one that shows nothing.
+/// A value as generated code sees it, which does not know what its type can do.
+///
+/// `(&Probe(&x)).__bg_argument()` picks, by autoref, the impl for types with `Debug` where there is
+/// one, and else the one that shows nothing.
 #[derive(Debug)]
 pub struct Probe<'a, T>(pub &'a T);
 

@@ -41,10 +41,11 @@ impl Backoff {
     ///
     /// # Panics
     ///
-    /// When `least` is longer than `most`: in a `const`, where records are made, that is a compile
-    /// error.
+    /// When `least` is zero, which does not grow, or longer than `most`: in a `const`, where records are
+    /// made, that is a compile error.
     #[must_use]
     pub const fn exponential(least: Duration, most: Duration) -> Self {
+        assert!(!least.is_zero(), "a wait of zero never grows");
         assert!(
             least.as_nanos() <= most.as_nanos(),
             "the shortest wait is longer than the longest"

@@ -1,10 +1,14 @@
 //! What a user declares: the [`Task`] trait, its record, and what a task receives and returns.
 
 #[allow(missing_docs, reason = "public for generated code only")]
+mod again;
+#[allow(missing_docs, reason = "public for generated code only")]
 mod arguments;
 mod backoff;
 mod context;
 mod definition;
+#[allow(missing_docs, reason = "public for generated code only")]
+mod key;
 mod one_off;
 mod outcome;
 mod progress;
@@ -12,7 +16,9 @@ mod state;
 mod text;
 
 pub(crate) mod private {
+    pub use super::again::{ClonedAgain, NeverAgain, RetriedArgument, copy};
     pub use super::arguments::{DebugArgument, OpaqueArgument, Probe, SECRET, arguments};
+    pub use super::key::{KeyArgument, key};
     pub use super::outcome::blocking;
     pub use super::state::state;
 }

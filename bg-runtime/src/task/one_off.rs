@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::panic::Location;
 
 use futures_util::future::BoxFuture;
@@ -6,7 +5,7 @@ use futures_util::future::BoxFuture;
 use super::context::TaskContext;
 use super::definition::TaskInfo;
 use super::outcome::{IntoTaskResult, TaskResult, blocking};
-use crate::collect::{ErasedTask, QueuedTask};
+use crate::collect::{QueuedTask, TAKEN, Work};
 
 /// A task made from a future, for work that needs no declaration.
 ///
@@ -31,7 +30,7 @@ where
     F: Future<Output: IntoTaskResult> + Send + 'static,
 {
     let info = TaskInfo::one_off(name, Location::caller(), false);
-    QueuedTask::new(info, OneOff(future))
+    QueuedTask::new(info, OneOff(Some(future)))
 }
 
 /// A task made from a closure, which runs on tokio's blocking pool. See [`named`].
@@ -42,60 +41,30 @@ where
     R: IntoTaskResult,
 {
     let info = TaskInfo::one_off(name, Location::caller(), true);
-    QueuedTask::new(info, OneOffBlocking(work))
+    QueuedTask::new(info, OneOffBlocking(Some(work)))
 }
 
-struct OneOff<F>(F);
+struct OneOff<F>(Option<F>);
 
-impl<F> ErasedTask for OneOff<F>
+impl<F> Work for OneOff<F>
 where
     F: Future<Output: IntoTaskResult> + Send + 'static,
 {
-    fn run(self: Box<Self>, _: TaskContext) -> BoxFuture<'static, TaskResult> {
-        Box::pin(async move { self.0.await.into_task_result() })
-    }
-
-    fn arguments(&self) -> Option<String> {
-        None
-    }
-
-    fn again(&self) -> Option<Box<dyn ErasedTask>> {
-        None
-    }
-
-    fn key(&self) -> Option<String> {
-        None
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        &self.0
+    fn run(&mut self, _: TaskContext) -> BoxFuture<'static, TaskResult> {
+        let future = self.0.take().expect(TAKEN);
+        Box::pin(async move { future.await.into_task_result() })
     }
 }
 
-struct OneOffBlocking<F>(F);
+struct OneOffBlocking<F>(Option<F>);
 
-impl<F, R> ErasedTask for OneOffBlocking<F>
+impl<F, R> Work for OneOffBlocking<F>
 where
     F: FnOnce() -> R + Send + 'static,
     R: IntoTaskResult,
 {
-    fn run(self: Box<Self>, _: TaskContext) -> BoxFuture<'static, TaskResult> {
-        Box::pin(blocking(move || self.0().into_task_result()))
-    }
-
-    fn arguments(&self) -> Option<String> {
-        None
-    }
-
-    fn again(&self) -> Option<Box<dyn ErasedTask>> {
-        None
-    }
-
-    fn key(&self) -> Option<String> {
-        None
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        &self.0
+    fn run(&mut self, _: TaskContext) -> BoxFuture<'static, TaskResult> {
+        let work = self.0.take().expect(TAKEN);
+        Box::pin(blocking(move || work().into_task_result()))
     }
 }

@@ -1,29 +1,32 @@
-//! How a task runs, and what is known of it before it does.
+//! How a task runs, and runs again, and what it says of itself.
 
-use std::mem;
-
-use proc_macro2::{Delimiter, Group, Literal, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::ext::IdentExt as _;
-use syn::{Attribute, Meta, ReturnType};
+use syn::ReturnType;
 
-use super::{lints, variable};
+use super::{lints, record, variable};
 use crate::errors::across;
 use crate::function::{Function, used_as_a_value};
 use crate::krate::Krate;
-use crate::settings;
-use crate::source_text::source_text;
 use crate::task::call::Call;
 use crate::task::parameter::{Parameter, Source};
-use crate::task::settings::{Settings, Timeout};
+use crate::task::settings::Settings;
 
-pub(super) fn expand(function: &Function, call: &Call, settings: &Settings) -> TokenStream {
+pub(super) fn expand(
+    function: &Function,
+    call: &Call,
+    key: Option<&Parameter>,
+    settings: &Settings,
+) -> TokenStream {
     let (name, krate) = (&call.name, &settings.krate);
     let carried = function.carried(&["cfg"]);
     let lints = lints();
-    let record = record(function, call, settings);
+    let record = record::expand(function, call, settings);
     let run = run(function, call, krate);
+    let again = again(call, settings);
+    let key = key.map(|parameter| self::key(parameter, krate));
     let arguments = arguments(call, krate);
+    let value = value(call, krate);
     // A constant for the record, because to mention the struct in what is submitted is to use it,
     // and rustc warns of a task that nobody uses.
     quote! {
@@ -34,110 +37,15 @@ pub(super) fn expand(function: &Function, call: &Call, settings: &Settings) -> T
             impl #krate::Task for #name {
                 const DEF: &'static #krate::TaskDef = __RECORD;
                 #run
+                #again
+                #key
                 #arguments
             }
+            #value
             #krate::__private::response_part! { #name }
             #krate::__private::inventory::submit! { __RECORD }
         };
     }
-}
-
-/// The task's `TaskDef`.
-fn record(function: &Function, call: &Call, settings: &Settings) -> TokenStream {
-    let krate = &settings.krate;
-    let name = match &settings.name {
-        Some(name) => quote!(#name),
-        None => {
-            let name = function.sig.ident.unraw().to_string();
-            quote!(::core::concat!(::core::module_path!(), "::", #name))
-        }
-    };
-    // Reports give the place of this call as the task's. In parentheses, no name in it is at that
-    // place, where an editor would offer it beside the function's own.
-    let new = across(&call.name, quote!((#krate::TaskDef::new)(#name)));
-    let docs = docs(&function.attrs).map(|docs| quote!(.docs(#docs)));
-    // Each setting is a method of that name, which is where an error about its value is.
-    let timeout = settings
-        .timeout
-        .as_ref()
-        .map(|(word, timeout)| match timeout {
-            Timeout::Millis(millis) => {
-                let millis = Literal::u64_suffixed(*millis);
-                quote!(.#word(::core::time::Duration::from_millis(#millis)))
-            }
-            Timeout::Constant(value) => quote!(.#word(#value)),
-        });
-    let on_error = settings.on_error.as_ref();
-    let on_error = on_error.map(|(word, path)| quote!(.#word(#path)));
-    let blocking = function.sig.asyncness.is_none();
-    let blocking = blocking.then(|| quote!(.blocking()));
-    let parameters = parameters(call, krate);
-    let states = states(call, krate);
-    quote!(&#new #docs #timeout #on_error #blocking #parameters #states)
-}
-
-/// The text of the function's documentation, as an expression.
-fn docs(attrs: &[Attribute]) -> Option<TokenStream> {
-    let lines = attrs.iter().filter_map(|attr| match &attr.meta {
-        Meta::NameValue(meta) if meta.path.is_ident("doc") => Some(&meta.value),
-        _ => None,
-    });
-    let mut text = String::new();
-    let mut parts = Vec::new();
-    for (index, line) in lines.enumerate() {
-        if index > 0 {
-            text.push('\n');
-        }
-        if let Some(line) = settings::text(line) {
-            // `/// text` is `#[doc = " text"]`.
-            let line = line.value();
-            text.push_str(line.strip_prefix(' ').unwrap_or(&line));
-        } else {
-            // `include_str!` and the like.
-            let before = mem::take(&mut text);
-            parts.extend([quote!(#before), quote!(#line)]);
-        }
-    }
-    match (parts.is_empty(), text.is_empty()) {
-        (true, true) => None,
-        (true, false) => Some(quote!(#text)),
-        (false, _) => Some(quote!(::core::concat!(#(#parts,)* #text))),
-    }
-}
-
-fn parameters(call: &Call, krate: &Krate) -> Option<TokenStream> {
-    let parameters = call.fields().map(|field| {
-        let (label, ty) = (field.label(), source_text(&field.ty));
-        let secret = field.is_secret().then(|| quote!(.secret()));
-        quote!(#krate::Parameter::new(#label, #ty) #secret)
-    });
-    let parameters: Vec<_> = parameters.collect();
-    // A constant, since only that lives for as long as the record does.
-    (!parameters.is_empty()).then(|| {
-        quote! {
-            .parameters({
-                const PARAMETERS: &[#krate::Parameter] = &[#(#parameters),*];
-                PARAMETERS
-            })
-        }
-    })
-}
-
-fn states(call: &Call, krate: &Krate) -> Option<TokenStream> {
-    let states = call.parameters.iter().filter_map(|parameter| {
-        let (label, ty) = (parameter.label(), &parameter.kept.ty);
-        matches!(parameter.source, Source::State)
-            .then(|| quote!(#krate::StateDef::of::<#ty>(#label)))
-    });
-    let states: Vec<_> = states.collect();
-    (!states.is_empty()).then(|| {
-        quote! {
-            .states({
-                const STATES: &[#krate::StateDef] = &[#(#states),*];
-                STATES
-            })
-        }
-    })
 }
 
 /// `Task::run`.
@@ -154,7 +62,7 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
                     let #variable = #krate::__private::state::<#ty>(&__cx, #label)?;
                 });
             }
-            Source::Context => variable = syn::Ident::new("__cx", name.span()),
+            Source::Context => variable = Ident::new("__cx", name.span()),
         }
         let lend = parameter.kept.lent.then(|| quote!(&));
         arguments.push(quote!(#lend #variable));
@@ -205,6 +113,62 @@ fn outcome(function: &Function, call: &TokenStream, krate: &Krate) -> TokenStrea
         let __output = (#call,);
         #convert(#output)
     }
+}
+
+/// `Clone` and `PartialEq`, where the arguments are.
+fn value(call: &Call, krate: &Krate) -> Option<TokenStream> {
+    // Whether it could be cloned would depend on whether it can be cloned, which rustc refuses.
+    if call.holds_its_own_kind() {
+        return None;
+    }
+    let task = &call.name;
+    let fields = call.fields().map(|field| {
+        let (name, ty) = (&field.name, &field.kept.ty);
+        quote!(#name: #ty)
+    });
+    Some(quote!(#krate::__private::value! { #task { #(#fields),* } }))
+}
+
+/// `Task::again`.
+fn again(call: &Call, settings: &Settings) -> TokenStream {
+    let krate = &settings.krate;
+    let (traits, again) = if settings.retries.is_some() {
+        let copies = call.fields().map(|field| {
+            let (name, copy) = (&field.name, passed_to(&quote!(copy), field, krate));
+            quote!(#name: #copy)
+        });
+        let copy = quote!(::core::option::Option::Some(Self { #(#copies),* }));
+        (None, copy)
+    } else {
+        // Whether it can be cloned is for the compiler to find out.
+        let traits = quote!(use #krate::__private::{ClonedAgain as _, NeverAgain as _};);
+        let again = quote!((&#krate::__private::Probe(self)).__bg_again());
+        (Some(traits), again)
+    };
+    quote! {
+        fn again(&self) -> ::core::option::Option<Self> {
+            #traits
+            #again
+        }
+    }
+}
+
+/// `Task::key`.
+fn key(parameter: &Parameter, krate: &Krate) -> TokenStream {
+    let key = passed_to(&quote!(key), parameter, krate);
+    quote! {
+        fn key(&self) -> ::core::option::Option<::std::string::String> {
+            #key
+        }
+    }
+}
+
+/// A call of `function` with the value of `field`. That it takes no such value is a mistake of the
+/// parameter's type.
+fn passed_to(function: &TokenStream, field: &Parameter, krate: &Krate) -> TokenStream {
+    let name = &field.name;
+    let ty = across(&field.ty, &field.kept.ty);
+    quote!(#krate::__private::#function::<#ty>(&self.#name))
 }
 
 /// `Task::arguments`.

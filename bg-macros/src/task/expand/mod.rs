@@ -6,6 +6,7 @@
 
 mod definition;
 mod implementation;
+mod record;
 mod stub;
 
 use proc_macro2::{Ident, TokenStream};
@@ -14,13 +15,19 @@ use syn::ext::IdentExt as _;
 
 pub(super) use self::stub::stub;
 use super::call::Call;
+use super::parameter::Parameter;
 use super::settings::Settings;
 use crate::function::Function;
 
 /// The struct of a task, how to make one, and how it runs.
-pub(super) fn task(function: &Function, call: &Call, settings: &Settings) -> TokenStream {
+pub(super) fn task(
+    function: &Function,
+    call: &Call,
+    key: Option<&Parameter>,
+    settings: &Settings,
+) -> TokenStream {
     let definition = definition::expand(function, call, &settings.krate);
-    let implementation = implementation::expand(function, call, settings);
+    let implementation = implementation::expand(function, call, key, settings);
     quote! {
         #definition
         #implementation

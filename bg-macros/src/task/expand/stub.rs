@@ -7,7 +7,7 @@ use crate::function::Function;
 use crate::krate::Krate;
 use crate::task::call::Call;
 
-/// Made like the task, attached like it, and never run: what it is part of does not compile.
+/// Made like the task, attached and compared like it, and never run: what it is part of does not compile.
 pub(in crate::task) fn stub(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     let (vis, name) = (&function.vis, &call.name);
     let carried = function.carried(&["cfg"]);
@@ -26,6 +26,7 @@ pub(in crate::task) fn stub(function: &Function, call: &Call, krate: &Krate) -> 
         });
     quote! {
         #(#carried)*
+        #[derive(::core::clone::Clone, ::core::cmp::PartialEq)]
         #[allow(missing_docs, dead_code)]
         #vis struct #name;
 

@@ -136,6 +136,10 @@ const _: () = {
                 ::bg_runtime::__private::IntoTaskResult::into_task_result(__output.0)
             }
         }
+        fn again(&self) -> ::core::option::Option<Self> {
+            use ::bg_runtime::__private::{ClonedAgain as _, NeverAgain as _};
+            (&::bg_runtime::__private::Probe(self)).__bg_again()
+        }
         fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
             use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};
             ::bg_runtime::__private::arguments([
@@ -152,6 +156,10 @@ const _: () = {
                 ("code", ::bg_runtime::__private::SECRET),
             ])
         }
+    }
+    ::bg_runtime::__private::value! {
+        SendEmail { to : String, subject : ::std::string::String, priority : u8, note :
+        ::std::string::String, code : Code }
     }
     ::bg_runtime::__private::response_part! {
         SendEmail
@@ -178,6 +186,42 @@ name = "emails.welcome"
 timeout = "30s"
 ```*/
             pub const timeout: () = ();
+            /**How many times the task runs again after a run that failed, panicked or timed out. Its arguments are `Clone`.
+
+```ignore
+retries = 3
+```*/
+            pub const retries: () = ();
+            /**How long the task waits before it runs again: always the same, as in `"1s"`, or growing between two bounds, as in `"1s..1m"`, or a constant `Backoff`. Without it: `"100ms..10s"`.
+
+```ignore
+retries = 3, backoff = "1s..1m"
+```*/
+            pub const backoff: () = ();
+            /**How many of these tasks run at once; others wait, in order. Without it: no limit.
+
+```ignore
+max_concurrent = 4
+```*/
+            pub const max_concurrent: () = ();
+            /**The parameter that `max_per_key` and `max_pending_per_key` count by. It is `Display`, and logs and reports show it.
+
+```ignore
+key = user_id, max_per_key = 1
+```*/
+            pub const key: () = ();
+            /**How many of these tasks with the same key run at once; others of that key wait, in order. Without it: no limit.
+
+```ignore
+key = user_id, max_per_key = 1
+```*/
+            pub const max_per_key: () = ();
+            /**How many of these tasks with the same key may wait to run; more are refused. Without it: no limit.
+
+```ignore
+key = user_id, max_pending_per_key = 100
+```*/
+            pub const max_pending_per_key: () = ();
             /**A function that is told of each failure of this task.
 
 ```ignore

@@ -70,12 +70,19 @@ const _: () = {
                 )
             }
         }
+        fn again(&self) -> ::core::option::Option<Self> {
+            use ::bg_runtime::__private::{ClonedAgain as _, NeverAgain as _};
+            (&::bg_runtime::__private::Probe(self)).__bg_again()
+        }
         fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
             use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};
             ::bg_runtime::__private::arguments([
                 ("x", (&::bg_runtime::__private::Probe(&self.x)).__bg_argument()),
             ])
         }
+    }
+    ::bg_runtime::__private::value! {
+        Documented { x : & 'static str }
     }
     ::bg_runtime::__private::response_part! {
         Documented

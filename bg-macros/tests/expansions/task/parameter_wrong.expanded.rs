@@ -1,4 +1,5 @@
 pub fn ping(host: &mut String, times: u8) {}
+#[derive(::core::clone::Clone, ::core::cmp::PartialEq)]
 #[allow(missing_docs, dead_code)]
 pub struct Ping;
 #[allow(missing_docs, dead_code)]

@@ -106,6 +106,10 @@ const _: () = {
                 )
             })
         }
+        fn again(&self) -> ::core::option::Option<Self> {
+            use ::bg_runtime::__private::{ClonedAgain as _, NeverAgain as _};
+            (&::bg_runtime::__private::Probe(self)).__bg_again()
+        }
         fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
             use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};
             ::bg_runtime::__private::arguments([
@@ -118,6 +122,10 @@ const _: () = {
                 ("label", (&::bg_runtime::__private::Probe(&self.label)).__bg_argument()),
             ])
         }
+    }
+    ::bg_runtime::__private::value! {
+        ResizeImage { path : ::std::path::PathBuf, sizes : ::std::vec::Vec < u32 >, mode
+        : Mode, label : & 'static str }
     }
     ::bg_runtime::__private::response_part! {
         ResizeImage

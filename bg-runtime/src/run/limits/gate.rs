@@ -39,6 +39,11 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// Whether the list may run now.
+    pub(super) fn is_entered(&self) -> bool {
+        self.gate.is_none() || self.pass.is_some()
+    }
+
     /// Gives the place to the next in line.
     pub(in crate::run) fn leave(&mut self) {
         self.pass = None;

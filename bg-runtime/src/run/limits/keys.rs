@@ -25,6 +25,11 @@ impl Keys {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.uses().is_empty()
+    }
+
     /// Notes one more task of this key, which waits to run.
     pub(super) fn admit(self: &Arc<Self>, task: &TaskInfo, key: &str) -> Result<KeyUse, Refusal> {
         let limits = task.limits();
@@ -143,8 +148,8 @@ mod tests {
             admit(&keys, DEF, "ada").unwrap(),
         ];
         assert!(admit(&keys, DEF, "ada").is_none());
-        assert_eq!(keys.uses().len(), 1);
+        assert!(!keys.is_empty());
         drop(uses);
-        assert!(keys.uses().is_empty());
+        assert!(keys.is_empty());
     }
 }

@@ -68,7 +68,7 @@ impl Limits {
         let limits = task.limits();
         let is_keyed = limits.per_key.is_some() || limits.pending_per_key.is_some();
         let key = match is_keyed.then(key).flatten() {
-            Some(key) => Some(self.keys.admit(task, &key)?),
+            Some(key) => Some(Box::new(self.keys.admit(task, &key)?)),
             None => None,
         };
         let seat = match &self.room {
@@ -109,21 +109,27 @@ impl Limits {
         admission: &Admission,
         slot: &mut Slot,
     ) -> Passes {
-        let key = admission.key.as_ref().and_then(KeyUse::gate);
+        let key = admission.key.as_ref().and_then(|key| key.gate());
         let name = self.gate_of(task);
-        let mut passes = Passes::default();
-        for (gate, pass) in [(key, &mut passes.key), (name.as_ref(), &mut passes.name)] {
-            let Some(gate) = gate else { continue };
-            *pass = match gate.try_enter() {
-                Some(pass) => Some(pass),
-                None => {
-                    slot.leave();
-                    Some(gate.enter().await)
-                }
-            };
+        if key.is_none() && name.is_none() && slot.is_entered() {
+            return Passes::default();
         }
-        slot.enter().await;
-        passes
+        // Boxed, because most tasks have no limits, and all would have to carry the space for it.
+        Box::pin(async move {
+            let key = enter(key, slot).await;
+            let name = enter(name.as_ref(), slot).await;
+            slot.enter().await;
+            Passes {
+                _key: key,
+                _name: name,
+            }
+        })
+        .await
+    }
+
+    #[cfg(all(test, shuttle))]
+    pub(super) fn knows_no_keys(&self) -> bool {
+        self.keys.is_empty()
     }
 
     fn gate_of(&self, task: &TaskInfo) -> Option<Gate> {
@@ -153,7 +159,8 @@ impl Limits {
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     seat: Option<Seat>,
-    key: Option<KeyUse>,
+    // Boxed, because few tasks have one, and all would have to carry the space for it.
+    key: Option<Box<KeyUse>>,
 }
 
 impl Admission {
@@ -177,8 +184,18 @@ impl Admission {
 /// What a task holds while it runs.
 #[derive(Debug, Default)]
 pub(super) struct Passes {
-    key: Option<Pass>,
-    name: Option<Pass>,
+    _key: Option<Pass>,
+    _name: Option<Pass>,
+}
+
+/// Goes through the gate, if there is one, and leaves the slot if that means to wait.
+async fn enter(gate: Option<&Gate>, slot: &mut Slot) -> Option<Pass> {
+    let gate = gate?;
+    if let Some(pass) = gate.try_enter() {
+        return Some(pass);
+    }
+    slot.leave();
+    Some(gate.enter().await)
 }
 
 /// Why a task was not let in.
@@ -193,12 +210,11 @@ impl fmt::Display for Refusal {
         match self {
             Self::Room { limit } => write!(
                 f,
-                "{limit} tasks wait to run already, which is the limit (`max_pending`)"
+                "`max_pending` is reached: no more than {limit} tasks may wait to run"
             ),
             Self::Key { key, limit } => write!(
                 f,
-                "{limit} tasks with the key `{}` wait to run already, which is the limit \
-                 (`max_pending_per_key`)",
+                "`max_pending_per_key` is reached: no more than {limit} with the key `{}` may wait to run",
                 OneLine(key)
             ),
         }

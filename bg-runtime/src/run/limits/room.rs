@@ -17,7 +17,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(limit: usize) -> Arc<Self> {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
         let limit = limit.min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
             limit,
@@ -35,14 +35,14 @@ impl Room {
     }
 
     /// A seat, if there is one.
-    pub(super) fn try_take(self: &Arc<Self>) -> Option<Seat> {
+    pub(crate) fn try_take(self: &Arc<Self>) -> Option<Seat> {
         let permit = self.free.try_acquire().ok()?;
         permit.forget();
         Some(Seat(self.clone()))
     }
 
     /// A seat, whether or not there is one.
-    pub(super) fn take_anyway(self: &Arc<Self>) -> Seat {
+    pub(crate) fn take_anyway(self: &Arc<Self>) -> Seat {
         let mut excess = self.excess();
         match self.free.try_acquire() {
             Ok(permit) => permit.forget(),

@@ -13,6 +13,8 @@ fn is_task(task: impl Task) {
 }
 
 fn main() {
-    is_task(SendEmail::new("a@b.c", "hello").priority(9));
+    let email = SendEmail::new("a@b.c", "hello").priority(9);
+    assert!(email.clone() == email);
+    is_task(email);
     is_task(UpdateAnalytics::new(1));
 }

@@ -33,9 +33,9 @@ impl Measure {
     }
 }
 
-impl Clone for Measure {
-    fn clone(&self) -> Self {
-        Self::new(&self.words)
+impl Default for Measure {
+    fn default() -> Self {
+        Self::nothing()
     }
 }
 
@@ -47,5 +47,5 @@ fn main() {
     is_task(Count {
         words: "7".to_owned(),
     });
-    is_task(Measure::nothing().clone());
+    is_task(Measure::default());
 }

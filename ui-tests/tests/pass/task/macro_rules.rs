@@ -28,7 +28,29 @@ tasks! {
     called "macro.second" within std::time::Duration::from_secs(2)
 }
 
+macro_rules! limited {
+    ($name:ident($key:ident: $ty:ty) $retries:literal, $backoff:expr, $limit:expr, $pending:tt) => {
+        #[background_task(
+            retries = $retries,
+            backoff = $backoff,
+            max_concurrent = $limit,
+            key = $key,
+            max_per_key = $limit,
+            max_pending_per_key = $pending,
+        )]
+        async fn $name($key: $ty, other: &$ty) {
+            let _ = ($key, other);
+        }
+    };
+}
+
+limited!(third(user: std::num::Wrapping<u8>) 3, "1s..1m", 1 + 1, 9);
+
 fn main() {
+    let third = Third::new(std::num::Wrapping(7), std::num::Wrapping(8));
+    assert!(third.again() == Some(third.clone()));
+    assert_eq!(third.key().as_deref(), Some("7"));
+
     let first = First::new("a", "b", ());
     assert_eq!(
         (first.to.as_str(), first.from.as_str(), first.last),

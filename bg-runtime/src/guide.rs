@@ -1,0 +1,89 @@
+//! The guide: what the library does, page by page, and why.
+//!
+//! | page | what it answers |
+//! |---|---|
+//! | [`declaring`] | what is a task, what may its function take and return, which settings are there |
+//! | [`attaching`] | how does a task get onto a route, a request or a response, or run without any |
+//! | [`when_tasks_run`] | when exactly, in what order, and what if the request goes wrong |
+//! | [`failure`] | what becomes of an error, a panic or a timeout, and who is told |
+//! | [`limits`] | how much runs and waits at once, and what if there is more |
+//! | [`shutdown`] | how the program ends without losing tasks |
+//! | [`testing`] | how to test code that queues tasks |
+//! | [`internals`] | how it works, for contributors and the curious |
+//!
+//! Every block of Rust in them is a test.
+
+// The pages are read on a forge, too, where a link is to a file. `links.md` comes first, so that
+// here it decides where the same links lead.
+
+#[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/declaring.md")]
+/// # Reference
+///
+/// [`background_task`](macro@crate::background_task), [`Task`](crate::Task),
+/// [`TaskDef`](crate::TaskDef), [`TaskContext`](crate::TaskContext), [`TaskExt`](crate::TaskExt),
+/// [`IntoText`](crate::IntoText), [`State`](crate::State), [`named`](crate::named),
+/// [`named_blocking`](crate::named_blocking), [`register!`](crate::register)
+pub mod declaring {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/attaching.md")]
+/// # Reference
+///
+/// [`post`](macro@crate::post) and its like, [`routes!`](crate::routes),
+/// [`BackgroundTasks`](crate::BackgroundTasks), [`tasks!`](crate::tasks),
+/// [`WithBackground`](crate::WithBackground), [`after_response`](crate::after_response),
+/// [`Background::spawn`](crate::Background::spawn), [`TaskHandle`](crate::TaskHandle),
+/// [`Background::layer`](crate::Background::layer)
+pub mod attaching {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/when_tasks_run.md")]
+/// # Reference
+///
+/// [`Background::serve`](crate::Background::serve), [`Background::layer`](crate::Background::layer),
+/// [`TaskExt::always`](crate::TaskExt::always),
+/// [`TaskExt::on_error_response`](crate::TaskExt::on_error_response),
+/// [`SkipReason`](crate::SkipReason)
+pub mod when_tasks_run {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/failure.md")]
+/// # Reference
+///
+/// [`TaskFailure`](crate::TaskFailure), [`FailureKind`](crate::FailureKind),
+/// [`SkipReason`](crate::SkipReason),
+/// [`BackgroundBuilder::on_error`](crate::BackgroundBuilder::on_error),
+/// [`BackgroundBuilder::on_error_async`](crate::BackgroundBuilder::on_error_async),
+/// [`Backoff`](crate::Backoff), [`Stats`](crate::Stats)
+pub mod failure {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/limits.md")]
+/// # Reference
+///
+/// [`TaskDef`](crate::TaskDef), [`TaskLimits`](crate::TaskLimits),
+/// [`BackgroundBuilder`](crate::BackgroundBuilder),
+/// [`FailureKind::Rejected`](crate::FailureKind::Rejected)
+pub mod limits {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/shutdown.md")]
+/// # Reference
+///
+/// [`Background::serve`](crate::Background::serve),
+/// [`Background::shutdown`](crate::Background::shutdown),
+/// [`BackgroundBuilder::drain_timeout`](crate::BackgroundBuilder::drain_timeout),
+/// [`ShutdownReport`](crate::ShutdownReport), [`TaskContext`](crate::TaskContext)
+pub mod shutdown {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/testing.md")]
+/// # Reference
+///
+/// [`Background`](crate::Background), [`Stats`](crate::Stats)
+pub mod testing {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/internals.md")]
+pub mod internals {}

@@ -1,0 +1,96 @@
+//! Copies of a task, for the runs after its first, and for tests that compare tasks.
+
+use super::arguments::Probe;
+
+/// What an argument of a task with the setting `retries` is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be retried with: it is not `Clone`",
+    label = "each run after the first is given a clone of this",
+    note = "share it, as in `Arc<T>`, make it `#[state]`, or leave out `retries`"
+)]
+pub trait RetriedArgument {
+    fn __bg_copy(&self) -> Self;
+}
+
+impl<T: Clone> RetriedArgument for T {
+    fn __bg_copy(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// One argument for the next run.
+pub fn copy<T: RetriedArgument>(argument: &T) -> T {
+    argument.__bg_copy()
+}
+
+/// `(&Probe(&task)).__bg_again()` is a clone where the task is `Clone`, and else nothing.
+pub trait ClonedAgain<T> {
+    fn __bg_again(&self) -> Option<T>;
+}
+
+impl<T: Clone> ClonedAgain<T> for Probe<'_, T> {
+    fn __bg_again(&self) -> Option<T> {
+        Some(self.0.clone())
+    }
+}
+
+pub trait NeverAgain<T> {
+    fn __bg_again(&self) -> Option<T>;
+}
+
+impl<T> NeverAgain<T> for &Probe<'_, T> {
+    fn __bg_again(&self) -> Option<T> {
+        None
+    }
+}
+
+/// Makes a task a value: it can be cloned, and compared, where each of its arguments can.
+///
+/// The bounds say of each argument what may not hold; with `for<'__any>` they may, although they
+/// bound no parameter.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __value {
+    ($task:ident { $($field:ident: $ty:ty),* $(,)? }) => {
+        impl ::core::clone::Clone for $task
+        where
+            $(for<'__any> $ty: ::core::clone::Clone,)*
+        {
+            fn clone(&self) -> Self {
+                Self { $($field: ::core::clone::Clone::clone(&self.$field)),* }
+            }
+        }
+
+        impl ::core::cmp::PartialEq for $task
+        where
+            $(for<'__any> $ty: ::core::cmp::PartialEq,)*
+        {
+            // Whatever a comparison of functions is worth, it is what the test asked for.
+            #[allow(unpredictable_function_pointer_comparisons)]
+            fn eq(&self, _other: &Self) -> bool {
+                true $(&& ::core::cmp::PartialEq::eq(&self.$field, &_other.$field))*
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq)]
+    struct Cloned(u8);
+
+    #[derive(Debug, PartialEq)]
+    struct Single;
+
+    #[test]
+    #[expect(
+        clippy::needless_borrow,
+        reason = "the borrow is what generated code writes"
+    )]
+    fn a_task_runs_again_where_it_can_be_cloned() {
+        assert_eq!((&Probe(&Cloned(7))).__bg_again(), Some(Cloned(7)));
+        assert_eq!((&Probe(&Single)).__bg_again(), None);
+    }
+}

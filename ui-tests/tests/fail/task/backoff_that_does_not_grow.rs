@@ -1,0 +1,8 @@
+use bg_runtime::background_task;
+
+#[background_task(retries = 3, backoff = "0s..1m")]
+async fn send_email(to: String) {
+    drop(to);
+}
+
+fn main() {}
