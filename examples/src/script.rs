@@ -17,8 +17,8 @@ pub(crate) const CTRL_C: &str = "ctrl-c";
 /// One step of a script: a request, or ctrl-c, and what becomes of it.
 #[derive(Debug)]
 pub struct Step {
-    /// With the status of its answer. `None` for ctrl-c.
-    request: Option<(Request, u16)>,
+    /// With the status of its answer, and what that contains. `None` for ctrl-c.
+    request: Option<(Request, u16, &'static str)>,
     lines: Vec<&'static str>,
 }
 
@@ -26,8 +26,14 @@ impl Request {
     /// Makes the request a step, with an answer of this status.
     #[must_use]
     pub fn answered(self, status: u16) -> Step {
+        self.answered_with(status, "")
+    }
+
+    /// The same, with an answer that contains this text.
+    #[must_use]
+    pub fn answered_with(self, status: u16, text: &'static str) -> Step {
         Step {
-            request: Some((self, status)),
+            request: Some((self, status, text)),
             lines: Vec::new(),
         }
     }
@@ -55,21 +61,21 @@ impl Step {
     /// The same step, for a reader to take.
     pub(crate) fn command(&self, server: &str) -> String {
         match &self.request {
-            Some((request, _)) => request.curl(server),
+            Some((request, ..)) => request.curl(server),
             None => CTRL_C.to_owned(),
         }
     }
 
-    /// The lines that the log must have.
-    fn expected(&self) -> Vec<String> {
+    /// The lines that the log must have, each with all of these texts.
+    fn expected(&self) -> Vec<Vec<String>> {
         let mut expected = match &self.request {
-            Some((request, status)) => vec![
-                format!("--> {} {}", request.method, request.path),
-                format!("<-- {status} "),
+            Some((request, status, text)) => vec![
+                vec![format!("--> {} {}", request.method, request.path)],
+                vec![format!("<-- {status} "), (*text).to_owned()],
             ],
-            None => vec![CTRL_C.to_owned()],
+            None => vec![vec![CTRL_C.to_owned()]],
         };
-        expected.extend(self.lines.iter().copied().map(str::to_owned));
+        expected.extend(self.lines.iter().map(|&line| vec![line.to_owned()]));
         expected
     }
 }
@@ -97,7 +103,7 @@ async fn take(
     stop: &CancellationToken,
 ) -> Result<(), String> {
     match &step.request {
-        Some((request, _)) => {
+        Some((request, ..)) => {
             let sent = request.send(server).await;
             sent.map_err(|error| error.to_string())?;
         }
@@ -108,7 +114,7 @@ async fn take(
     }
     for expected in step.expected() {
         let line = recorded.recv().await.unwrap_or_default();
-        if !line.contains(&expected) {
+        if !expected.iter().all(|text| line.contains(text)) {
             return Err(format!("expected {expected:?}, and got {line:?}"));
         }
     }
