@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::future::pending;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing;
 use bg_runtime::{
-    Background, BackgroundTasks, Overflow, TaskContext, TaskExt, WithBackground, after_response,
-    background_task, get, named, named_blocking, routes,
+    Background, BackgroundTasks, IntoTask, Overflow, QueuedTask, TaskContext, TaskExt,
+    WithBackground, after_response, background_task, get, named, named_blocking, routes,
 };
-use tests::eventually;
-use tokio::sync::Notify;
+use futures_util::FutureExt;
+use tests::{eventually, within};
+use tokio::sync::{Notify, mpsc};
 use tower::ServiceExt;
 use tower_http::request_id::{MakeRequestId, RequestId, SetRequestIdLayer};
 use tower_http::trace::TraceLayer;
@@ -485,6 +487,43 @@ async fn what_becomes_of_a_task_that_does_not_run_is_said_in_its_span() {
         assert!(!seen.has(&format!("enter {task}")), "{seen:#?}");
         let closed = format!("close {task}");
         eventually(&closed, || seen.has(&closed)).await;
+    }
+}
+
+/// Says when a task's span ends, and holds that up.
+struct HeldUp {
+    closing: mpsc::UnboundedSender<()>,
+    may_close: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for HeldUp {
+    fn on_close(&self, _: Id, _: Context<'_, S>) {
+        // No receiver, or no sender: the test has failed.
+        let _ = self.closing.send(());
+        let _ = self.may_close.lock().unwrap().recv();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_span_of_every_task_has_ended_when_a_shutdown_is_over() {
+    let (closing, mut is_closing) = mpsc::unbounded_channel();
+    let (close, may_close) = std::sync::mpsc::channel();
+    let held_up = HeldUp {
+        closing,
+        may_close: Mutex::new(may_close),
+    };
+    let subscriber = tracing_subscriber::registry().with(held_up);
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let tasks: [fn() -> QueuedTask; 2] = [|| CountVisit.into_task(), || Fail.into_task()];
+    for task in tasks {
+        let background = Background::builder().on_error(|_| {}).build().unwrap();
+        background.spawn(task());
+        is_closing.recv().await.unwrap();
+        let mut shutdown = pin!(background.shutdown());
+        assert!(shutdown.as_mut().now_or_never().is_none());
+        close.send(()).unwrap();
+        within("the end of the shutdown", shutdown).await;
     }
 }
 

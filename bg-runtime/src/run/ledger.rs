@@ -15,7 +15,7 @@ use tracing::Span;
 use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
 use super::limits::Refusal;
 use super::shutdown::UnfinishedTask;
-use super::{Runner, Stats, hook, metrics};
+use super::{Hold, Runner, Stats, hook, metrics};
 use crate::collect::QueuedTask;
 use crate::contain::Contained;
 use crate::sync::{Mutex, MutexGuard};
@@ -242,13 +242,14 @@ impl Ledger {
         Some(progress)
     }
 
-    /// Takes the task out of the books, unless that has happened already.
+    /// Takes the task out of the books, unless that has happened already. What is left of it, its
+    /// report, is a hold.
     fn close_entry(&self, place: Place, outcome: &Outcome) -> Option<Entry> {
         self.change(|books| {
             books.entry(place)?;
             let entry = books.entries.remove(place.key);
             books.count(&entry, outcome);
-            self.notify_if_idle(books);
+            books.holds += 1;
             Some(entry)
         })
     }
@@ -398,6 +399,7 @@ impl Runner {
     /// stands.
     fn settle(self: &Arc<Self>, place: Place, outcome: Outcome) {
         if let Some(entry) = self.ledger.close_entry(place, &outcome) {
+            let _until_reported = Hold(self.clone());
             self.report(entry, outcome);
         }
     }

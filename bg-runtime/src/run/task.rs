@@ -19,13 +19,24 @@ impl Accepted {
         if reason.is_news() && ticket.runner().has_audience(&queued.info()) {
             ticket.show(shown_arguments(queued));
         }
-        self.ticket.settle(Outcome::Skipped(reason));
+        self.settle(Outcome::Skipped(reason));
     }
 
     /// Settles a task for which a shutdown has no time.
     pub(super) fn abort(self) {
-        self.ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+        self.settle(Outcome::Aborted(AbortReason::Shutdown));
     }
+
+    fn settle(self, outcome: Outcome) {
+        settle(self.queued, self.ticket, outcome);
+    }
+}
+
+/// Settles a task of which nothing is left: with its outcome its span ends, before a shutdown does
+/// that waits for it.
+fn settle(queued: QueuedTask, ticket: Ticket, outcome: Outcome) {
+    drop(queued);
+    ticket.settle(outcome);
 }
 
 /// Why a task was no success, as far as those behind it are concerned.
@@ -83,7 +94,7 @@ impl Runner {
         if !options.delay.is_zero() {
             let until = deadline(Instant::now(), options.delay);
             if self.wait(until, slot).await.is_err() {
-                ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+                settle(queued, ticket, Outcome::Aborted(AbortReason::Shutdown));
                 return Err(Stop::Shutdown);
             }
         }
@@ -100,7 +111,7 @@ impl Runner {
             drop(passes);
             let (kind, error) = match ended {
                 Ok(()) => {
-                    ticket.settle(Outcome::Completed);
+                    settle(queued, ticket, Outcome::Completed);
                     return Ok(());
                 }
                 Err(ending) => ending,
@@ -121,7 +132,7 @@ impl Runner {
                 return Ok(());
             }
             if self.wait(due, slot).await.is_err() {
-                ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+                settle(queued, ticket, Outcome::Aborted(AbortReason::Shutdown));
                 return Err(Stop::Shutdown);
             }
             attempt += 1;
