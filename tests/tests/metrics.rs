@@ -174,7 +174,7 @@ async fn flaky(#[context] cx: TaskContext) -> Result<(), &'static str> {
 /// Is stopped after three seconds, twice.
 #[background_task(name = "too-slow", timeout = "3s", retries = 1)]
 async fn too_slow() {
-    pending().await
+    pending::<()>().await;
 }
 
 #[test]
