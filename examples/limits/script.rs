@@ -40,7 +40,7 @@ pub(crate) fn every_limit() -> Vec<Step> {
         ]),
         Request::post("/all-tasks/digests")
             .answered(202)
-            .beside(&["no more than 4 tasks may wait to run"])
+            .beside(&["no more than 4 may wait to run"])
             .in_any_order(&[
                 "digest sent to user 1",
                 "digest sent to user 2",

@@ -236,7 +236,7 @@ async fn lists_that_wait_come_in_their_order() {
     let names = ["1", "2", "3", "4", "5", "6"];
     for name in names {
         if name == "4" {
-            let _ = background.spawn(diary.task(name, SECOND));
+            background.spawn(diary.task(name, SECOND));
         } else {
             respond_with(&background, diary.task(name, SECOND)).await;
         }
@@ -367,7 +367,7 @@ async fn a_task_may_spawn_more_than_there_are_places_for() {
     let (inner, notes) = (background.clone(), diary.clone());
     let outer = named("outer", async move {
         for name in ["1", "2", "3"] {
-            let _ = inner.spawn(notes.task(name, SECOND));
+            inner.spawn(notes.task(name, SECOND));
         }
         tokio::time::sleep(SECOND).await;
     });
@@ -641,7 +641,7 @@ async fn more_than_may_wait_are_refused() {
     let waiting = [spawn("waits"), spawn("waits")];
     let failure = spawn("refused").await.unwrap_err();
     assert_eq!(failure.kind(), FailureKind::Rejected);
-    let end = "was rejected: `max_pending` is reached: no more than 2 tasks may wait to run";
+    let end = "was rejected: `max_pending` is reached: no more than 2 may wait to run";
     assert!(failure.to_string().ends_with(end), "{failure}");
     assert_eq!(failures.count(), 1);
     running.await.unwrap();

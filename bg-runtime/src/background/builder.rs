@@ -81,10 +81,11 @@ impl BackgroundBuilder {
 
     /// Joins the traces of tasks to those of their requests, for tracers that know spans of their own.
     ///
-    /// The function is called for each task when it is queued, before its span is entered: with the
-    /// task's span, and with the one that was current where the task was made, most often the
+    /// The function is called once for each task, when it is queued, before its span is entered: with
+    /// the task's span, and with the one that was current where the task was made, most often the
     /// request's. The task's span follows from that one already; it is not its child, which would keep
-    /// the request's span open until the task ends. With `tracing-opentelemetry`, this carries the
+    /// the request's span open until the task ends. A panic in the function is caught and logged. Given
+    /// twice, the second function replaces the first. With `tracing-opentelemetry`, this carries the
     /// request's trace over to its tasks:
     ///
     /// ```ignore

@@ -7,7 +7,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::contain::{Contained, contain};
-use crate::task::{Task, TaskContext, TaskId, TaskInfo, TaskResult, render};
+use crate::task::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, render};
 
 /// A task ready to be queued: what [`TaskExt`](crate::TaskExt), [`named`](crate::named) and
 /// [`named_blocking`](crate::named_blocking) give.
@@ -103,6 +103,20 @@ impl QueuedTask {
 
     pub(crate) fn options_mut(&mut self) -> &mut Options {
         &mut self.0.options
+    }
+
+    /// Records on the span which request the task is of.
+    pub(crate) fn record_request(&self, request: &RequestInfo) {
+        // Where nobody listens, not even the names of the fields are looked up.
+        if self.span().is_disabled() {
+            return;
+        }
+        if let Some(route) = request.route() {
+            self.span().record("http.route", route);
+        }
+        if let Some(id) = request.request_id() {
+            self.span().record("request_id", id);
+        }
     }
 
     /// The span in which the task was made. Given away once, so that it is not kept open.

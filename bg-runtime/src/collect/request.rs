@@ -14,8 +14,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::request::Parts;
-use http::{Extensions, Response};
+use http::{Extensions, HeaderMap, Response};
 use http_body::Body as HttpBody;
 
 use super::DetachedHandler;
@@ -140,16 +139,12 @@ impl RequestTasks {
             .clone()
     }
 
-    pub(crate) fn complete_info(&self, parts: &Parts) {
-        self.state()
-            .info
-            .complete(&parts.headers, &parts.extensions);
-    }
-
-    pub(crate) fn complete_info_from<B>(&self, request: &http::Request<B>) {
-        self.state()
-            .info
-            .complete(request.headers(), request.extensions());
+    pub(crate) fn complete_info(&self, headers: &HeaderMap, extensions: &Extensions) {
+        let state = &mut *self.state();
+        if state.info.complete(headers, extensions) {
+            // Tasks that were queued earlier keep what was known then.
+            state.shared_info = None;
+        }
     }
 
     pub(super) fn hand_out(&self) {
@@ -175,12 +170,6 @@ impl RequestTasks {
     pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Member<QueuedTask>) {
         let info = self.info();
         let Some(accepted) = tasks.filter_map(&mut |task| {
-            if let Some(route) = info.route() {
-                task.span().record("http.route", route);
-            }
-            if let Some(id) = info.request_id() {
-                task.span().record("request_id", id);
-            }
             let accepted = self.runner.accept(task, Some(info.clone()));
             Some(accepted.map_or_else(Member::Refused, Member::Task))
         }) else {

@@ -10,6 +10,7 @@ mod ledger;
 mod limits;
 mod list;
 mod log;
+mod metrics;
 mod recording;
 mod report;
 mod shutdown;
@@ -114,6 +115,7 @@ impl Runner {
             drain_timeout,
             recording,
         } = settings;
+        metrics::describe();
         Self {
             states,
             hooks,
@@ -169,7 +171,7 @@ impl Runner {
         watcher: Option<Watcher>,
     ) -> Result<Accepted, TaskInfo> {
         let info = queued.info();
-        self.tell_of_span(&mut queued);
+        self.announce_span(&mut queued, request.as_deref());
         match self.limits.admit(&info, || queued.key()) {
             Ok(admission) => {
                 let ticket = Ticket::issue(self, &queued, request, watcher);
@@ -189,7 +191,11 @@ impl Runner {
         }
     }
 
-    fn tell_of_span(&self, queued: &mut QueuedTask) {
+    /// Before anything happens in the span.
+    fn announce_span(&self, queued: &mut QueuedTask, request: Option<&RequestInfo>) {
+        if let Some(request) = request {
+            queued.record_request(request);
+        }
         let origin = queued.take_origin();
         if let Some(on_span) = &self.on_span {
             if let Err(panic) = crate::contain::contain(|| on_span(queued.span(), &origin)) {
@@ -202,10 +208,11 @@ impl Runner {
     /// other.
     pub(crate) fn skip(
         self: &Arc<Self>,
-        queued: QueuedTask,
+        mut queued: QueuedTask,
         request: Option<Arc<RequestInfo>>,
         reason: SkipReason,
     ) {
+        self.announce_span(&mut queued, request.as_deref());
         let ticket = Ticket::issue(self, &queued, request, None);
         let accepted = Accepted {
             queued,

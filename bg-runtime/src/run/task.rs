@@ -22,13 +22,24 @@ impl Accepted {
         if reason.is_news() && ticket.runner().has_audience(&queued.info()) {
             ticket.show(shown_arguments(queued));
         }
-        self.ticket.settle(Outcome::Skipped(reason));
+        self.settle(Outcome::Skipped(reason));
     }
 
     /// Settles a task that was stopped before it ran.
     pub(super) fn abort(self, reason: AbortReason) {
-        self.ticket.settle(Outcome::Aborted(reason));
+        self.settle(Outcome::Aborted(reason));
     }
+
+    fn settle(self, outcome: Outcome) {
+        settle(self.queued, self.ticket, outcome);
+    }
+}
+
+/// Settles a task of which nothing is left: with its outcome its span ends, before a shutdown does
+/// that waits for it.
+fn settle(queued: QueuedTask, ticket: Ticket, outcome: Outcome) {
+    drop(queued);
+    ticket.settle(outcome);
 }
 
 /// Why a task was no success, as far as those behind it are concerned.
@@ -86,7 +97,7 @@ impl Runner {
         if !options.delay.is_zero() {
             let until = deadline(Instant::now(), options.delay);
             if self.wait(until, slot).await.is_err() {
-                ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+                settle(queued, ticket, Outcome::Aborted(AbortReason::Shutdown));
                 return Err(Stop::Shutdown);
             }
         }
@@ -103,7 +114,7 @@ impl Runner {
             drop(passes);
             let (kind, error) = match ended {
                 Ok(()) => {
-                    ticket.settle(Outcome::Completed);
+                    settle(queued, ticket, Outcome::Completed);
                     return Ok(());
                 }
                 Err(ending) => ending,
@@ -124,7 +135,7 @@ impl Runner {
                 return Ok(());
             }
             if self.wait(due, slot).await.is_err() {
-                ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+                settle(queued, ticket, Outcome::Aborted(AbortReason::Shutdown));
                 return Err(Stop::Shutdown);
             }
             attempt = attempt.saturating_add(1);

@@ -195,8 +195,8 @@ expected: emails::send_email(to: "a@b.c", subject: "welcome", code: ***)
             r#"another number of these tasks was queued
 expected: 2 × emails::send_email
   queued: clock::tick()
- skipped: emails::send_email(to: "a@b.c", subject: "one", code: ***): `max_pending` is reached: no more than 1 tasks may wait to run
-          emails::send_email(to: "a@b.c", subject: "two", code: ***): `max_pending` is reached: no more than 1 tasks may wait to run"#
+ skipped: emails::send_email(to: "a@b.c", subject: "one", code: ***): `max_pending` is reached: no more than 1 may wait to run
+          emails::send_email(to: "a@b.c", subject: "two", code: ***): `max_pending` is reached: no more than 1 may wait to run"#
         );
     }
 

@@ -223,7 +223,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Room { limit } => write!(
                 f,
-                "`max_pending` is reached: no more than {limit} tasks may wait to run"
+                "`max_pending` is reached: no more than {limit} may wait to run"
             ),
             Self::Key { key, limit } => write!(
                 f,
