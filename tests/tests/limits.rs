@@ -28,6 +28,7 @@ use tests::{
     Client, Diary, Flavour, Http1, Protocol, Server, Serving, Setup, Timeline, eventually,
     on_every_setup,
     tasks::{Failures, is_balanced, respond_with, settled, skip_reason},
+    within,
 };
 use tower_http::timeout::TimeoutLayer;
 
@@ -141,7 +142,7 @@ visits!(
 );
 
 async fn all(handles: impl IntoIterator<Item = TaskHandle>) {
-    for ended in join_all(handles).await {
+    for ended in within("the outcomes", join_all(handles)).await {
         ended.unwrap();
     }
 }
@@ -203,8 +204,8 @@ async fn a_task_that_waits_for_its_next_run_lets_another_of_its_name_run() {
     let diary = Diary::begin();
     let first = background.spawn(Alone(diary.clone(), true));
     let second = background.spawn(Alone(diary.clone(), false));
-    second.await.unwrap();
-    first.await.unwrap_err();
+    all([second]).await;
+    within("the outcome", first).await.unwrap_err();
     let lines = ["0s run 1 of true", "1s run 1 of false", "6s run 2 of true"];
     assert_eq!(diary.lines(), lines);
 }
