@@ -237,7 +237,7 @@ async fn lists_that_wait_come_in_their_order() {
     let names = ["1", "2", "3", "4", "5", "6"];
     for name in names {
         if name == "4" {
-            let _ = background.spawn(diary.task(name, SECOND));
+            drop(background.spawn(diary.task(name, SECOND)));
         } else {
             respond_with(&background, diary.task(name, SECOND)).await;
         }
@@ -368,7 +368,7 @@ async fn a_task_may_spawn_more_than_there_are_places_for() {
     let (inner, notes) = (background.clone(), diary.clone());
     let outer = named("outer", async move {
         for name in ["1", "2", "3"] {
-            let _ = inner.spawn(notes.task(name, SECOND));
+            drop(inner.spawn(notes.task(name, SECOND)));
         }
         tokio::time::sleep(SECOND).await;
     });

@@ -545,8 +545,8 @@ fn draining(timeout: Duration) -> Background {
 async fn a_shutdown_waits_for_the_runs_that_come_in_time() {
     let background = draining(10 * SECOND);
     let diary = Diary::begin();
-    let _ = background.spawn(Flaky::new(&diary, 2));
-    let _ = background.spawn(diary.task("delayed", SECOND).delay(5 * SECOND));
+    drop(background.spawn(Flaky::new(&diary, 2)));
+    drop(background.spawn(diary.task("delayed", SECOND).delay(5 * SECOND)));
     tokio::time::sleep(SECOND / 2).await;
     let report = background.shutdown().await;
     assert!(report.is_clean(), "{report}");
@@ -581,7 +581,7 @@ async fn a_shutdown_does_not_wait_for_a_run_that_comes_too_late_and_names_it() {
     let diary = Diary::begin();
     let list = tasks![Hourly(diary.clone()), diary.task("behind", SECOND)];
     respond_with(&background, list).await;
-    let _ = background.spawn(diary.task("delayed", SECOND).delay(HOUR));
+    drop(background.spawn(diary.task("delayed", SECOND).delay(HOUR)));
     tokio::time::sleep(SECOND / 2).await;
     let report = background.shutdown().await;
     assert_eq!(report.elapsed(), Duration::ZERO, "nothing was in time");
@@ -677,7 +677,7 @@ async fn a_run_that_fails_when_the_time_is_up_is_the_last() {
     }
 
     let background = draining(SECOND);
-    let _ = background.spawn(GivesIn);
+    drop(background.spawn(GivesIn));
     let report = background.shutdown().await;
     assert_eq!(report.elapsed(), SECOND, "nothing to wait for after that");
     assert_eq!((report.stats().aborted, report.stats().retries), (1, 0));

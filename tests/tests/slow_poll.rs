@@ -141,7 +141,7 @@ async fn the_threshold_is_what_it_is_set_to() {
     let two = |builder: BackgroundBuilder| builder.slow_poll_threshold(Duration::from_millis(2));
     let task = || {
         named("blocks.above", async {
-            std::thread::sleep(Duration::from_millis(4))
+            std::thread::sleep(Duration::from_millis(4));
         })
     };
     assert_eq!(warnings(two, 1, task).await.len(), 1);
