@@ -97,10 +97,10 @@ fn synchronous_tasks_have_a_blocking_pool_of_their_own() {
 fn outside_of_any_runtime_tasks_run_as_well() {
     let background = background(1);
     let (done, end) = mpsc::channel();
-    background.spawn(named("outside", async move {
+    drop(background.spawn(named("outside", async move {
         tokio::time::sleep(Duration::from_millis(1)).await;
         done.send(thread_name()).unwrap();
-    }));
+    })));
     let name = end.recv_timeout(Duration::from_secs(30)).unwrap();
     assert_eq!(name, "background-task");
 }

@@ -28,6 +28,7 @@ use tests::{
     Client, Diary, Flavour, Http1, Protocol, Server, Serving, Setup, Timeline, eventually,
     on_every_setup,
     tasks::{Failures, is_balanced, respond_with, settled, skip_reason},
+    within,
 };
 use tower_http::timeout::TimeoutLayer;
 
@@ -141,7 +142,7 @@ visits!(
 );
 
 async fn all(handles: impl IntoIterator<Item = TaskHandle>) {
-    for ended in join_all(handles).await {
+    for ended in within("the outcomes", join_all(handles)).await {
         ended.unwrap();
     }
 }
@@ -203,8 +204,8 @@ async fn a_task_that_waits_for_its_next_run_lets_another_of_its_name_run() {
     let diary = Diary::begin();
     let first = background.spawn(Alone(diary.clone(), true));
     let second = background.spawn(Alone(diary.clone(), false));
-    second.await.unwrap();
-    first.await.unwrap_err();
+    all([second]).await;
+    within("the outcome", first).await.unwrap_err();
     let lines = ["0s run 1 of true", "1s run 1 of false", "6s run 2 of true"];
     assert_eq!(diary.lines(), lines);
 }
@@ -236,7 +237,7 @@ async fn lists_that_wait_come_in_their_order() {
     let names = ["1", "2", "3", "4", "5", "6"];
     for name in names {
         if name == "4" {
-            background.spawn(diary.task(name, SECOND));
+            drop(background.spawn(diary.task(name, SECOND)));
         } else {
             respond_with(&background, diary.task(name, SECOND)).await;
         }
@@ -367,7 +368,7 @@ async fn a_task_may_spawn_more_than_there_are_places_for() {
     let (inner, notes) = (background.clone(), diary.clone());
     let outer = named("outer", async move {
         for name in ["1", "2", "3"] {
-            inner.spawn(notes.task(name, SECOND));
+            drop(inner.spawn(notes.task(name, SECOND)));
         }
         tokio::time::sleep(SECOND).await;
     });

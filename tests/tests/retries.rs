@@ -545,8 +545,8 @@ fn draining(timeout: Duration) -> Background {
 async fn a_shutdown_waits_for_the_runs_that_come_in_time() {
     let background = draining(10 * SECOND);
     let diary = Diary::begin();
-    background.spawn(Flaky::new(&diary, 2));
-    background.spawn(diary.task("delayed", SECOND).delay(5 * SECOND));
+    drop(background.spawn(Flaky::new(&diary, 2)));
+    drop(background.spawn(diary.task("delayed", SECOND).delay(5 * SECOND)));
     tokio::time::sleep(SECOND / 2).await;
     let report = background.shutdown().await;
     assert!(report.is_clean(), "{report}");
@@ -581,7 +581,7 @@ async fn a_shutdown_does_not_wait_for_a_run_that_comes_too_late_and_names_it() {
     let diary = Diary::begin();
     let list = tasks![Hourly(diary.clone()), diary.task("behind", SECOND)];
     respond_with(&background, list).await;
-    background.spawn(diary.task("delayed", SECOND).delay(HOUR));
+    drop(background.spawn(diary.task("delayed", SECOND).delay(HOUR)));
     tokio::time::sleep(SECOND / 2).await;
     let report = background.shutdown().await;
     assert_eq!(report.elapsed(), Duration::ZERO, "nothing was in time");
@@ -677,7 +677,7 @@ async fn a_run_that_fails_when_the_time_is_up_is_the_last() {
     }
 
     let background = draining(SECOND);
-    background.spawn(GivesIn);
+    drop(background.spawn(GivesIn));
     let report = background.shutdown().await;
     assert_eq!(report.elapsed(), SECOND, "nothing to wait for after that");
     assert_eq!((report.stats().aborted, report.stats().retries), (1, 0));
@@ -712,8 +712,25 @@ async fn a_second_signal_ends_the_wait_for_a_run_that_would_have_come_in_time() 
         assert!(kill.expect("`kill` runs").success());
     }
 
+    /// Takes a while to end when it is asked to.
+    struct Polite(Timeline);
+
+    impl Task for Polite {
+        const DEF: &'static TaskDef = &TaskDef::new("polite");
+
+        async fn run(self, cx: TaskContext) -> TaskResult {
+            cx.cancelled().await;
+            tokio::time::sleep(SECOND / 3).await;
+            self.0.mark("a while later");
+            Ok(())
+        }
+    }
+
     let timeline = Timeline::new();
-    let background = draining(HOUR);
+    let hook = Failures::default().hook(&timeline);
+    let builder = Background::builder().on_error(hook).drain_timeout(HOUR);
+    let background = builder.build().unwrap();
+    let polite = background.spawn(Polite(timeline.clone()));
     let task = InAMinute(timeline.clone());
     let add = async move |tasks: BackgroundTasks| tasks.add_task(task);
     let app = Router::new().route("/", routing::get(add));
@@ -735,4 +752,8 @@ async fn a_second_signal_ends_the_wait_for_a_run_that_would_have_come_in_time() 
     assert!(begun.elapsed() < Duration::from_secs(30));
     let text = report.to_string();
     assert!(text.contains("waiting for attempt 2 of 2"), "{text}");
+    // At once, and not when others have had their time to end.
+    let aborted = timeline.reached("in.a.minute aborted").await;
+    assert!(aborted.is_before(&timeline.reached("a while later").await));
+    polite.await.unwrap();
 }

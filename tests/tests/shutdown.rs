@@ -320,7 +320,10 @@ async fn an_async_error_hook_is_waited_for() {
         })
         .build()
         .unwrap();
-    background.spawn(timeline.failing("sick")).await.unwrap_err();
+    background
+        .spawn(timeline.failing("sick"))
+        .await
+        .unwrap_err();
     background.shutdown().await;
     assert!(timeline.find("told of sick").is_some());
     assert!(timeline.find("told").is_some(), "the hook was cut off");

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use bg_runtime::{Background, BackgroundBuilder, QueuedTask, named, named_blocking};
+use bg_runtime::{
+    Background, BackgroundBuilder, IntoTask, QueuedTask, Task, TaskContext, TaskDef, TaskResult,
+    named, named_blocking,
+};
 use tests::{Timeline, logs, tasks::respond_with};
 
 /// Longer than the ten milliseconds that a poll may take by default.
@@ -95,7 +98,21 @@ async fn the_tasks_of_a_request_are_watched_too() {
 
 #[tokio::test]
 async fn a_synchronous_task_may_take_its_time() {
+    /// Says of itself that it is on the blocking pool, and is taken at its word.
+    struct TakesItsTime;
+
+    impl Task for TakesItsTime {
+        const DEF: &'static TaskDef = &TaskDef::new("takes.its.time").blocking();
+
+        async fn run(self, _: TaskContext) -> TaskResult {
+            std::thread::sleep(BURST);
+            Ok(())
+        }
+    }
+
     let task = || named_blocking("sync", || std::thread::sleep(BURST));
+    assert_eq!(warnings(|builder| builder, 1, task).await, [""; 0]);
+    let task = || TakesItsTime.into_task();
     assert_eq!(warnings(|builder| builder, 1, task).await, [""; 0]);
 }
 
