@@ -81,7 +81,7 @@ pub mod shutdown {}
 #[doc = include_str!("docs/guide/testing.md")]
 /// # Reference
 ///
-/// [`Background`](crate::Background), [`Stats`](crate::Stats)
+/// [`Recorder`](crate::testing::Recorder), [`Background`](crate::Background), [`Stats`](crate::Stats)
 pub mod testing {}
 
 #[doc = include_str!("docs/guide/links.md")]

@@ -11,6 +11,7 @@ mod route;
 mod run;
 mod sync;
 mod task;
+pub mod testing;
 
 #[doc(hidden)]
 #[path = "private.rs"]

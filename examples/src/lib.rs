@@ -4,6 +4,8 @@
 //! Nothing in here is part of the library, or needed to use it.
 
 mod arguments;
+mod connection;
+mod messages;
 mod request;
 mod script;
 mod timeline;
@@ -24,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-/// Completes when an example is to stop: at ctrl-c, or when its script has been played.
+/// Completes when an example is to stop: at ctrl-c or SIGTERM, or when its script has been played.
 pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// How a server ended.
@@ -68,7 +70,7 @@ async fn run_with(
     for step in &script {
         println!("{}", step.command(&address));
     }
-    let report = serve(Wire(listener), Box::pin(ctrl_c())).await?;
+    let report = serve(Wire(listener), Box::pin(asked_to_stop())).await?;
     println!("\n{report}");
     Ok(())
 }
@@ -91,10 +93,7 @@ async fn play_against(
     let report = serve(Wire(listener), Box::pin(stopped)).await?;
     println!("\n{report}");
     let _ = record.send(report.to_string());
-    match player.await??.try_recv() {
-        Ok(line) => Err(format!("not in the script: {line}").into()),
-        Err(_) => Ok(()),
-    }
+    Ok(script::end(player.await??)?)
 }
 
 /// A listener on `address`.
@@ -108,10 +107,28 @@ pub async fn listen(address: &str) -> Result<TcpListener, String> {
         .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
+async fn asked_to_stop() {
+    tokio::select! {
+        () = ctrl_c() => info!("{}", script::CTRL_C),
+        () = sigterm() => info!("SIGTERM"),
+    }
+}
+
 async fn ctrl_c() {
     if tokio::signal::ctrl_c().await.is_err() {
         // Then it ends the process by itself.
         std::future::pending::<()>().await;
     }
-    info!("{}", script::CTRL_C);
+}
+
+async fn sigterm() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut signals) = signal(SignalKind::terminate()) {
+            signals.recv().await;
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
 }

@@ -3,8 +3,8 @@
 use std::io;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use crate::connection::Connection;
 
 /// Posts JSON to an `http://host:port/path`, and gives the status of the answer. Stands for a client
 /// such as reqwest.
@@ -80,6 +80,11 @@ impl Request {
     ///
     /// When there is no answer, or none that is HTTP/1.1.
     pub async fn send(&self, server: &str) -> io::Result<u16> {
+        Connection::open(server).await?.send(self).await
+    }
+
+    /// The request as it goes over a connection.
+    pub(crate) fn message(&self, server: &str) -> String {
         let Self {
             method, path, body, ..
         } = self;
@@ -87,21 +92,11 @@ impl Request {
             Some(content_type) => format!("content-type: {content_type}\r\n"),
             None => String::new(),
         };
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {server}\r\nconnection: close\r\n{content_type}\
+        format!(
+            "{method} {path} HTTP/1.1\r\nhost: {server}\r\n{content_type}\
              content-length: {}\r\n\r\n{body}",
             body.len(),
-        );
-        let mut stream = TcpStream::connect(server).await?;
-        stream.write_all(request.as_bytes()).await?;
-        let mut response = Vec::new();
-        stream.read_to_end(&mut response).await?;
-
-        let response = String::from_utf8_lossy(&response);
-        let status = response
-            .strip_prefix("HTTP/1.1 ")
-            .and_then(|rest| rest.get(..3)?.parse().ok());
-        status.ok_or_else(|| io::Error::other(format!("{server} answered {response:?}")))
+        )
     }
 
     /// The same request, to be typed into a shell.

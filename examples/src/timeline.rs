@@ -1,6 +1,7 @@
 //! A log that counts from the latest request, and can be read back.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -14,22 +15,23 @@ static START: Mutex<Option<Instant>> = Mutex::new(None);
 
 /// Shows `tracing` events on the screen, each with the time since the latest request.
 pub fn init() {
-    init_with(Timeline { record: None });
+    init_with(Screen { record: None });
 }
 
-/// The same, and records what is shown, without the times. More can be added to the record.
+/// The same, and records what is shown. More can be added to the record.
 pub(crate) fn init_recorded() -> (UnboundedSender<String>, UnboundedReceiver<String>) {
     let (record, recorded) = unbounded_channel();
-    init_with(Timeline {
+    init_with(Screen {
         record: Some(record.clone()),
     });
     (record, recorded)
 }
 
-fn init_with(timeline: Timeline) {
+fn init_with(screen: Screen) {
     tracing_subscriber::fmt()
         .with_ansi(false)
-        .event_format(timeline)
+        .event_format(Timeline)
+        .with_writer(move || screen.clone())
         .init();
 }
 
@@ -39,9 +41,7 @@ pub(crate) fn restart() {
     *START.lock().unwrap() = Some(Instant::now());
 }
 
-struct Timeline {
-    record: Option<UnboundedSender<String>>,
-}
+struct Timeline;
 
 impl<S, N> FormatEvent<S, N> for Timeline
 where
@@ -56,12 +56,29 @@ where
     ) -> fmt::Result {
         let start = *START.lock().unwrap();
         let elapsed = start.map_or(Duration::ZERO, |start| start.elapsed());
-        let mut line = String::new();
-        context.format_fields(Writer::new(&mut line), event)?;
-        writeln!(out, "{:>7.1} ms  {line}", elapsed.as_secs_f64() * 1e3)?;
+        write!(out, "{:>7.1} ms  ", elapsed.as_secs_f64() * 1e3)?;
+        context.format_fields(out.by_ref(), event)?;
+        writeln!(out)
+    }
+}
+
+/// Records what it has shown, and not before: who reads the record may show the next thing.
+#[derive(Clone)]
+struct Screen {
+    record: Option<UnboundedSender<String>>,
+}
+
+impl Write for Screen {
+    /// Is given a whole line each time.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        io::stdout().write_all(line)?;
         if let Some(record) = &self.record {
-            let _ = record.send(line);
+            let _ = record.send(String::from_utf8_lossy(line).trim().to_owned());
         }
-        Ok(())
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush()
     }
 }

@@ -9,9 +9,12 @@
 //! - [`http1`], [`http2`]: clients, each close to the wire.
 //! - [`client`]: either of them, for tests that hold for both protocols.
 //! - [`tasks`]: tasks that leave marks.
+//! - [`stalls`]: tasks that block their thread, and whom they hold up.
+//! - [`diary`]: what happened when, where time is paused.
 //! - [`logs`]: what was logged.
 
 pub mod client;
+pub mod diary;
 pub mod flavours;
 pub mod http1;
 pub mod http2;
@@ -19,10 +22,12 @@ pub mod http2_frames;
 pub mod logs;
 pub mod recorded_io;
 pub mod server;
+pub mod stalls;
 pub mod tasks;
 pub mod timeline;
 
 pub use client::{Client, Protocol};
+pub use diary::Diary;
 pub use flavours::Flavour;
 pub use http1::Http1;
 pub use http2::Http2;

@@ -5,9 +5,13 @@ use std::{
     time::Duration,
 };
 
+use axum::body::Body;
 use bg_runtime::{
-    Background, BackgroundBuilder, FailureKind, QueuedTask, SkipReason, Stats, TaskFailure, named,
+    Background, BackgroundBuilder, FailureKind, IntoTasks, QueuedTask, SkipReason, Stats,
+    TaskFailure, WithBackground, named,
 };
+use http::Request;
+use tower::{Layer, ServiceExt};
 
 use crate::timeline::{Timeline, eventually};
 
@@ -82,6 +86,11 @@ impl Failures {
         failures.iter().find(of_task).cloned()
     }
 
+    /// All of them, in the order in which they were told.
+    pub fn all(&self) -> Vec<TaskFailure> {
+        self.0.lock().unwrap().clone()
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.0.lock().unwrap().len()
@@ -97,6 +106,22 @@ pub fn skip_reason(failure: &TaskFailure) -> SkipReason {
     assert_eq!(failure.kind(), FailureKind::Skipped, "{failure}");
     let reason = failure.error().downcast_ref::<SkipReason>();
     *reason.expect("the error of a skipped task is its reason")
+}
+
+/// Answers a request with these tasks, without a server. When this is over, so is the moment that a
+/// layer gives the connection: the tasks have been handed over.
+pub async fn respond_with(background: &Background, tasks: impl IntoTasks) {
+    let mut response = Some("ok".with_background(tasks));
+    let handler = tower::service_fn(move |_: Request<Body>| {
+        let response = response.take().expect("one request");
+        std::future::ready(Ok::<_, std::convert::Infallible>(response))
+    });
+    let answered = background
+        .layer()
+        .layer(handler)
+        .oneshot(Request::default());
+    drop(answered.await);
+    tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
 /// Waits until every one of `accepted` tasks has an outcome, and gives the counts.

@@ -6,7 +6,12 @@
 //! an early start is seen in the sequence of events, not in a delay. A few requests of each cell
 //! block for 60 ms all the same.
 
-use std::{convert::Infallible, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -20,8 +25,8 @@ use bg_runtime::{BackgroundTasks, named};
 use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all, stream};
 use tests::{
-    Client, Http1, Http2, Protocol, Server, Serving, Setup, Timeline, eventually, on_every_setup,
-    recorded_io::ResponseEnd, tasks::settled,
+    Client, Flavour, Http1, Http2, Protocol, Server, Serving, Setup, Timeline, eventually,
+    on_every_setup, recorded_io::ResponseEnd, tasks::settled,
 };
 
 const MIB: usize = 1 << 20;
@@ -131,22 +136,30 @@ const LONG: Load = Load {
 async fn no_early_start(kind: Kind, protocol: Protocol, loads: &[Load]) {
     on_every_setup(async |setup| {
         for load in loads {
-            let early = early_starts(kind, protocol, setup, *load).await;
-            let all = load.connections * load.requests;
-            if is_estimated(kind, protocol, setup) {
-                assert!(
-                    early * 50 <= all,
-                    "{early} of {all}: {kind:?} {protocol:?} {setup:?} {load:?}"
-                );
-                continue;
-            }
-            assert_eq!(
-                early, 0,
-                "of {all}: {kind:?} {protocol:?} {setup:?} {load:?}"
-            );
+            assert_none_is_early(kind, protocol, setup, None, *load).await;
         }
     })
     .await;
+}
+
+async fn assert_none_is_early(
+    kind: Kind,
+    protocol: Protocol,
+    setup: Setup,
+    isolated: Option<usize>,
+    load: Load,
+) {
+    let early = early_starts(kind, protocol, setup, isolated, load).await;
+    let all = load.connections * load.requests;
+    let allowed = if is_estimated(kind, protocol, setup) {
+        all / 50
+    } else {
+        0
+    };
+    assert!(
+        early <= allowed,
+        "{early} of {all}: {kind:?} {protocol:?} {setup:?} {load:?}, isolated: {isolated:?}"
+    );
 }
 
 /// Whether there is nothing to follow: no byte of the body, and no connection of ours. HTTP/2 then
@@ -158,9 +171,19 @@ fn is_estimated(kind: Kind, protocol: Protocol, setup: Setup) -> bool {
     empty && protocol == Protocol::Http2 && setup.serving == Serving::Layer
 }
 
-async fn early_starts(kind: Kind, protocol: Protocol, setup: Setup, load: Load) -> usize {
+async fn early_starts(
+    kind: Kind,
+    protocol: Protocol,
+    setup: Setup,
+    isolated: Option<usize>,
+    load: Load,
+) -> usize {
     let timeline = Timeline::new();
-    let server = Server::run(setup, &timeline, app()).await;
+    let server = Server::run_with(setup, &timeline, app(), move |builder| match isolated {
+        Some(threads) => builder.isolated(threads),
+        None => builder,
+    })
+    .await;
     let clients = (0..load.connections).map(|connection| {
         let address = server.address();
         tokio::spawn(async move {
@@ -265,6 +288,100 @@ async fn a_slow_stream_is_sent_first_http1() {
 #[tokio::test]
 async fn a_slow_stream_is_sent_first_http2() {
     no_early_start(Kind::SlowStream, Protocol::Http2, &[SOME, LONG]).await;
+}
+
+/// A task on another thread may start at any moment, so nothing but the order itself keeps it back.
+#[tokio::test]
+async fn tasks_on_threads_of_their_own_wait_as_well() {
+    let kinds = [
+        Kind::Small,
+        Kind::NoContent,
+        Kind::Mebibyte,
+        Kind::Chunked,
+        Kind::SlowStream,
+    ];
+    on_every_setup(async |setup| {
+        for protocol in Protocol::ALL {
+            for kind in kinds {
+                let load = if kind == Kind::SlowStream { SOME } else { MANY };
+                assert_none_is_early(kind, protocol, setup, Some(2), load).await;
+            }
+        }
+    })
+    .await;
+}
+
+/// A body that keeps its thread busy when it is dropped, as anything else on that thread may.
+struct Busy {
+    inner: Body,
+    _busy: SleepOnDrop,
+}
+
+struct SleepOnDrop;
+
+impl Drop for SleepOnDrop {
+    fn drop(&mut self) {
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+impl http_body::Body for Busy {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// A foreign server is given a moment to flush, and that moment has to be its own thread's.
+#[tokio::test]
+async fn a_server_whose_only_thread_is_busy_delays_the_task() {
+    for isolated in [None, Some(1)] {
+        for protocol in Protocol::ALL {
+            for path in ["small", "no-content", "chunked"] {
+                let timeline = Timeline::new();
+                let setup = Setup {
+                    flavour: Flavour::CurrentThread,
+                    serving: Serving::PlainAxum,
+                };
+                let app = app().with_state(timeline.clone());
+                let builder = timeline.background();
+                let server = Server::start(setup, &timeline, move || {
+                    let builder = match isolated {
+                        Some(threads) => builder.isolated(threads),
+                        None => builder,
+                    };
+                    let background = builder.build().unwrap();
+                    let busy = axum::middleware::map_response(async |response: Response| {
+                        response.map(|inner| {
+                            let _busy = SleepOnDrop;
+                            Body::new(Busy { inner, _busy })
+                        })
+                    });
+                    let app = app.layer(background.layer()).layer(busy);
+                    (background, app)
+                })
+                .await;
+                let mut client = Client::connect(protocol, server.address()).await;
+                let end = client.fetch("GET", &format!("/{path}/0/x")).await.end;
+                let start = timeline.reached("x").await;
+                let write = server.last_write(end).await;
+                assert!(write.is_before(&start), "{path} {protocol:?} {isolated:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

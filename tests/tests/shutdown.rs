@@ -1,11 +1,13 @@
 //! Stopping: what was accepted is finished, or named; nothing is lost in silence.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use axum::{Router, body::Body, extract::State, routing};
 use bg_runtime::{
     BackgroundTasks, FailureKind, RequestInfo, TaskContext, background_task, get, named, routes,
 };
+use futures_util::FutureExt;
 use tests::{
     Client, Flavour, Http1, Protocol, Server, Serving, Setup, Timeline, eventually, on_every_setup,
     tasks::{is_balanced, settled},
@@ -318,10 +320,34 @@ async fn an_async_error_hook_is_waited_for() {
         })
         .build()
         .unwrap();
-    let _ = background.spawn(timeline.failing("sick")).await;
+    background
+        .spawn(timeline.failing("sick"))
+        .await
+        .unwrap_err();
     background.shutdown().await;
     assert!(timeline.find("told of sick").is_some());
     assert!(timeline.find("told").is_some(), "the hook was cut off");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_hook_has_returned_when_a_shutdown_is_over() {
+    let (telling, mut is_telling) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel();
+    let may_go_on = std::sync::Mutex::new(may_go_on);
+    let builder = Timeline::new().background().on_error(move |_| {
+        // No receiver, or no sender: the test has failed.
+        let _ = telling.send(());
+        let _ = may_go_on.lock().unwrap().recv();
+    });
+    let background = builder.build().unwrap();
+    background.spawn(named("fails", async { Err::<(), _>("no luck") }));
+    is_telling.recv().await.unwrap();
+    assert_eq!(background.stats().failed, 1);
+
+    let mut shutdown = pin!(background.shutdown());
+    assert!(shutdown.as_mut().now_or_never().is_none());
+    go_on.send(()).unwrap();
+    within("the end of the shutdown", shutdown).await;
 }
 
 #[tokio::test]

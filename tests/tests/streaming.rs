@@ -11,12 +11,13 @@ use axum::{
     response::{IntoResponse, Response, Sse, sse::Event},
     routing,
 };
-use bg_runtime::{BackgroundTasks, after_response, get, named, named_blocking, routes};
+use bg_runtime::{BackgroundTasks, after_response, get, routes};
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::BodyExt;
 use tests::{
-    Client, Flavour, Http1, Http2, Protocol, Server, Serving, Setup, Timeline, eventually,
-    on_every_setup, tasks::settled,
+    Client, Flavour, Http1, Http2, Protocol, Server, Setup, Timeline, eventually, on_every_setup,
+    stalls::{Burst, none_is_stalled},
+    tasks::settled,
 };
 
 fn events(timeline: Timeline) -> impl Stream<Item = Result<Event, Infallible>> {
@@ -203,65 +204,17 @@ async fn the_next_request_of_a_connection_does_not_wait_for_a_task() {
 
 const BURST: Duration = Duration::from_millis(150);
 
-async fn with_blocking_task(
-    State(timeline): State<Timeline>,
-    tasks: BackgroundTasks,
-) -> &'static str {
-    tasks.add_task(named("burst", timeline.work_blocking("burst", BURST)));
-    "ok"
-}
-
-async fn with_sync_task(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> &'static str {
-    tasks.add_task(named_blocking("burst", move || {
-        timeline.mark("burst");
-        std::thread::sleep(BURST);
-        timeline.mark("burst done");
-    }));
-    "ok"
-}
-
-/// How many times the answer to the request after a burst came after the burst.
-async fn stalled(setup: Setup, protocol: Protocol, path: &str, times: usize) -> usize {
-    let mut stalled = 0;
-    let timeline = Timeline::new();
-    let app = Router::new()
-        .route("/blocking", routing::get(with_blocking_task))
-        .route("/sync", routing::get(with_sync_task))
-        .route("/", routing::get(async || "quick"));
-    let server = Server::run(setup, &timeline, app).await;
-    for _ in 0..times {
-        let done = timeline.count("burst done");
-        let mut client = Client::connect(protocol, server.address()).await;
-        client.fetch("GET", path).await;
-        timeline.reached_times("burst", done + 1).await;
-        client.fetch("GET", "/").await;
-        stalled += usize::from(timeline.count("burst done") > done);
-        timeline.reached_times("burst done", done + 1).await;
-    }
-    stalled
-}
-
 #[tokio::test]
 async fn a_task_that_blocks_its_thread_does_not_stall_its_connection_where_there_is_another_thread()
 {
-    for flavour in [Flavour::Workers(2), Flavour::Workers(4)] {
-        for serving in [Serving::Background, Serving::Layer] {
-            let setup = Setup { flavour, serving };
-            for protocol in Protocol::ALL {
-                let stalled = stalled(setup, protocol, "/blocking", 20).await;
-                assert_eq!(stalled, 0, "of 20: {protocol:?} {setup:?}");
-            }
-        }
-    }
+    let workers = [Flavour::Workers(2), Flavour::Workers(4)];
+    let setups = Setup::all().filter(|setup| workers.contains(&setup.flavour));
+    none_is_stalled(setups, |builder| builder, (Burst::Async, BURST), 20).await;
 }
 
 #[tokio::test]
 async fn a_synchronous_task_stalls_nothing_on_any_runtime() {
-    on_every_setup(async |setup| {
-        let stalled = stalled(setup, Protocol::Http1, "/sync", 5).await;
-        assert_eq!(stalled, 0, "of 5: {setup:?}");
-    })
-    .await;
+    none_is_stalled(Setup::all(), |builder| builder, (Burst::Sync, BURST), 5).await;
 }
 
 async fn adds_by_name(State(timeline): State<Timeline>) -> Response {

@@ -8,7 +8,9 @@ use tracing::Span;
 use super::build_error::{BuildError, Problem};
 use crate::Background;
 use crate::registry;
-use crate::run::{Executor, Hooks, Limits, Overflow, Runner, Settings, SpanHook, TaskFailure};
+use crate::run::{
+    Executor, Hooks, Limits, Overflow, Recording, Runner, Settings, SpanHook, TaskFailure,
+};
 use crate::task::{MissingState, State, States, StatesBuilder, TaskInfo};
 
 /// How long a shutdown waits by default.
@@ -79,10 +81,11 @@ impl BackgroundBuilder {
 
     /// Joins the traces of tasks to those of their requests, for tracers that know spans of their own.
     ///
-    /// The function is called for each task when it is queued, before its span is entered: with the
-    /// task's span, and with the one that was current where the task was made, most often the
+    /// The function is called once for each task, when it is queued, before its span is entered: with
+    /// the task's span, and with the one that was current where the task was made, most often the
     /// request's. The task's span follows from that one already; it is not its child, which would keep
-    /// the request's span open until the task ends. With `tracing-opentelemetry`, this carries the
+    /// the request's span open until the task ends. A panic in the function is caught and logged. Given
+    /// twice, the second function replaces the first. With `tracing-opentelemetry`, this carries the
     /// request's trace over to its tasks:
     ///
     /// ```ignore
@@ -148,6 +151,28 @@ impl BackgroundBuilder {
     /// registered task needs and that was not given, each type of which two states were given, each
     /// limit of zero, and threads that could not be started.
     pub fn build(self) -> Result<Background, BuildError> {
+        let isolated = self.isolated;
+        let mut settings = self.settings()?;
+        if let Some(threads) = isolated {
+            settings.executor = Executor::isolated(threads)
+                .map_err(|error| BuildError::new(vec![Problem::Threads(Arc::new(error))]))?;
+        }
+        Ok(background(settings))
+    }
+
+    /// Builds a `Background` that records its tasks. It has no threads of its own, because tasks run
+    /// where the test says so; and no response waits for room, because nothing would make any.
+    pub(crate) fn build_recording(self) -> Result<Background, BuildError> {
+        let settings = self.settings()?;
+        Ok(background(Settings {
+            limits: settings.limits.without_waiting(),
+            recording: Some(Recording::default()),
+            ..settings
+        }))
+    }
+
+    /// What was configured, if there is no problem with it, for the current runtime.
+    fn settings(self) -> Result<Settings, BuildError> {
         let tasks = registry::tasks();
         let mut problems: Vec<Problem> = duplicate_names(&tasks).collect();
         let (states, twice) = self.states.finish();
@@ -162,34 +187,43 @@ impl BackgroundBuilder {
         if !problems.is_empty() {
             return Err(BuildError::new(problems));
         }
-        let executor = match self.isolated {
-            None => Executor::current(),
-            Some(threads) => Executor::isolated(threads)
-                .map_err(|error| BuildError::new(vec![Problem::Threads(Arc::new(error))]))?,
-        };
-        Ok(background(Settings {
+        Ok(Settings {
             states,
             hooks: self.hooks,
             on_span: self.on_span,
             limits: Limits::new(self.max_concurrent, self.max_pending),
-            executor,
+            executor: Executor::current(),
             slow_poll_threshold: self.slow_poll_threshold,
             drain_timeout: self.drain_timeout,
-        }))
+            recording: None,
+        })
     }
 
     /// For a `Background` that needs no configuration, and whose tasks may lack a state until they
     /// run.
     pub(super) fn build_unconfigured() -> Background {
+        background(unconfigured())
+    }
+
+    /// The same, which records its tasks.
+    pub(crate) fn build_unconfigured_recording() -> Background {
         background(Settings {
-            states: States::default(),
-            hooks: Hooks::default(),
-            on_span: None,
-            limits: Limits::default(),
-            executor: Executor::current(),
-            slow_poll_threshold: SLOW_POLL_THRESHOLD,
-            drain_timeout: DRAIN_TIMEOUT,
+            recording: Some(Recording::default()),
+            ..unconfigured()
         })
+    }
+}
+
+fn unconfigured() -> Settings {
+    Settings {
+        states: States::default(),
+        hooks: Hooks::default(),
+        on_span: None,
+        limits: Limits::default(),
+        executor: Executor::current(),
+        slow_poll_threshold: SLOW_POLL_THRESHOLD,
+        drain_timeout: DRAIN_TIMEOUT,
+        recording: None,
     }
 }
 

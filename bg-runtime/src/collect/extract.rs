@@ -30,7 +30,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for BackgroundTasks {
 
 fn find(parts: &Parts) -> Option<BackgroundTasks> {
     let request = parts.extensions.get::<Arc<RequestTasks>>()?;
-    request.complete_info(parts);
+    request.complete_info(&parts.headers, &parts.extensions);
     request.hand_out();
     Some(BackgroundTasks::of_request(request.clone()))
 }

@@ -1,4 +1,4 @@
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::contain::{Contained, contain};
-use crate::task::{Task, TaskContext, TaskId, TaskInfo, TaskResult, render};
+use crate::task::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, render};
 
 /// A task ready to be queued: what [`TaskExt`](crate::TaskExt), [`named`](crate::named) and
 /// [`named_blocking`](crate::named_blocking) give.
@@ -105,6 +105,20 @@ impl QueuedTask {
         &mut self.0.options
     }
 
+    /// Records on the span which request the task is of.
+    pub(crate) fn record_request(&self, request: &RequestInfo) {
+        // Where nobody listens, not even the names of the fields are looked up.
+        if self.span().is_disabled() {
+            return;
+        }
+        if let Some(route) = request.route() {
+            self.span().record("http.route", route);
+        }
+        if let Some(id) = request.request_id() {
+            self.span().record("request_id", id);
+        }
+    }
+
     /// The span in which the task was made. Given away once, so that it is not kept open.
     pub(crate) fn take_origin(&mut self) -> Span {
         std::mem::replace(&mut self.0.origin, Span::none())
@@ -119,8 +133,21 @@ impl QueuedTask {
         self.0.work.as_any().downcast_ref()
     }
 
+    /// The task itself, if it is a `T`.
+    pub(crate) fn downcast<T: Task>(mut self) -> Option<T> {
+        let mut task = None::<T>;
+        self.0.work.move_into(&mut task);
+        task
+    }
+
+    /// The type of the task itself.
+    pub(crate) fn task_type(&self) -> TypeId {
+        self.0.work.as_any().type_id()
+    }
+
+    /// The user's `Debug` may panic; then the arguments are not shown.
     pub(crate) fn arguments(&self) -> Option<String> {
-        self.0.work.arguments()
+        contain(|| self.0.work.arguments()).ok().flatten()
     }
 
     /// The user's `Display` may panic; then the limits of the key do not apply.
@@ -173,6 +200,9 @@ pub(crate) trait Work: Send {
     fn as_any(&self) -> &dyn Any {
         &()
     }
+
+    /// Moves the [`Task`] that this is made of into an `Option` of its type.
+    fn move_into(&mut self, _task: &mut dyn Any) {}
 }
 
 /// What is said of work that is run more often than it was copied.
@@ -220,6 +250,12 @@ impl<T: Task + Send> Work for Declared<T> {
         match &self.task {
             Some(task) => task,
             None => &(),
+        }
+    }
+
+    fn move_into(&mut self, task: &mut dyn Any) {
+        if let Some(task) = task.downcast_mut::<Option<T>>() {
+            *task = self.task.take();
         }
     }
 }

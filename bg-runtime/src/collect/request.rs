@@ -14,8 +14,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use http::request::Parts;
-use http::{Extensions, Response};
+use http::{Extensions, HeaderMap, Response};
 use http_body::Body as HttpBody;
 
 use super::DetachedHandler;
@@ -93,9 +92,13 @@ impl RequestTasks {
             request.headers(),
             request.extensions(),
         );
+        let sending = match runner.recording() {
+            Some(_) => Sending::Recorded,
+            None => Sending::new(connection, request.version()),
+        };
         Arc::new(Self {
             runner,
-            sending: Sending::new(connection, request.version()),
+            sending,
             state: Mutex::new(State {
                 info,
                 shared_info: None,
@@ -136,16 +139,12 @@ impl RequestTasks {
             .clone()
     }
 
-    pub(crate) fn complete_info(&self, parts: &Parts) {
-        self.state()
-            .info
-            .complete(&parts.headers, &parts.extensions);
-    }
-
-    pub(crate) fn complete_info_from<B>(&self, request: &http::Request<B>) {
-        self.state()
-            .info
-            .complete(request.headers(), request.extensions());
+    pub(crate) fn complete_info(&self, headers: &HeaderMap, extensions: &Extensions) {
+        let state = &mut *self.state();
+        if state.info.complete(headers, extensions) {
+            // Tasks that were queued earlier keep what was known then.
+            state.shared_info = None;
+        }
     }
 
     pub(super) fn hand_out(&self) {
@@ -171,18 +170,14 @@ impl RequestTasks {
     pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Member<QueuedTask>) {
         let info = self.info();
         let Some(accepted) = tasks.filter_map(&mut |task| {
-            if let Some(route) = info.route() {
-                task.span().record("http.route", route);
-            }
-            if let Some(id) = info.request_id() {
-                task.span().record("request_id", id);
-            }
             let accepted = self.runner.accept(task, Some(info.clone()));
             Some(accepted.map_or_else(Member::Refused, Member::Task))
         }) else {
             return;
         };
 
+        let recording = self.runner.recording();
+        let (mut list, mut late) = (List::default(), false);
         let answer = {
             let state = &mut *self.state();
             match state.phase {
@@ -194,15 +189,23 @@ impl RequestTasks {
                     };
                     return list.push(accepted);
                 }
-                Phase::Responding(_) => return state.lists.late.push(accepted),
+                Phase::Responding(_) if recording.is_none() => {
+                    return state.lists.late.push(accepted);
+                }
+                Phase::Responding(answer) => {
+                    list.continue_on_error = state.lists.late.continue_on_error;
+                    late = true;
+                    answer
+                }
                 Phase::Responded(answer) => answer,
             }
         };
-        let list = List {
-            members: vec![accepted],
-            ..List::default()
-        };
-        self.run([due(list, answer, true)]);
+        list.push(accepted);
+        let list = due(list, answer, true);
+        match recording {
+            Some(recording) if late => recording.record_late(self, list),
+            _ => self.run([list]),
+        }
     }
 
     /// Looks into a response on its way out, before anything further out can lose what it carries.
@@ -287,6 +290,9 @@ impl RequestTasks {
             return response;
         }
         self.skip_what_is_not_due(answer);
+        if self.runner.recording().is_some() {
+            self.record_due();
+        }
         response.map(|body| Body::new(GuardedBody::new(body, self.clone())))
     }
 
@@ -339,7 +345,7 @@ impl RequestTasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.runner.spawn(wait(self.clone()));
+        self.runner.spawn_here(wait(self.clone()));
     }
 
     /// Runs what waits, and from now on whatever is added, at once.
@@ -361,9 +367,26 @@ impl RequestTasks {
         ]);
     }
 
+    /// Records what waits for the response to be sent: in a test there may be nobody to send it to.
+    fn record_due(self: &Arc<Self>) {
+        let lists = {
+            let lists = &mut self.state().lists;
+            lists.late.continue_on_error = lists.handler.continue_on_error;
+            [
+                take(&mut lists.route),
+                take(&mut lists.handler),
+                take(&mut lists.response),
+            ]
+        };
+        self.run(lists);
+    }
+
     fn run<const N: usize>(self: &Arc<Self>, lists: [List<Accepted>; N]) {
         if lists.iter().all(List::is_empty) {
             return;
+        }
+        if let Some(recording) = self.runner.recording() {
+            return recording.record(self, lists);
         }
         // In the request's scope, so that its tasks can add tasks with `after_response` too.
         let run = scope::scoped(self.clone(), self.runner.run(lists));

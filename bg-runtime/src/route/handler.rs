@@ -58,7 +58,7 @@ where
         let outer = RequestTasks::of(request.extensions());
         let (tasks, owner) = match outer {
             Some(tasks) => {
-                tasks.complete_info_from(&request);
+                tasks.complete_info(request.headers(), request.extensions());
                 (tasks, None)
             }
             None => {

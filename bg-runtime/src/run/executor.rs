@@ -43,6 +43,17 @@ impl Executor {
         Some(self.runtime()?.spawn(work).abort_handle())
     }
 
+    /// Runs a future on the caller's own runtime, wherever tasks run.
+    pub(super) fn spawn_here(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Option<AbortHandle> {
+        match Handle::try_current() {
+            Ok(here) => Some(here.spawn(work).abort_handle()),
+            Err(_) => self.spawn(work),
+        }
+    }
+
     /// The runtime to run tasks on, if there is one.
     pub(super) fn runtime(&self) -> Option<Handle> {
         match self {

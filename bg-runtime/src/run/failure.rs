@@ -339,6 +339,17 @@ pub(crate) enum AbortReason {
     AfterShutdown,
     Handle,
     Dropped,
+    /// A test took it from its recorder.
+    Taken,
+    /// A test did not care to run it.
+    RecorderDropped,
+}
+
+impl AbortReason {
+    /// Whether the error hook is told. Not of what a test wants.
+    pub(super) fn is_news(self) -> bool {
+        !matches!(self, Self::Taken | Self::RecorderDropped)
+    }
 }
 
 impl fmt::Display for AbortReason {
@@ -350,6 +361,8 @@ impl fmt::Display for AbortReason {
             Self::Dropped => {
                 "nothing is left to run it: there is no tokio runtime, or it was shut down"
             }
+            Self::Taken => "the test took it from its recorder",
+            Self::RecorderDropped => "its recorder was dropped before it ran",
         })
     }
 }

@@ -43,7 +43,10 @@ impl Runner {
     /// Whether a failure of this task would be seen by anyone, so that its arguments are worth
     /// formatting.
     pub(super) fn has_audience(&self, task: &TaskInfo) -> bool {
-        !self.hooks.0.is_empty() || own_hook(task).is_some() || tracing::enabled!(Level::ERROR)
+        !self.hooks.0.is_empty()
+            || own_hook(task).is_some()
+            || tracing::enabled!(Level::ERROR)
+            || self.recording.is_some()
     }
 
     pub(super) fn tell(self: &Arc<Self>, failure: &TaskFailure, span: &Span) {
@@ -80,7 +83,7 @@ impl Runner {
         };
         let failure = failure.clone();
         // Not stopped with the tasks: it may be telling of their abort.
-        runtime.spawn(async move {
+        let telling = runtime.spawn(async move {
             let told = AssertUnwindSafe(TELLING.scope((), hook_future))
                 .catch_unwind()
                 .await;
@@ -89,6 +92,9 @@ impl Runner {
             }
             untold.told();
         });
+        if let Some(recording) = &self.recording {
+            recording.wait_for_hook(telling);
+        }
     }
 }
 

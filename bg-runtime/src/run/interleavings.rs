@@ -42,6 +42,7 @@ fn runner(limits: Limits) -> Arc<Runner> {
         executor: Executor::current(),
         slow_poll_threshold: Duration::MAX,
         drain_timeout: Duration::ZERO,
+        recording: None,
     }))
 }
 

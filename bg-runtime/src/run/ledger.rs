@@ -15,7 +15,8 @@ use tracing::Span;
 use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
 use super::limits::Refusal;
 use super::shutdown::UnfinishedTask;
-use super::{Runner, Stats, hook};
+use super::task::shown_arguments;
+use super::{Hold, Runner, Stats, hook, metrics};
 use crate::collect::QueuedTask;
 use crate::contain::Contained;
 use crate::sync::{Mutex, MutexGuard};
@@ -55,6 +56,7 @@ pub(super) struct Entry {
     pub(super) span: Span,
     pub(super) arguments: Option<String>,
     pub(super) run: Run,
+    queued: metrics::Queued,
     pub(super) watcher: Option<Watcher>,
     /// The latest word of its progress, once somebody gives it or waits for it.
     progress: Option<watch::Sender<Option<Progress>>>,
@@ -130,11 +132,23 @@ impl Ledger {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Changes the books, and moves the gauge of those that wait along with them.
+    fn change<R>(&self, change: impl FnOnce(&mut Books) -> R) -> R {
+        let mut books = self.books();
+        let before = books.pending();
+        let changed = change(&mut books);
+        let after = books.pending();
+        drop(books);
+        // The recorder is not ours, so it is called outside the lock.
+        metrics::pending_changed(before, after);
+        changed
+    }
+
     pub(super) fn stats(&self) -> Stats {
         let books = self.books();
         Stats {
             accepted: books.accepted,
-            pending: books.entries.len() as u64 - books.running,
+            pending: books.pending(),
             running: books.running,
             completed: books.completed,
             failed: books.failed,
@@ -179,34 +193,45 @@ impl Ledger {
     }
 
     fn start(&self, place: Place, attempt: u32) -> bool {
-        let mut books = self.books();
-        let Some(entry) = books.entry(place) else {
-            return false;
-        };
-        let since = Instant::now();
-        entry.run = Run::Running { attempt, since };
-        books.running += 1;
-        books.retries += u64::from(attempt > 1);
+        let started = self.change(|books| {
+            let entry = books.entry(place)?;
+            let since = Instant::now();
+            entry.run = Run::Running { attempt, since };
+            let queued = entry.queued;
+            books.running += 1;
+            books.retries += u64::from(attempt > 1);
+            Some(queued)
+        });
+        let Some(queued) = started else { return false };
+        if attempt == 1 {
+            queued.started();
+        }
         true
     }
 
     /// Notes that the run of a task has failed and another follows. What is known of the task, unless
     /// it has been settled.
     fn wait_again(&self, place: Place, attempt: u32, of: u32) -> Option<FailedRun> {
-        let mut books = self.books();
-        let entry = books.entry(place)?;
-        let failed = FailedRun {
-            id: entry.id,
-            task: entry.task,
-            request: entry.request.clone(),
-            span: entry.span.clone(),
-            arguments: entry.arguments.clone(),
-            elapsed: entry.run.elapsed().unwrap_or_default(),
-            by_hook: entry.by_hook,
-        };
-        entry.run = Run::After { attempt, of };
-        books.running -= 1;
-        Some(failed)
+        self.change(|books| {
+            let entry = books.entry(place)?;
+            let failed = FailedRun {
+                id: entry.id,
+                task: entry.task,
+                request: entry.request.clone(),
+                span: entry.span.clone(),
+                arguments: entry.arguments.clone(),
+                elapsed: entry.run.elapsed().unwrap_or_default(),
+                by_hook: entry.by_hook,
+            };
+            entry.run = Run::After { attempt, of };
+            books.running -= 1;
+            Some(failed)
+        })
+    }
+
+    /// Whether the task has no outcome yet.
+    fn is_open(&self, place: Place) -> bool {
+        self.books().entry(place).is_some()
     }
 
     pub(super) fn set_progress(&self, place: Place, progress: Progress) {
@@ -223,18 +248,24 @@ impl Ledger {
         Some(progress)
     }
 
-    /// Takes the task out of the books, unless that has happened already.
+    /// Takes the task out of the books, unless that has happened already. What is left of it, its
+    /// report, is a hold.
     fn close_entry(&self, place: Place, outcome: &Outcome) -> Option<Entry> {
-        let mut books = self.books();
-        books.entry(place)?;
-        let entry = books.entries.remove(place.key);
-        books.count(&entry, outcome);
-        self.notify_if_idle(&books);
-        Some(entry)
+        self.change(|books| {
+            books.entry(place)?;
+            let entry = books.entries.remove(place.key);
+            books.count(&entry, outcome);
+            books.holds += 1;
+            Some(entry)
+        })
     }
 }
 
 impl Books {
+    fn pending(&self) -> u64 {
+        self.entries.len() as u64 - self.running
+    }
+
     fn is_idle(&self) -> bool {
         self.entries.is_empty() && self.holds == 0
     }
@@ -284,22 +315,11 @@ impl Ticket {
         watcher: Option<Watcher>,
     ) -> Self {
         let id = queued.id();
-        let entry = Entry {
-            id,
-            task: queued.info(),
-            request: request.clone(),
-            span: queued.span().clone(),
-            arguments: None,
-            run: Run::First,
-            watcher,
-            progress: None,
-            by_hook: hook::is_telling(),
-        };
-        let mut books = runner.ledger.books();
-        books.accepted += 1;
-        let closed = books.closed;
-        let key = books.entries.insert(entry);
-        drop(books);
+        let entry = Entry::new(queued, request.clone(), watcher);
+        let (key, closed) = runner.ledger.change(|books| {
+            books.accepted += 1;
+            (books.entries.insert(entry), books.closed)
+        });
 
         let place = Place { key, id };
         let ticket = Self {
@@ -323,6 +343,10 @@ impl Ticket {
 
     pub(super) fn runner(&self) -> &Arc<Runner> {
         &self.runner
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.runner.ledger.is_open(self.place)
     }
 
     /// Keeps the task's arguments for the report of its outcome.
@@ -374,8 +398,38 @@ impl Runner {
     /// stands.
     fn settle(self: &Arc<Self>, place: Place, outcome: Outcome) {
         if let Some(entry) = self.ledger.close_entry(place, &outcome) {
+            let _until_reported = Hold(self.clone());
             self.report(entry, outcome);
         }
+    }
+
+    /// Counts and reports a task that is refused when it comes. It never stands in the books, so that
+    /// not even for a moment more tasks seem to wait than may.
+    pub(super) fn refuse(
+        self: &Arc<Self>,
+        queued: &QueuedTask,
+        request: Option<Arc<RequestInfo>>,
+        watcher: Option<Watcher>,
+        refusal: Refusal,
+    ) {
+        let mut entry = Entry::new(queued, request, watcher);
+        if self.has_audience(&entry.task) {
+            entry.arguments = shown_arguments(queued);
+        }
+        let outcome = {
+            let mut books = self.ledger.books();
+            let outcome = if books.closed {
+                Outcome::Aborted(AbortReason::AfterShutdown)
+            } else {
+                Outcome::Refused(refusal)
+            };
+            books.accepted += 1;
+            books.holds += 1;
+            books.count(&entry, &outcome);
+            outcome
+        };
+        let _until_reported = Hold(self.clone());
+        self.report(entry, outcome);
     }
 
     /// Settles a task from its handle.
@@ -385,8 +439,7 @@ impl Runner {
 
     /// Settles everything that has no outcome yet, and refuses what comes after.
     pub(super) fn close_books(self: &Arc<Self>) {
-        let entries = {
-            let books = &mut *self.ledger.books();
+        let entries = self.ledger.change(|books| {
             books.closed = true;
             let mut entries: Vec<Entry> = take(&mut books.entries)
                 .into_iter()
@@ -398,7 +451,7 @@ impl Runner {
             }
             self.ledger.notify_if_idle(books);
             entries
-        };
+        });
         for entry in entries {
             self.report(entry, Outcome::Aborted(AbortReason::Shutdown));
         }
@@ -406,6 +459,25 @@ impl Runner {
 }
 
 impl Entry {
+    fn new(
+        queued: &QueuedTask,
+        request: Option<Arc<RequestInfo>>,
+        watcher: Option<Watcher>,
+    ) -> Self {
+        Self {
+            id: queued.id(),
+            task: queued.info(),
+            request,
+            span: queued.span().clone(),
+            arguments: None,
+            run: Run::First,
+            queued: metrics::Queued::now(),
+            watcher,
+            progress: None,
+            by_hook: hook::is_telling(),
+        }
+    }
+
     fn unfinished(&self) -> UnfinishedTask {
         UnfinishedTask::new(self.task, self.id, self.request.clone(), self.run)
     }

@@ -1,11 +1,12 @@
 //! Lists of tasks, and running them.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
-use super::failure::SkipReason;
+use super::failure::{AbortReason, SkipReason};
 use super::limits::Slot;
 use super::task::Stop;
 use super::{Accepted, Runner};
@@ -133,6 +134,18 @@ pub(super) enum ListStop {
 }
 
 impl Runner {
+    /// Runs lists one after the other. What fails in one never stops the next.
+    ///
+    /// Takes them from where they are, because an iterator that owns them would be as large again.
+    pub(super) async fn run_lists(self: &Arc<Self>, lists: &mut [List<Accepted>], slot: &mut Slot) {
+        for list in lists {
+            let list = take(list);
+            if !list.is_empty() {
+                let _ = self.run_list(list, &[], slot).await;
+            }
+        }
+    }
+
     pub(super) async fn run_single(self: &Arc<Self>, accepted: Accepted, slot: &mut Slot) {
         if let Err(Stop::Failed(failed)) = self.run_task(accepted, slot).await {
             failed.settle(Vec::new());
@@ -192,7 +205,8 @@ impl Runner {
         after: &[TaskInfo],
         slot: &mut Slot,
     ) -> Result<(), ListStop> {
-        // Each member has a slot of its own, and this list needs none while it waits for them.
+        // Each member has a slot of its own. This list needs none while it waits for them, and whatever
+        // follows it lines up by itself.
         slot.leave();
         let mut result = Ok(());
         // A set, so that members are dropped, and thereby counted, with the future that waits for
@@ -217,7 +231,6 @@ impl Runner {
             // A join error is a runtime that shuts down: the tickets have told.
             result = result.and(ended.unwrap_or(Ok(())));
         }
-        slot.enter().await;
         result
     }
 
@@ -255,7 +268,7 @@ impl ListStop {
             Self::Refused(refused) => task.skip(SkipReason::EarlierRefusal {
                 refused: refused.name(),
             }),
-            Self::Shutdown => task.abort(),
+            Self::Shutdown => task.abort(AbortReason::Shutdown),
         }
     }
 }

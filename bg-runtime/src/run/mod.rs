@@ -10,6 +10,8 @@ mod ledger;
 mod limits;
 mod list;
 mod log;
+mod metrics;
+mod recording;
 mod report;
 mod shutdown;
 mod slow_poll;
@@ -26,10 +28,10 @@ pub(crate) use self::hook::Hooks;
 pub(crate) use self::ledger::Place;
 pub(crate) use self::limits::{Limits, Seat};
 pub(crate) use self::list::{List, Member};
+pub(crate) use self::recording::Recording;
 pub(crate) use self::shutdown::deadline;
 
 use std::fmt;
-use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +44,7 @@ use tokio_util::future::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use self::ledger::{Ledger, Outcome, Ticket, Watcher};
+use self::ledger::{Ledger, Ticket, Watcher};
 use self::limits::Admission;
 use self::slow_poll::SlowPolls;
 use crate::collect::QueuedTask;
@@ -77,6 +79,7 @@ pub(crate) struct Settings {
     pub(crate) executor: Executor,
     pub(crate) slow_poll_threshold: Duration,
     pub(crate) drain_timeout: Duration,
+    pub(crate) recording: Option<Recording>,
 }
 
 /// What all handles of one `Background` share.
@@ -89,6 +92,8 @@ pub(crate) struct Runner {
     slow_polls: SlowPolls,
     drain_timeout: Duration,
     ledger: Ledger,
+    /// Of the testing kit: tasks are kept there instead of running.
+    recording: Option<Recording>,
     /// When the shutdown that is under way ends.
     shutdown_deadline: watch::Sender<Option<Instant>>,
     /// Asks running tasks to stop, through their `TaskContext`.
@@ -110,7 +115,9 @@ impl Runner {
             executor,
             slow_poll_threshold,
             drain_timeout,
+            recording,
         } = settings;
+        metrics::describe();
         Self {
             states,
             hooks,
@@ -120,6 +127,7 @@ impl Runner {
             slow_polls: SlowPolls::new(slow_poll_threshold),
             drain_timeout,
             ledger: Ledger::default(),
+            recording,
             shutdown_deadline: watch::Sender::new(None),
             cancel: CancellationToken::new(),
             abort: CancellationToken::new(),
@@ -138,6 +146,10 @@ impl Runner {
 
     pub(crate) fn drain_timeout(&self) -> Duration {
         self.drain_timeout
+    }
+
+    pub(crate) fn recording(&self) -> Option<&Recording> {
+        self.recording.as_ref()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -161,26 +173,31 @@ impl Runner {
         watcher: Option<Watcher>,
     ) -> Result<Accepted, TaskInfo> {
         let info = queued.info();
-        self.tell_of_span(&mut queued);
-        let admitted = self.limits.admit(&info, || queued.key());
-        let ticket = Ticket::issue(self, &queued, request, watcher);
-        match admitted {
-            Ok(admission) => Ok(Accepted {
-                queued,
-                ticket,
-                admission,
-            }),
+        self.announce_span(&mut queued, request.as_deref());
+        match self.limits.admit(&info, || queued.key()) {
+            Ok(admission) => {
+                let ticket = Ticket::issue(self, &queued, request, watcher);
+                Ok(Accepted {
+                    queued,
+                    ticket,
+                    admission,
+                })
+            }
             Err(refusal) => {
-                if self.has_audience(&info) {
-                    ticket.show(task::shown_arguments(&queued));
+                if let Some(recording) = &self.recording {
+                    recording.note_skipped(&queued, &refusal);
                 }
-                ticket.settle(Outcome::Refused(refusal));
+                self.refuse(&queued, request, watcher, refusal);
                 Err(info)
             }
         }
     }
 
-    fn tell_of_span(&self, queued: &mut QueuedTask) {
+    /// Before anything happens in the span.
+    fn announce_span(&self, queued: &mut QueuedTask, request: Option<&RequestInfo>) {
+        if let Some(request) = request {
+            queued.record_request(request);
+        }
         let origin = queued.take_origin();
         if let Some(on_span) = &self.on_span {
             if let Err(panic) = crate::contain::contain(|| on_span(queued.span(), &origin)) {
@@ -193,10 +210,11 @@ impl Runner {
     /// other.
     pub(crate) fn skip(
         self: &Arc<Self>,
-        queued: QueuedTask,
+        mut queued: QueuedTask,
         request: Option<Arc<RequestInfo>>,
         reason: SkipReason,
     ) {
+        self.announce_span(&mut queued, request.as_deref());
         let ticket = Ticket::issue(self, &queued, request, None);
         let accepted = Accepted {
             queued,
@@ -215,14 +233,7 @@ impl Runner {
         let (runner, turn) = (self.clone(), self.limits.line_up());
         async move {
             let mut slot = turn.come().await;
-            // What fails in one never stops the next. Taken from where they are, because an iterator that
-            // owns them would be as large again.
-            for list in &mut lists {
-                let list = take(list);
-                if !list.is_empty() {
-                    let _ = runner.run_list(list, &[], &mut slot).await;
-                }
-            }
+            runner.run_lists(&mut lists, &mut slot).await;
         }
     }
 
@@ -243,8 +254,15 @@ impl Runner {
                 place: None,
             };
         };
-        self.limits.seat(&mut accepted.admission);
         let place = accepted.ticket.place();
+        if let Some(recording) = &self.recording {
+            return Watched {
+                outcome,
+                abort: Some(Abort::Recorded(recording.record_spawned(accepted))),
+                place: Some(place),
+            };
+        }
+        self.limits.seat(&mut accepted.admission);
         let (runner, turn) = (self.clone(), self.limits.line_up());
         let abort = self.spawn(async move {
             let mut slot = turn.come().await;
@@ -253,7 +271,7 @@ impl Runner {
         });
         Watched {
             outcome,
-            abort,
+            abort: abort.map(Abort::Spawned),
             place: Some(place),
         }
     }
@@ -271,9 +289,22 @@ impl Runner {
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Option<AbortHandle> {
+        self.executor.spawn(self.until_aborted(work))
+    }
+
+    /// Like [`spawn`](Self::spawn), for a wait on what the caller's runtime does: it must not be ahead
+    /// of that when it is busy, as a thread for tasks would be.
+    pub(crate) fn spawn_here(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        self.executor.spawn_here(self.until_aborted(work));
+    }
+
+    fn until_aborted(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
         // Adapters, because an async block has space twice for what it is given and then awaits.
-        let work = work.with_cancellation_token_owned(self.abort.clone());
-        self.executor.spawn(work.map(drop))
+        work.with_cancellation_token_owned(self.abort.clone())
+            .map(drop)
     }
 
     fn runtime(&self) -> Option<Handle> {
@@ -281,7 +312,9 @@ impl Runner {
     }
 
     async fn wait_until(&self, due: Instant) {
-        tokio::time::sleep_until(due).await;
+        if self.recording.is_none() {
+            tokio::time::sleep_until(due).await;
+        }
     }
 
     pub(crate) fn set_progress(&self, place: Place, progress: Progress) {
@@ -310,9 +343,24 @@ impl fmt::Debug for Runner {
 /// A spawned task, seen from its handle.
 pub(crate) struct Watched {
     pub(crate) outcome: oneshot::Receiver<Result<(), TaskFailure>>,
-    pub(crate) abort: Option<AbortHandle>,
+    pub(crate) abort: Option<Abort>,
     /// `None` for a task that was refused.
     pub(crate) place: Option<Place>,
+}
+
+/// The way to drop the future that runs a spawned task.
+pub(crate) enum Abort {
+    Spawned(AbortHandle),
+    Recorded(CancellationToken),
+}
+
+impl Abort {
+    pub(crate) fn abort(&self) {
+        match self {
+            Self::Spawned(task) => task.abort(),
+            Self::Recorded(token) => token.cancel(),
+        }
+    }
 }
 
 /// See [`Runner::hold`].

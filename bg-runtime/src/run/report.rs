@@ -8,6 +8,7 @@ use super::Runner;
 use super::failure::{FailureKind, TaskFailure};
 use super::ledger::{Entry, FailedRun, Outcome};
 use super::log::log;
+use super::metrics;
 use crate::contain::{Contained, contain};
 use crate::task::{BoxError, TaskInfo};
 
@@ -25,7 +26,12 @@ impl Runner {
             by_hook,
             ..
         } = entry;
-        let elapsed = run.elapsed().unwrap_or_default();
+        let ran = run.elapsed();
+        if let Some(took) = ran {
+            metrics::run_ended(task.name(), took);
+        }
+        metrics::task_ended(task.name(), outcome.name());
+        let elapsed = ran.unwrap_or_default();
         tracing::debug!(
             parent: &span,
             task.name = task.name(),
@@ -44,6 +50,9 @@ impl Runner {
                 .with_skipped(skipped);
             if is_news {
                 self.announce(&failure, &span, by_hook);
+                if let Some(recording) = self.recording() {
+                    recording.note_failure(&failure);
+                }
             }
             failure
         });
@@ -60,6 +69,7 @@ impl Runner {
         kind: FailureKind,
         error: Contained<BoxError>,
     ) {
+        metrics::run_ended(run.task.name(), run.elapsed);
         let failure = TaskFailure::new(run.task, run.id, kind, error)
             .with_arguments(run.arguments)
             .with_attempt(attempt, true)
@@ -90,7 +100,8 @@ impl Outcome {
         match self {
             Self::Completed => "completed",
             Self::Failed { .. } => "failed",
-            Self::Skipped(_) | Self::Refused(_) => "skipped",
+            Self::Skipped(_) => "skipped",
+            Self::Refused(_) => "rejected",
             Self::Aborted(_) => "aborted",
         }
     }
@@ -120,7 +131,7 @@ impl Outcome {
                 FailureKind::Aborted,
                 Contained::new(reason.into()),
                 Vec::new(),
-                true,
+                reason.is_news(),
             ),
         })
     }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,19 +26,29 @@ impl Runner {
         self.hurry.cancel();
     }
 
+    /// Completes when no task is without an outcome. What a test has recorded runs for that.
+    async fn idle(self: &Arc<Self>) {
+        if self.recording.is_some() {
+            self.run_recorded().await;
+        }
+        self.ledger.idle().await;
+    }
+
     /// May be dropped and begun again: what it has done so far stands in the books.
     async fn drain(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
         let begun = Instant::now();
-        self.shutdown_deadline.send_replace(Some(deadline));
+        let announced = Announced(self);
+        announced.deadline(deadline);
+        let mut idle = pin!(self.idle());
         tokio::select! {
             biased;
-            () = self.ledger.idle() => {}
+            () = &mut idle => idle.set(self.idle()),
             () = tokio::time::sleep_until(deadline) => {}
             () = self.hurry.cancelled() => {}
         }
-        self.shutdown_deadline.send_replace(Some(Instant::now()));
+        announced.deadline(Instant::now());
         self.cancel.cancel();
-        let _ = tokio::time::timeout(GRACE, self.ledger.idle()).await;
+        let _ = tokio::time::timeout(GRACE, idle).await;
 
         self.close_books();
         self.limits.close();
@@ -56,6 +67,22 @@ impl Runner {
             unfinished: self.ledger.unfinished(),
             elapsed: begun.elapsed(),
         }
+    }
+}
+
+/// The end of a shutdown, which tasks that wait are told of as long as this lives: not beyond the
+/// shutdown itself, whose future may be dropped.
+struct Announced<'a>(&'a Runner);
+
+impl Announced<'_> {
+    fn deadline(&self, deadline: Instant) {
+        self.0.shutdown_deadline.send_replace(Some(deadline));
+    }
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        self.0.shutdown_deadline.send_replace(None);
     }
 }
 
@@ -177,7 +204,7 @@ impl UnfinishedTask {
     #[must_use]
     pub fn attempt(&self) -> u32 {
         match self.run {
-            Run::After { attempt, .. } => attempt + 1,
+            Run::After { attempt, .. } => attempt.saturating_add(1),
             run => run.attempt(),
         }
     }

@@ -16,16 +16,30 @@ impl Accepted {
     /// Settles a task that will not run.
     pub(crate) fn skip(self, reason: SkipReason) {
         let Self { queued, ticket, .. } = &self;
+        if let Some(recording) = ticket.runner().recording() {
+            recording.note_skipped(queued, &reason);
+        }
         if reason.is_news() && ticket.runner().has_audience(&queued.info()) {
             ticket.show(shown_arguments(queued));
         }
-        self.ticket.settle(Outcome::Skipped(reason));
+        self.settle(Outcome::Skipped(reason));
     }
 
-    /// Settles a task for which a shutdown has no time.
-    pub(super) fn abort(self) {
-        self.ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+    /// Settles a task that was stopped before it ran.
+    pub(super) fn abort(self, reason: AbortReason) {
+        self.settle(Outcome::Aborted(reason));
     }
+
+    fn settle(self, outcome: Outcome) {
+        settle(self.queued, self.ticket, outcome);
+    }
+}
+
+/// Settles a task of which nothing is left: with its outcome its span ends, before a shutdown does
+/// that waits for it.
+fn settle(queued: QueuedTask, ticket: Ticket, outcome: Outcome) {
+    drop(queued);
+    ticket.settle(outcome);
 }
 
 /// Why a task was no success, as far as those behind it are concerned.
@@ -83,7 +97,7 @@ impl Runner {
         if !options.delay.is_zero() {
             let until = deadline(Instant::now(), options.delay);
             if self.wait(until, slot).await.is_err() {
-                ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+                settle(queued, ticket, Outcome::Aborted(AbortReason::Shutdown));
                 return Err(Stop::Shutdown);
             }
         }
@@ -100,7 +114,7 @@ impl Runner {
             drop(passes);
             let (kind, error) = match ended {
                 Ok(()) => {
-                    ticket.settle(Outcome::Completed);
+                    settle(queued, ticket, Outcome::Completed);
                     return Ok(());
                 }
                 Err(ending) => ending,
@@ -121,10 +135,10 @@ impl Runner {
                 return Ok(());
             }
             if self.wait(due, slot).await.is_err() {
-                ticket.settle(Outcome::Aborted(AbortReason::Shutdown));
+                settle(queued, ticket, Outcome::Aborted(AbortReason::Shutdown));
                 return Err(Stop::Shutdown);
             }
-            attempt += 1;
+            attempt = attempt.saturating_add(1);
         }
     }
 
@@ -161,13 +175,12 @@ fn copy(queued: &mut QueuedTask) -> bool {
         task.name = task.name(),
         task.file = task.file(),
         task.line = task.line(),
-        "a background task with retries will run only once: {reason}"
+        "a background task with retries will not run again: {reason}"
     );
     false
 }
 
-/// The user's `Debug` may panic too; then the arguments are not shown.
+/// The arguments, if there are any and all of them can be shown.
 pub(super) fn shown_arguments(queued: &QueuedTask) -> Option<String> {
-    let shown = contain(|| queued.arguments()).ok().flatten();
-    shown.filter(|shown| !shown.is_empty())
+    queued.arguments().filter(|shown| !shown.is_empty())
 }

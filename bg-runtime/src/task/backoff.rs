@@ -41,25 +41,28 @@ impl Backoff {
     ///
     /// # Panics
     ///
-    /// When `least` is zero, which does not grow, or longer than `most`: in a `const`, where records are
+    /// When `least` is longer than `most`, or zero, which does not grow: in a `const`, where records are
     /// made, that is a compile error.
     #[must_use]
     pub const fn exponential(least: Duration, most: Duration) -> Self {
-        assert!(!least.is_zero(), "a wait of zero never grows");
         assert!(
             least.as_nanos() <= most.as_nanos(),
             "the shortest wait is longer than the longest"
+        );
+        assert!(
+            !least.is_zero(),
+            "a wait of zero does not grow, because each is twice the one before"
         );
         Self { least, most }
     }
 
     /// The wait after `failures` runs that failed. `random` is evenly distributed over its type.
     pub(crate) fn wait(&self, failures: u32, random: u64) -> Duration {
-        let doubled = 1_u32
-            .checked_shl(failures)
-            .and_then(|factor| self.least.checked_mul(factor));
-        let bound = doubled.map_or(self.most, |bound| bound.min(self.most));
-        self.least + part(bound.saturating_sub(self.least), random)
+        // Whatever has doubled a hundred times is as long as a duration can be.
+        let doublings = 0..failures.min(100);
+        let doubled = doublings.fold(self.least, |bound, _| bound.saturating_mul(2));
+        let bound = doubled.min(self.most);
+        self.least + part(bound - self.least, random)
     }
 }
 
@@ -88,5 +91,119 @@ impl fmt::Display for Backoff {
         } else {
             write!(f, "{:?}..{:?}", self.least, self.most)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn durations() -> impl Strategy<Value = Duration> {
+        let any_length = (any::<u64>(), 0..1_000_000_000_u32);
+        prop_oneof![
+            any_length.prop_map(|(secs, nanos)| Duration::new(secs, nanos)),
+            (1..100_000_u64).prop_map(Duration::from_millis),
+            (1..100_u64).prop_map(Duration::from_nanos),
+            Just(Duration::MAX),
+        ]
+    }
+
+    fn backoffs() -> impl Strategy<Value = Backoff> {
+        let bounds = (durations(), durations());
+        let bounds = bounds.prop_filter("doubles", |(a, b)| !(a.is_zero() || b.is_zero()));
+        bounds.prop_map(|(a, b)| Backoff::exponential(a.min(b), a.max(b)))
+    }
+
+    fn failures() -> impl Strategy<Value = u32> {
+        prop_oneof![1..100_u32, any::<u32>(), Just(u32::MAX)]
+    }
+
+    /// The bound by the book: `least * 2^failures`, up to `most`.
+    fn bound(backoff: &Backoff, failures: u32) -> Duration {
+        let nanos = backoff.least.as_nanos();
+        // The longest duration has fewer than 94 bits of nanoseconds.
+        let room = 127 - (128 - nanos.leading_zeros());
+        let doubled = if failures > room {
+            u128::MAX
+        } else {
+            nanos << failures
+        };
+        if doubled >= backoff.most.as_nanos() {
+            return backoff.most;
+        }
+        let secs = u64::try_from(doubled / 1_000_000_000).unwrap();
+        Duration::new(secs, (doubled % 1_000_000_000) as u32)
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_lies_between_the_shortest_and_the_longest(
+            backoff in backoffs(),
+            failures in failures(),
+            random: u64,
+        ) {
+            let wait = backoff.wait(failures, random);
+            prop_assert!(wait >= backoff.least && wait <= backoff.most, "{wait:?}");
+            prop_assert!(wait <= bound(&backoff, failures), "{wait:?}");
+        }
+
+        #[test]
+        fn both_ends_are_reached(backoff in backoffs(), failures in failures()) {
+            prop_assert_eq!(backoff.wait(failures, 0), backoff.least);
+            // The random number is a fraction of one, which it never is.
+            let (most, bound) = (backoff.wait(failures, u64::MAX), bound(&backoff, failures));
+            let missing = bound.saturating_sub(most).as_nanos();
+            prop_assert!(missing <= (bound.as_nanos() >> 32) + 1, "{most:?} of {bound:?}");
+        }
+
+        #[test]
+        fn the_bound_never_shrinks_and_more_of_it_is_never_a_shorter_wait(
+            backoff in backoffs(),
+            failures in failures(),
+            (less, more) in (any::<u64>(), any::<u64>()).prop_map(|(a, b)| (a.min(b), a.max(b))),
+        ) {
+            prop_assert!(backoff.wait(failures, less) <= backoff.wait(failures, more));
+            let later = failures.saturating_add(1);
+            prop_assert!(backoff.wait(failures, less) <= backoff.wait(later, less));
+        }
+
+        #[test]
+        fn a_fixed_wait_is_the_same_each_time(
+            wait in durations(),
+            failures in failures(),
+            random: u64,
+        ) {
+            prop_assert_eq!(Backoff::fixed(wait).wait(failures, random), wait);
+        }
+    }
+
+    #[test]
+    fn no_wait_at_all_is_a_fixed_one() {
+        assert_eq!(
+            Backoff::fixed(Duration::ZERO).wait(1, u64::MAX),
+            Duration::ZERO
+        );
+    }
+
+    #[test]
+    #[should_panic = "the shortest wait is longer than the longest"]
+    fn the_shortest_wait_is_not_longer_than_the_longest() {
+        let _ = Backoff::exponential(Duration::from_secs(2), Duration::from_secs(1));
+    }
+
+    #[test]
+    #[should_panic = "a wait of zero does not grow"]
+    fn a_wait_that_grows_does_not_begin_with_zero() {
+        let _ = Backoff::exponential(Duration::ZERO, Duration::from_secs(1));
+    }
+
+    #[test]
+    fn it_is_shown_as_it_is_written() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        assert_eq!(Backoff::fixed(second).to_string(), "1s");
+        assert_eq!(Backoff::exponential(second, minute).to_string(), "1s..60s");
+        assert_eq!(Backoff::default().to_string(), "100ms..10s");
     }
 }

@@ -178,14 +178,16 @@ impl RequestInfo {
     }
 
     /// Adds what has become known further in: the router knows the route, a middleware sets the
-    /// request id.
-    pub(crate) fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) {
+    /// request id. Whether there was any of it.
+    pub(crate) fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) -> bool {
+        let known = (self.route.is_some(), self.request_id.is_some());
         if self.route.is_none() {
             self.route = extensions.get::<MatchedPath>().cloned();
         }
         if self.request_id.is_none() {
             self.request_id = headers.get(&REQUEST_ID).cloned();
         }
+        known != (self.route.is_some(), self.request_id.is_some())
     }
 
     /// The request's method.

@@ -146,7 +146,7 @@ impl TaskDef {
 
     /// States that the task occupies a thread of the blocking pool while it runs, which neither a
     /// timeout nor a shutdown can take away from it. Its [`TaskContext`](crate::TaskContext) is
-    /// told of both.
+    /// told of both. What goes on there after its timeout counts in no limit any more.
     #[must_use]
     pub const fn blocking(mut self) -> Self {
         self.blocking = true;

@@ -73,10 +73,11 @@ impl ProgressStream {
             let latest = watched.borrow_and_update().clone();
             Some((latest, watched))
         });
-        Self(latest.filter_map(std::future::ready).boxed())
+        // Fused, so that whoever asks again after the end is told of it again.
+        Self(latest.filter_map(std::future::ready).fuse().boxed())
     }
 
-    /// The next word of the task; `None` when the task has its outcome.
+    /// The next word of the task; `None`, however often, when the task has its outcome.
     ///
     /// Cancel safe: nothing is lost when the future is dropped before it is ready.
     pub async fn next(&mut self) -> Option<Progress> {

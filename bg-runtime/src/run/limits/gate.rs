@@ -39,6 +39,14 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// A place where nobody counts them.
+    pub(in crate::run) fn free() -> Self {
+        Self {
+            gate: None,
+            pass: None,
+        }
+    }
+
     /// Whether the list may run now.
     pub(super) fn is_entered(&self) -> bool {
         self.gate.is_none() || self.pass.is_some()
@@ -50,7 +58,7 @@ impl Slot {
     }
 
     /// Lines up again, unless the place is still held.
-    pub(in crate::run) async fn enter(&mut self) {
+    pub(super) async fn enter(&mut self) {
         if let (Some(gate), None) = (&self.gate, &self.pass) {
             self.pass = Some(gate.enter().await);
         }
@@ -67,10 +75,7 @@ impl Turn {
     /// The last in the line of `gate`; where there is none, nobody waits.
     pub(super) fn line_up(gate: Option<&Gate>) -> Self {
         let Some(gate) = gate else {
-            return Self::Now(Slot {
-                gate: None,
-                pass: None,
-            });
+            return Self::Now(Slot::free());
         };
         let waiting = gate.clone();
         let mut enter = Box::pin(async move { waiting.enter().await });

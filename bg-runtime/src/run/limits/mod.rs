@@ -32,6 +32,11 @@ pub enum Overflow {
     /// [`Background::spawn`](crate::Background::spawn) never waits, nor do tasks that are added when
     /// the response has gone: they are let in beyond the limit, and leave that much less room for
     /// others.
+    ///
+    /// The end of a shutdown lets go of every response. A server other than
+    /// [`Background::serve`](crate::Background::serve) may wait for these responses itself when it
+    /// stops, and for ever if the tasks before them do not end: there, call
+    /// [`Background::shutdown`](crate::Background::shutdown) beside it, and not when it has returned.
     Wait,
     /// A task that finds no room when it is queued is refused: it is reported with
     /// [`FailureKind::Rejected`](crate::FailureKind::Rejected), and counted as skipped.
@@ -57,6 +62,14 @@ impl Limits {
             room: max_pending.map(|(limit, overflow)| (Room::new(limit), overflow)),
             ..Self::default()
         }
+    }
+
+    /// The same limits, but for the room that responses wait for.
+    pub(crate) fn without_waiting(mut self) -> Self {
+        self.room = self
+            .room
+            .filter(|(_, overflow)| *overflow == Overflow::Reject);
+        self
     }
 
     /// Lets a task in, to wait for its run.
@@ -210,7 +223,7 @@ impl fmt::Display for Refusal {
         match self {
             Self::Room { limit } => write!(
                 f,
-                "`max_pending` is reached: no more than {limit} tasks may wait to run"
+                "`max_pending` is reached: no more than {limit} may wait to run"
             ),
             Self::Key { key, limit } => write!(
                 f,

@@ -1,0 +1,6 @@
+#![doc = include_str!("../docs/testing.md")]
+
+mod message;
+mod recorder;
+
+pub use self::recorder::Recorder;
