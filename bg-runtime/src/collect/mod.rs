@@ -4,6 +4,7 @@ mod answer;
 mod background_tasks;
 mod conclude;
 mod extract;
+mod hold_back;
 mod into_tasks;
 mod queued;
 mod request;

@@ -12,8 +12,6 @@ use std::sync::{Arc, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use http::{Extensions, HeaderMap, Response};
 use http_body::Body as HttpBody;
 
@@ -22,7 +20,7 @@ use super::answer::{Answer, due};
 use super::queued::QueuedTask;
 use super::{BackgroundTasks, IntoTasks, respond, scope};
 use crate::after_response::{Connection, GuardedBody, Sending};
-use crate::run::{Accepted, List, Member, Runner, Seat, SkipReason};
+use crate::run::{Accepted, List, Member, Runner, SkipReason};
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::{BoxError, RequestInfo};
 
@@ -41,12 +39,12 @@ pub(crate) struct RequestTasks {
     state: Mutex<State>,
 }
 
-struct State {
+pub(super) struct State {
     info: RequestInfo,
     /// Shared by the request's tasks, made for the first of them.
     shared_info: Option<Arc<RequestInfo>>,
     phase: Phase,
-    lists: Lists,
+    pub(super) lists: Lists,
     /// The handler's list came with the response as well, so that it runs whatever the status.
     handler_list_attached: bool,
     /// Somebody has a handle, who may add tasks while the body is being sent.
@@ -54,7 +52,7 @@ struct State {
     /// The handler panicked, whether or not that can still be seen when its future is dropped.
     panicked: bool,
     /// The response is held back until there is room for its tasks.
-    waits_for_room: bool,
+    pub(super) waits_for_room: bool,
     detached: Option<Detached>,
 }
 
@@ -66,7 +64,7 @@ enum Phase {
 }
 
 #[derive(Default)]
-struct Lists {
+pub(super) struct Lists {
     route: List<Accepted>,
     handler: List<Accepted>,
     response: List<Accepted>,
@@ -78,6 +76,14 @@ struct Lists {
 struct Detached {
     finished: Option<Answer>,
     owner_gone: bool,
+}
+
+impl State {
+    /// Whether the response is somebody else's, as that of a timeout, while the handler runs on.
+    pub(super) fn handler_runs_on(&self) -> bool {
+        let detached = self.detached.as_ref();
+        detached.is_some_and(|detached| detached.finished.is_none())
+    }
 }
 
 impl RequestTasks {
@@ -118,7 +124,7 @@ impl RequestTasks {
         extensions.get::<Arc<Self>>().cloned()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Nothing of the user's runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -213,50 +219,6 @@ impl RequestTasks {
         respond::pick_up(response.extensions_mut(), self);
     }
 
-    /// The wait for room for the tasks of this response, where it has to wait.
-    pub(super) fn wait_for_room<B>(
-        self: &Arc<Self>,
-        response: &mut Response<B>,
-    ) -> Option<BoxFuture<'static, ()>> {
-        let room = self.runner.limits().room_to_wait_for()?.clone();
-        self.pick_up(response);
-        let detached = self
-            .state()
-            .detached
-            .as_ref()
-            .map(|detached| detached.finished);
-        if detached == Some(None) {
-            // Not the handler's response. That one concludes by itself, and holds nothing back.
-            return None;
-        }
-        self.skip_what_is_not_due(Answer::Status(response.status()));
-        let count = {
-            let state = &mut *self.state();
-            let mut count = 0;
-            state
-                .lists
-                .for_each_mut(&mut |task| count += usize::from(!task.has_seat()));
-            state.waits_for_room = count > 0;
-            count
-        };
-        let request = self.clone();
-        (count > 0).then(|| async move { request.take_seats(room.wait_for(count).await) }.boxed())
-    }
-
-    fn take_seats(&self, seats: Vec<Seat>) {
-        let mut seats = seats.into_iter();
-        let state = &mut *self.state();
-        state.waits_for_room = false;
-        state.lists.for_each_mut(&mut |task| {
-            if !task.has_seat() {
-                seats
-                    .next()
-                    .into_iter()
-                    .for_each(|seat| task.take_seat(seat));
-            }
-        });
-    }
-
     /// Decides which tasks run, and gives the response a body that tells when it has been sent.
     pub(super) fn respond<B>(self: &Arc<Self>, mut response: Response<B>) -> Response<Body>
     where
@@ -304,7 +266,7 @@ impl RequestTasks {
     }
 
     /// Settles the tasks that the answer keeps from running.
-    fn skip_what_is_not_due(&self, answer: Answer) {
+    pub(super) fn skip_what_is_not_due(&self, answer: Answer) {
         let (route, handler, response, handler_list_attached) = {
             let state = &mut *self.state();
             let Lists {
@@ -326,7 +288,9 @@ impl RequestTasks {
         let response = due(response, answer, true);
 
         let lists = &mut self.state().lists;
-        (lists.route, lists.handler, lists.response) = (route, handler, response);
+        lists.route.put_back(route);
+        lists.handler.put_back(handler);
+        lists.response.put_back(response);
     }
 
     /// Whether tasks wait for the response to be sent, or somebody is left who may add some.
@@ -471,7 +435,7 @@ impl Lists {
             .all(|list| list.is_empty())
     }
 
-    fn for_each_mut(&mut self, f: &mut impl FnMut(&mut Accepted)) {
+    pub(super) fn for_each_mut(&mut self, f: &mut impl FnMut(&mut Accepted)) {
         let Self {
             route,
             handler,

@@ -11,7 +11,7 @@ use tracing::Instrument;
 
 use super::Runner;
 use super::failure::{FailureKind, TimedOut};
-use super::ledger::Ticket;
+use super::ticket::Ticket;
 use crate::collect::QueuedTask;
 use crate::contain::{Contained, Panicked, contain};
 use crate::task::{BoxError, TaskContext};

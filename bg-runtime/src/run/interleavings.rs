@@ -313,35 +313,40 @@ fn a_shutdown_ends_every_wait_for_room() {
 
 #[test]
 fn a_task_is_not_lost_between_the_handler_and_the_response() {
-    check(|| {
-        let (runner, work) = (
-            runner(Limits::new(None, Some((2, Overflow::Reject)))),
-            Work::default(),
-        );
-        let connection = Arc::new(Connection::default());
-        let request = http::Request::new(());
-        let request = RequestTasks::new(runner.clone(), Some(connection.clone()), &request);
-        let adding: Vec<_> = (0..2)
-            .map(|_| {
-                let (request, task) = (request.clone(), work.task());
-                thread::spawn(move || request.add(Source::Handler, Member::Task(task)))
-            })
-            .collect();
-        let flushing = {
-            let connection = connection.clone();
-            thread::spawn(move || connection.close())
-        };
-        // The handler ends while others still add, its body is dropped, and the connection closes.
-        let mut cx = Context::from_waker(Waker::noop());
-        let response = http::Response::new(Body::from("ok"));
-        let mut owner = Owner::new(request.clone());
-        let response = owner.poll_response(&mut cx, |_| Poll::Ready(Ok::<_, Infallible>(response)));
-        drop((response, owner));
-        adding.into_iter().for_each(|thread| thread.join().unwrap());
-        flushing.join().unwrap();
-        drop(request);
-        future::block_on(runner.ledger.idle());
-        assert_eq!(assert_all_settled(&runner, 2).completed, 2);
-        assert_eq!(work.begun(), 2);
-    });
+    check(|| add_while_responding(Overflow::Reject));
+}
+
+#[test]
+fn a_task_is_not_lost_while_the_response_waits_for_room() {
+    check(|| add_while_responding(Overflow::Wait));
+}
+
+/// The handler ends while others still add tasks, its body is dropped, and the connection closes.
+fn add_while_responding(overflow: Overflow) {
+    let limits = Limits::new(None, Some((2, overflow)));
+    let (runner, work) = (runner(limits), Work::default());
+    let connection = Arc::new(Connection::default());
+    let request = http::Request::new(());
+    let request = RequestTasks::new(runner.clone(), Some(connection.clone()), &request);
+    let adding: Vec<_> = (0..2)
+        .map(|_| {
+            let (request, task) = (request.clone(), work.task());
+            thread::spawn(move || request.add(Source::Handler, Member::Task(task)))
+        })
+        .collect();
+    let flushing = {
+        let connection = connection.clone();
+        thread::spawn(move || connection.close())
+    };
+    let mut cx = Context::from_waker(Waker::noop());
+    let response = http::Response::new(Body::from("ok"));
+    let mut owner = Owner::new(request.clone());
+    let response = owner.poll_response(&mut cx, |_| Poll::Ready(Ok::<_, Infallible>(response)));
+    drop((response, owner));
+    adding.into_iter().for_each(|thread| thread.join().unwrap());
+    flushing.join().unwrap();
+    drop(request);
+    future::block_on(runner.ledger.idle());
+    assert_eq!(assert_all_settled(&runner, 2).completed, 2);
+    assert_eq!(work.begun(), 2);
 }

@@ -15,8 +15,7 @@ use tracing::Span;
 use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
 use super::limits::Refusal;
 use super::shutdown::UnfinishedTask;
-use super::task::shown_arguments;
-use super::{Hold, Runner, Stats, hook, metrics};
+use super::{Stats, hook, metrics};
 use crate::collect::QueuedTask;
 use crate::contain::Contained;
 use crate::sync::{Mutex, MutexGuard};
@@ -192,7 +191,39 @@ impl Ledger {
         }
     }
 
-    fn start(&self, place: Place, attempt: u32) -> bool {
+    /// Takes in a task. Whether the books are closed, too: then nothing will run it.
+    pub(super) fn enter(&self, entry: Entry) -> (Place, bool) {
+        let id = entry.id;
+        self.change(|books| {
+            books.accepted += 1;
+            let key = books.entries.insert(entry);
+            (Place { key, id }, books.closed)
+        })
+    }
+
+    /// Counts a task that is not taken in. Its report is a hold.
+    pub(super) fn refuse(&self, entry: &Entry, refusal: Refusal) -> Outcome {
+        let mut books = self.books();
+        let outcome = if books.closed {
+            Outcome::Aborted(AbortReason::AfterShutdown)
+        } else {
+            Outcome::Refused(refusal)
+        };
+        books.accepted += 1;
+        books.holds += 1;
+        books.count(entry, &outcome);
+        outcome
+    }
+
+    /// Keeps the task's arguments.
+    pub(super) fn show(&self, place: Place, arguments: Option<String>) {
+        if let Some(entry) = self.books().entry(place) {
+            entry.arguments = arguments;
+        }
+    }
+
+    /// Marks the task as running. `false`: it has been settled already.
+    pub(super) fn start(&self, place: Place, attempt: u32) -> bool {
         let started = self.change(|books| {
             let entry = books.entry(place)?;
             let since = Instant::now();
@@ -211,7 +242,7 @@ impl Ledger {
 
     /// Notes that the run of a task has failed and another follows. What is known of the task, unless
     /// it has been settled.
-    fn wait_again(&self, place: Place, attempt: u32, of: u32) -> Option<FailedRun> {
+    pub(super) fn wait_again(&self, place: Place, attempt: u32, of: u32) -> Option<FailedRun> {
         self.change(|books| {
             let entry = books.entry(place)?;
             let failed = FailedRun {
@@ -230,7 +261,7 @@ impl Ledger {
     }
 
     /// Whether the task has no outcome yet.
-    fn is_open(&self, place: Place) -> bool {
+    pub(super) fn is_open(&self, place: Place) -> bool {
         self.books().entry(place).is_some()
     }
 
@@ -250,13 +281,31 @@ impl Ledger {
 
     /// Takes the task out of the books, unless that has happened already. What is left of it, its
     /// report, is a hold.
-    fn close_entry(&self, place: Place, outcome: &Outcome) -> Option<Entry> {
+    pub(super) fn close_entry(&self, place: Place, outcome: &Outcome) -> Option<Entry> {
         self.change(|books| {
             books.entry(place)?;
             let entry = books.entries.remove(place.key);
             books.count(&entry, outcome);
             books.holds += 1;
             Some(entry)
+        })
+    }
+
+    /// Counts everything that has no outcome yet as aborted by a shutdown. Nothing that comes later
+    /// will run.
+    pub(super) fn close(&self) -> Vec<Entry> {
+        self.change(|books| {
+            books.closed = true;
+            let mut entries: Vec<Entry> = take(&mut books.entries)
+                .into_iter()
+                .map(|(_, entry)| entry)
+                .collect();
+            entries.sort_by_key(|entry| entry.id);
+            for entry in &entries {
+                books.count(entry, &Outcome::Aborted(AbortReason::Shutdown));
+            }
+            self.notify_if_idle(books);
+            entries
         })
     }
 }
@@ -300,166 +349,8 @@ pub(crate) struct Place {
     id: TaskId,
 }
 
-/// The right, and the duty, to settle one task's outcome.
-pub(crate) struct Ticket {
-    runner: Arc<Runner>,
-    request: Option<Arc<RequestInfo>>,
-    place: Place,
-}
-
-impl Ticket {
-    pub(super) fn issue(
-        runner: &Arc<Runner>,
-        queued: &QueuedTask,
-        request: Option<Arc<RequestInfo>>,
-        watcher: Option<Watcher>,
-    ) -> Self {
-        let id = queued.id();
-        let entry = Entry::new(queued, request.clone(), watcher);
-        let (key, closed) = runner.ledger.change(|books| {
-            books.accepted += 1;
-            (books.entries.insert(entry), books.closed)
-        });
-
-        let place = Place { key, id };
-        let ticket = Self {
-            runner: runner.clone(),
-            request,
-            place,
-        };
-        if closed {
-            runner.settle(place, Outcome::Aborted(AbortReason::AfterShutdown));
-        }
-        ticket
-    }
-
-    pub(super) fn request(&self) -> Option<Arc<RequestInfo>> {
-        self.request.clone()
-    }
-
-    pub(super) fn place(&self) -> Place {
-        self.place
-    }
-
-    pub(super) fn runner(&self) -> &Arc<Runner> {
-        &self.runner
-    }
-
-    pub(super) fn is_open(&self) -> bool {
-        self.runner.ledger.is_open(self.place)
-    }
-
-    /// Keeps the task's arguments for the report of its outcome.
-    pub(super) fn show(&self, arguments: Option<String>) {
-        if arguments.is_none() {
-            return;
-        }
-        if let Some(entry) = self.runner.ledger.books().entry(self.place) {
-            entry.arguments = arguments;
-        }
-    }
-
-    /// Marks the task as running. `false`: it has been settled already, and must not run.
-    pub(super) fn start(&self, attempt: u32) -> bool {
-        self.runner.ledger.start(self.place, attempt)
-    }
-
-    /// Tells of a run that failed, and marks the task as waiting for the next of `retries` more than
-    /// one. `false`: it has been settled already, and must not run again.
-    pub(super) fn wait_again(
-        &self,
-        attempt: u32,
-        retries: u32,
-        kind: FailureKind,
-        error: Contained<BoxError>,
-    ) -> bool {
-        let of = retries.saturating_add(1);
-        let failed = self.runner.ledger.wait_again(self.place, attempt, of);
-        let Some(failed) = failed else { return false };
-        self.runner.report_failed_run(failed, attempt, kind, error);
-        true
-    }
-
-    pub(crate) fn settle(self, outcome: Outcome) {
-        self.runner.settle(self.place, outcome);
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        // A no-op for settled tasks. For others, the future that was to run them is gone.
-        self.runner
-            .settle(self.place, Outcome::Aborted(AbortReason::Dropped));
-    }
-}
-
-impl Runner {
-    /// Counts the outcome, and reports it where it is not a success. The first outcome of a task
-    /// stands.
-    fn settle(self: &Arc<Self>, place: Place, outcome: Outcome) {
-        if let Some(entry) = self.ledger.close_entry(place, &outcome) {
-            let _until_reported = Hold(self.clone());
-            self.report(entry, outcome);
-        }
-    }
-
-    /// Counts and reports a task that is refused when it comes. It never stands in the books, so that
-    /// not even for a moment more tasks seem to wait than may.
-    pub(super) fn refuse(
-        self: &Arc<Self>,
-        queued: &QueuedTask,
-        request: Option<Arc<RequestInfo>>,
-        watcher: Option<Watcher>,
-        refusal: Refusal,
-    ) {
-        let mut entry = Entry::new(queued, request, watcher);
-        if self.has_audience(&entry.task) {
-            entry.arguments = shown_arguments(queued);
-        }
-        let outcome = {
-            let mut books = self.ledger.books();
-            let outcome = if books.closed {
-                Outcome::Aborted(AbortReason::AfterShutdown)
-            } else {
-                Outcome::Refused(refusal)
-            };
-            books.accepted += 1;
-            books.holds += 1;
-            books.count(&entry, &outcome);
-            outcome
-        };
-        let _until_reported = Hold(self.clone());
-        self.report(entry, outcome);
-    }
-
-    /// Settles a task from its handle.
-    pub(crate) fn abort_task(self: &Arc<Self>, place: Place) {
-        self.settle(place, Outcome::Aborted(AbortReason::Handle));
-    }
-
-    /// Settles everything that has no outcome yet, and refuses what comes after.
-    pub(super) fn close_books(self: &Arc<Self>) {
-        let entries = self.ledger.change(|books| {
-            books.closed = true;
-            let mut entries: Vec<Entry> = take(&mut books.entries)
-                .into_iter()
-                .map(|(_, entry)| entry)
-                .collect();
-            entries.sort_by_key(|entry| entry.id);
-            for entry in &entries {
-                books.count(entry, &Outcome::Aborted(AbortReason::Shutdown));
-            }
-            self.ledger.notify_if_idle(books);
-            entries
-        });
-        for entry in entries {
-            self.report(entry, Outcome::Aborted(AbortReason::Shutdown));
-        }
-    }
-}
-
 impl Entry {
-    fn new(
+    pub(super) fn new(
         queued: &QueuedTask,
         request: Option<Arc<RequestInfo>>,
         watcher: Option<Watcher>,

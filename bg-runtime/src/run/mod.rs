@@ -17,6 +17,7 @@ mod shutdown;
 mod slow_poll;
 mod stats;
 mod task;
+mod ticket;
 
 pub use self::failure::{FailureKind, SkipReason, TaskFailure};
 pub use self::limits::Overflow;
@@ -44,9 +45,10 @@ use tokio_util::future::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use self::ledger::{Ledger, Ticket, Watcher};
+use self::ledger::{Ledger, Watcher};
 use self::limits::Admission;
 use self::slow_poll::SlowPolls;
+use self::ticket::Ticket;
 use crate::collect::QueuedTask;
 use crate::task::{Progress, RequestInfo, States, TaskInfo};
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::failure::{AbortReason, FailureKind, SkipReason};
-use super::ledger::{Outcome, Ticket};
+use super::ledger::Outcome;
 use super::limits::Slot;
+use super::ticket::Ticket;
 use super::{Accepted, Runner, deadline};
 use crate::collect::QueuedTask;
 use crate::contain::{Contained, contain};

@@ -7,7 +7,7 @@ use axum::extract::{MatchedPath, OriginalUri};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use tokio_util::sync::CancellationToken;
 
-use super::definition::TaskInfo;
+use super::info::TaskInfo;
 use super::progress::Progress;
 use super::state::{MissingState, State};
 use crate::one_line::OneLine;

@@ -21,15 +21,15 @@ use crate::run::TaskFailure;
 pub struct TaskDef {
     name: &'static str,
     location: &'static Location<'static>,
-    docs: &'static str,
-    timeout: Option<Duration>,
-    retries: u32,
-    backoff: Backoff,
-    limits: TaskLimits,
+    pub(super) docs: &'static str,
+    pub(super) timeout: Option<Duration>,
+    pub(super) retries: u32,
+    pub(super) backoff: Backoff,
+    pub(super) limits: TaskLimits,
     on_error: Option<fn(&TaskFailure)>,
     blocking: bool,
-    parameters: &'static [Parameter],
-    states: &'static [StateDef],
+    pub(super) parameters: &'static [Parameter],
+    pub(super) states: &'static [StateDef],
 }
 
 impl TaskDef {
@@ -218,7 +218,7 @@ pub struct TaskLimits {
 }
 
 impl TaskLimits {
-    const NONE: Self = Self {
+    pub(super) const NONE: Self = Self {
         concurrent: None,
         per_key: None,
         pending_per_key: None,
@@ -314,147 +314,5 @@ impl fmt::Debug for StateDef {
             .field("parameter", &self.parameter)
             .field("type_name", &self.type_name())
             .finish()
-    }
-}
-
-/// What is known of a task: of a declared one by its [`TaskDef`], of a one-off by its name and
-/// place.
-///
-/// Displays as `name (file:line)`.
-#[derive(Clone, Copy)]
-pub struct TaskInfo(Source);
-
-#[derive(Clone, Copy)]
-enum Source {
-    Declared(&'static TaskDef),
-    OneOff {
-        name: &'static str,
-        location: &'static Location<'static>,
-        blocking: bool,
-    },
-}
-
-impl TaskInfo {
-    pub(crate) fn declared(def: &'static TaskDef) -> Self {
-        Self(Source::Declared(def))
-    }
-
-    pub(crate) fn one_off(
-        name: &'static str,
-        location: &'static Location<'static>,
-        blocking: bool,
-    ) -> Self {
-        Self(Source::OneOff {
-            name,
-            location,
-            blocking,
-        })
-    }
-
-    pub(crate) fn def(&self) -> Option<&'static TaskDef> {
-        match self.0 {
-            Source::Declared(def) => Some(def),
-            Source::OneOff { .. } => None,
-        }
-    }
-
-    fn location(&self) -> &'static Location<'static> {
-        match self.0 {
-            Source::Declared(def) => def.location(),
-            Source::OneOff { location, .. } => location,
-        }
-    }
-
-    /// The task's name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self.0 {
-            Source::Declared(def) => def.name(),
-            Source::OneOff { name, .. } => name,
-        }
-    }
-
-    /// The source file in which the task is declared.
-    #[must_use]
-    pub fn file(&self) -> &'static str {
-        self.location().file()
-    }
-
-    /// The line in [`file`](Self::file).
-    #[must_use]
-    pub fn line(&self) -> u32 {
-        self.location().line()
-    }
-
-    /// The task's documentation; empty where there is none.
-    #[must_use]
-    pub fn docs(&self) -> &'static str {
-        self.def().map_or("", |def| def.docs)
-    }
-
-    /// The task's arguments, in order.
-    #[must_use]
-    pub fn parameters(&self) -> &'static [Parameter] {
-        self.def().map_or(&[], |def| def.parameters)
-    }
-
-    /// The states the task needs when it runs.
-    #[must_use]
-    pub fn states(&self) -> &'static [StateDef] {
-        self.def().map_or(&[], |def| def.states)
-    }
-
-    /// How long one run may take.
-    #[must_use]
-    pub fn timeout(&self) -> Option<Duration> {
-        self.def().and_then(|def| def.timeout)
-    }
-
-    /// How many times the task runs again after a failed run.
-    #[must_use]
-    pub fn retries(&self) -> u32 {
-        self.def().map_or(0, |def| def.retries)
-    }
-
-    /// The wait before each run after the first.
-    #[must_use]
-    pub fn backoff(&self) -> Backoff {
-        self.def().map_or(Backoff::DEFAULT, |def| def.backoff)
-    }
-
-    /// How many tasks of this name may be where.
-    #[must_use]
-    pub fn limits(&self) -> TaskLimits {
-        self.def().map_or(TaskLimits::NONE, |def| def.limits)
-    }
-
-    /// Whether the task runs on the blocking pool.
-    #[must_use]
-    pub fn is_blocking(&self) -> bool {
-        match self.0 {
-            Source::Declared(def) => def.is_blocking(),
-            Source::OneOff { blocking, .. } => blocking,
-        }
-    }
-}
-
-impl fmt::Display for TaskInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}:{})", self.name(), self.file(), self.line())
-    }
-}
-
-impl fmt::Debug for TaskInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskInfo")
-            .field("name", &self.name())
-            .field("file", &self.file())
-            .field("line", &self.line())
-            .field("parameters", &self.parameters())
-            .field("states", &self.states())
-            .field("timeout", &self.timeout())
-            .field("retries", &self.retries())
-            .field("limits", &self.limits())
-            .finish_non_exhaustive()
     }
 }

@@ -7,6 +7,7 @@ mod arguments;
 mod backoff;
 mod context;
 mod definition;
+mod info;
 #[allow(missing_docs, reason = "public for generated code only")]
 mod key;
 mod one_off;
@@ -25,7 +26,8 @@ pub(crate) mod private {
 
 pub use self::backoff::Backoff;
 pub use self::context::{RequestInfo, TaskContext, TaskId};
-pub use self::definition::{Parameter, StateDef, TaskDef, TaskInfo, TaskLimits};
+pub use self::definition::{Parameter, StateDef, TaskDef, TaskLimits};
+pub use self::info::TaskInfo;
 pub use self::one_off::{named, named_blocking};
 pub use self::outcome::{BoxError, IntoTaskResult, TaskResult};
 pub use self::progress::{Progress, ProgressStream};

@@ -3,7 +3,7 @@ use std::panic::Location;
 use futures_util::future::BoxFuture;
 
 use super::context::TaskContext;
-use super::definition::TaskInfo;
+use super::info::TaskInfo;
 use super::outcome::{IntoTaskResult, TaskResult, blocking};
 use crate::collect::{QueuedTask, TAKEN, Work};
 

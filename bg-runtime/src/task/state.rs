@@ -5,7 +5,7 @@ use std::fmt;
 use std::panic::Location;
 
 use super::context::TaskContext;
-use super::definition::TaskInfo;
+use super::info::TaskInfo;
 use super::outcome::BoxError;
 
 /// What can be a task's state: any type that is `Clone + Send + Sync + 'static`.
