@@ -15,7 +15,7 @@ use tracing::Span;
 use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
 use super::limits::Refusal;
 use super::shutdown::UnfinishedTask;
-use super::{Runner, Stats, hook};
+use super::{Hold, Runner, Stats, hook};
 use crate::collect::QueuedTask;
 use crate::contain::Contained;
 use crate::sync::{Mutex, MutexGuard};
@@ -123,6 +123,13 @@ pub(crate) enum Outcome {
     Aborted(AbortReason),
 }
 
+impl Outcome {
+    /// Whether it is more than a number to somebody.
+    fn is_told(&self) -> bool {
+        !matches!(self, Self::Completed)
+    }
+}
+
 impl Ledger {
     fn books(&self) -> MutexGuard<'_, Books> {
         // Nothing panics while it holds the lock; if something did, the counts would still be
@@ -223,12 +230,16 @@ impl Ledger {
         Some(progress)
     }
 
-    /// Takes the task out of the books, unless that has happened already.
+    /// Takes the task out of the books, unless that has happened already. Where there is something to
+    /// tell, it is held until that is done.
     fn close_entry(&self, place: Place, outcome: &Outcome) -> Option<Entry> {
         let mut books = self.books();
         books.entry(place)?;
         let entry = books.entries.remove(place.key);
         books.count(&entry, outcome);
+        if outcome.is_told() {
+            books.holds += 1;
+        }
         self.notify_if_idle(&books);
         Some(entry)
     }
@@ -374,6 +385,8 @@ impl Runner {
     /// stands.
     fn settle(self: &Arc<Self>, place: Place, outcome: Outcome) {
         if let Some(entry) = self.ledger.close_entry(place, &outcome) {
+            // A shutdown is not over before the hooks know of the last task.
+            let _until_told = outcome.is_told().then(|| Hold(self.clone()));
             self.report(entry, outcome);
         }
     }
