@@ -216,7 +216,7 @@ fn report_skipped(list: List<QueuedTask>, reason: SkipReason) {
         None => Background::global().runner().clone(),
     };
     let info = request.map(|request| request.info());
-    list.for_each(&mut |task| runner.skip(task, info.clone(), reason));
+    list.for_each(&mut |task| runner.skip(&task, info.clone(), reason));
 }
 
 impl Default for BackgroundTasks {

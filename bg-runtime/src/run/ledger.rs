@@ -15,6 +15,7 @@ use tracing::Span;
 use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
 use super::limits::Refusal;
 use super::shutdown::UnfinishedTask;
+use super::task::shown_arguments;
 use super::{Hold, Runner, Stats, hook};
 use crate::collect::QueuedTask;
 use crate::contain::Contained;
@@ -295,17 +296,7 @@ impl Ticket {
         watcher: Option<Watcher>,
     ) -> Self {
         let id = queued.id();
-        let entry = Entry {
-            id,
-            task: queued.info(),
-            request: request.clone(),
-            span: queued.span().clone(),
-            arguments: None,
-            run: Run::First,
-            watcher,
-            progress: None,
-            by_hook: hook::is_telling(),
-        };
+        let entry = Entry::new(queued, request.clone(), watcher);
         let mut books = runner.ledger.books();
         books.accepted += 1;
         let closed = books.closed;
@@ -391,6 +382,31 @@ impl Runner {
         }
     }
 
+    /// Counts and reports a task that has its outcome when it comes. It is never among those that wait,
+    /// which would be more than their limit allows.
+    pub(super) fn turn_away(
+        self: &Arc<Self>,
+        queued: &QueuedTask,
+        request: Option<Arc<RequestInfo>>,
+        watcher: Option<Watcher>,
+        mut outcome: Outcome,
+    ) {
+        let mut entry = Entry::new(queued, request, watcher);
+        if self.has_audience(&entry.task) {
+            entry.arguments = shown_arguments(queued);
+        }
+        let mut books = self.ledger.books();
+        if books.closed {
+            outcome = Outcome::Aborted(AbortReason::AfterShutdown);
+        }
+        books.accepted += 1;
+        books.count(&entry, &outcome);
+        books.holds += 1;
+        drop(books);
+        let _until_told = Hold(self.clone());
+        self.report(entry, outcome);
+    }
+
     /// Settles a task from its handle.
     pub(crate) fn abort_task(self: &Arc<Self>, place: Place) {
         self.settle(place, Outcome::Aborted(AbortReason::Handle));
@@ -419,6 +435,24 @@ impl Runner {
 }
 
 impl Entry {
+    fn new(
+        queued: &QueuedTask,
+        request: Option<Arc<RequestInfo>>,
+        watcher: Option<Watcher>,
+    ) -> Self {
+        Self {
+            id: queued.id(),
+            task: queued.info(),
+            request,
+            span: queued.span().clone(),
+            arguments: None,
+            run: Run::First,
+            watcher,
+            progress: None,
+            by_hook: hook::is_telling(),
+        }
+    }
+
     fn unfinished(&self) -> UnfinishedTask {
         UnfinishedTask::new(self.task, self.id, self.request.clone(), self.run)
     }

@@ -159,19 +159,17 @@ impl Runner {
     ) -> Result<Accepted, TaskInfo> {
         let info = queued.info();
         self.tell_of_span(&mut queued);
-        let admitted = self.limits.admit(&info, || queued.key());
-        let ticket = Ticket::issue(self, &queued, request, watcher);
-        match admitted {
-            Ok(admission) => Ok(Accepted {
-                queued,
-                ticket,
-                admission,
-            }),
+        match self.limits.admit(&info, || queued.key()) {
+            Ok(admission) => {
+                let ticket = Ticket::issue(self, &queued, request, watcher);
+                Ok(Accepted {
+                    queued,
+                    ticket,
+                    admission,
+                })
+            }
             Err(refusal) => {
-                if self.has_audience(&info) {
-                    ticket.show(task::shown_arguments(&queued));
-                }
-                ticket.settle(Outcome::Refused(refusal));
+                self.turn_away(&queued, request, watcher, Outcome::Refused(refusal));
                 Err(info)
             }
         }
@@ -190,17 +188,11 @@ impl Runner {
     /// other.
     pub(crate) fn skip(
         self: &Arc<Self>,
-        queued: QueuedTask,
+        queued: &QueuedTask,
         request: Option<Arc<RequestInfo>>,
         reason: SkipReason,
     ) {
-        let ticket = Ticket::issue(self, &queued, request, None);
-        let accepted = Accepted {
-            queued,
-            ticket,
-            admission: Admission::default(),
-        };
-        accepted.skip(reason);
+        self.turn_away(queued, request, None, Outcome::Skipped(reason));
     }
 
     /// Runs lists one after the other, when their turn has come.
