@@ -320,7 +320,9 @@ impl RequestTasks {
         let response = due(response, answer, true);
 
         let lists = &mut self.state().lists;
-        (lists.route, lists.handler, lists.response) = (route, handler, response);
+        put_back(&mut lists.route, route);
+        put_back(&mut lists.handler, handler);
+        put_back(&mut lists.response, response);
     }
 
     /// Whether tasks wait for the response to be sent, or somebody is left who may add some.
@@ -460,4 +462,11 @@ impl Lists {
             list.for_each_mut(f);
         }
     }
+}
+
+/// Puts a list back in its place, in front of what has been added meanwhile.
+fn put_back(place: &mut List<Accepted>, mut list: List<Accepted>) {
+    list.members.append(&mut place.members);
+    list.continue_on_error |= place.continue_on_error;
+    *place = list;
 }
