@@ -66,7 +66,7 @@ fn main() -> ExitCode {
                 )
             });
         summary.add(counts, violations);
-        memory.sample(begun.elapsed(), arguments.time);
+        memory.sample(number);
         if number % 20 == 0 {
             eprintln!("{:.0?}: {summary} {memory}", begun.elapsed());
         }

@@ -2,9 +2,12 @@
 
 #[cfg(unix)]
 use std::{env, os::unix::process::CommandExt, process::Command};
-use std::{fmt, fs, io, time::Duration};
+use std::{fmt, fs, io};
 
-use crate::judge::{Broken, Violation};
+use crate::{
+    judge::{Broken, Violation},
+    plan::WARM_UP,
+};
 
 /// How much more than after the warm-up is too much, in percent.
 const TOLERANCE: usize = 5;
@@ -19,11 +22,10 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Takes a sample after a round that ended so long after the beginning. The first quarter of the
-    /// time is the warm-up.
-    pub(crate) fn sample(&mut self, elapsed: Duration, time: Duration) {
+    /// Takes a sample after a round.
+    pub(crate) fn sample(&mut self, round: u64) {
         let Some(now) = resident() else { return };
-        if elapsed < time / 4 {
+        if round < WARM_UP {
             self.warm = self.warm.max(Some(now));
         } else {
             self.last.push(now);

@@ -136,7 +136,12 @@ pub(super) fn judge(history: &History, task: &Task, outcome: Option<Outcome>) ->
             say(Broken::Twice, "a run after the outcome");
         }
         if let Some(reason) = contradiction(history, task, word) {
-            say(Broken::Wrong, &reason);
+            // Dropped by the library, where nobody had asked for it.
+            let broken = match aborted {
+                true => Broken::Lost,
+                false => Broken::Wrong,
+            };
+            say(broken, &reason);
         }
     } else if outcome == Outcome::Skipped && !task.runs.is_empty() {
         say(Broken::Twice, "skipped, and it ran");

@@ -258,7 +258,7 @@ fn signs_that_contradict_each_other_are_wrong() {
     let mut aborted = completed("wrong", 101, 110);
     aborted.runs[0].end = Some((110, End::Dropped));
     aborted.told.push(told(111, FailureKind::Aborted));
-    assert_eq!(found(&history(vec![aborted.clone()])), [Broken::Wrong]);
+    assert_eq!(found(&history(vec![aborted.clone()])), [Broken::Lost]);
     aborted.abort_asked = true;
     assert_eq!(found(&history(vec![aborted])), []);
 

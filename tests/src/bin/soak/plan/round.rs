@@ -8,6 +8,10 @@ use tests::{Flavour, Serving, Setup};
 use super::tasks::{Freedom, TaskPlan};
 use super::{chance, draw, millis};
 
+/// So many rounds come first, which are larger than any that follow: what the process needs at most, it
+/// has had by then.
+pub(crate) const WARM_UP: u64 = 4;
+
 /// What is decided once for a whole round.
 #[derive(Debug, Clone)]
 pub(crate) struct RoundPlan {
@@ -47,7 +51,8 @@ impl RoundPlan {
             _ => None,
         };
         let counts_refusals = matches!(max_pending, Some((_, Overflow::Reject)));
-        let connections = 150;
+        let is_warm_up = round < WARM_UP;
+        let connections = if is_warm_up { 400 } else { 150 };
         let freedom = Freedom {
             retries: !counts_refusals,
             may_outlast_shutdown: true,
@@ -64,7 +69,10 @@ impl RoundPlan {
             catches_panics: chance(rng, 30),
             drain_timeout: millis(rng, 50..=1500),
             connections,
-            at_once: rng.usize(4..=16),
+            at_once: match is_warm_up {
+                true => 32,
+                false => rng.usize(4..=16),
+            },
             stop_after: rng.u64(connections / 2..=connections),
             last_tasks: (0..rng.usize(0..6))
                 .map(|_| TaskPlan::draw(rng, freedom))
