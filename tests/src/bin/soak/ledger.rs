@@ -84,12 +84,12 @@ impl Ledger {
         let books = &mut *self.books();
         let line = books.history.tasks.len();
         let request = request.map(|number| books.request(number));
+        let RoundPlan { seed, round, .. } = self.0.round;
         let of = match request {
             Some(request) => books.history.requests[request].name.clone(),
-            None => "no request".to_owned(),
+            None => format!("seed {seed}, round {round}, no request"),
         };
-        let RoundPlan { seed, round, .. } = self.0.round;
-        let name = format!("seed {seed}, round {round}, {of}, task {line} ({source:?} {plan:?})");
+        let name = format!("{of}, task {line} ({source:?} {plan:?})");
         books.history.tasks.push(Task {
             name,
             request,
@@ -291,8 +291,7 @@ impl Ledger {
         }
     }
 
-    /// What happened so far. `None` while a client has read more than the server is known to have
-    /// written.
+    /// What happened so far.
     pub(crate) fn history(&self, recorder: &Recorder) -> History {
         let books = &mut *self.books();
         for (request, end) in books.history.requests.iter_mut().zip(&books.ends) {
