@@ -3,7 +3,7 @@
 //!
 //! - [`timeline`]: what happened, in which order; waiting for it.
 //! - [`recorded_io`]: a listener whose connections note every write, and can be held back.
-//! - [`http2_frames`]: where each HTTP/2 response ends in what the server wrote.
+//! - [`http1_responses`], [`http2_frames`]: where each response ends in what the server wrote.
 //! - [`flavours`]: the tokio runtimes a server can live on.
 //! - [`server`]: an app on a socket, on a runtime of its own.
 //! - [`http1`], [`http2`]: clients, each close to the wire.
@@ -17,6 +17,7 @@ pub mod client;
 pub mod diary;
 pub mod flavours;
 pub mod http1;
+pub mod http1_responses;
 pub mod http2;
 pub mod http2_frames;
 pub mod logs;

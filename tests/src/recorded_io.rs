@@ -18,13 +18,19 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{http2_frames::Frames, timeline::Moment, timeline::Timeline};
+use crate::{
+    http1_responses::Responses,
+    http2_frames::Frames,
+    timeline::{Moment, Timeline},
+};
 
 /// Where a response ends on its connection.
 #[derive(Debug, Clone, Copy)]
 pub enum ResponseEnd {
     /// HTTP/1.1: so many bytes of the connection have been sent by then.
     Offset(SocketAddr, u64),
+    /// HTTP/1.1: with the last byte of the connection's response number so many, from 0.
+    Response(SocketAddr, usize),
     /// HTTP/2: with the last frame of this stream.
     Stream(SocketAddr, u32),
 }
@@ -42,6 +48,7 @@ struct Connection {
     written: u64,
     writes: Vec<(u64, Moment)>,
     frames: Frames,
+    responses: Responses,
 }
 
 impl Recorder {
@@ -61,15 +68,18 @@ impl Recorder {
 
     /// When the operating system took the last byte of a response; `None` while it has not.
     pub fn last_write(&self, end: ResponseEnd) -> Option<Moment> {
-        let (ResponseEnd::Offset(client, _) | ResponseEnd::Stream(client, _)) = end;
+        let (ResponseEnd::Offset(client, _)
+        | ResponseEnd::Response(client, _)
+        | ResponseEnd::Stream(client, _)) = end;
         let connection = self.connections.lock().unwrap().get(&client)?.clone();
         let connection = connection.lock().unwrap();
         let offset = match end {
             ResponseEnd::Offset(_, offset) => offset,
+            ResponseEnd::Response(_, nth) => connection.responses.end_of(nth)?,
             ResponseEnd::Stream(_, stream) => connection.frames.end_of(stream)?,
         };
-        let write = connection.writes.iter().find(|write| write.0 >= offset)?;
-        Some(write.1)
+        let at = connection.writes.partition_point(|write| write.0 < offset);
+        connection.writes.get(at).map(|write| write.1)
     }
 
     /// How many bytes the operating system has taken for this client.
@@ -192,6 +202,7 @@ impl RecordedIo {
         for buffer in buffers {
             let taken = left.min(buffer.len());
             connection.frames.advance(&buffer[..taken]);
+            connection.responses.advance(&buffer[..taken]);
             left -= taken;
         }
         connection.written += written as u64;

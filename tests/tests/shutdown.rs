@@ -499,3 +499,29 @@ async fn without_a_server_a_task_starts_when_the_last_bytes_of_the_body_are_drop
     timeline.reached("task done").await;
     assert_eq!(settled(&background, 1).await.completed, 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_is_not_over_while_a_hook_is_told_of_the_last_failure() {
+    let timeline = Timeline::new();
+    let (release, released) = std::sync::mpsc::channel();
+    let released = std::sync::Mutex::new(released);
+    let telling = timeline.clone();
+    let background = timeline
+        .background()
+        .on_error(move |_| {
+            telling.mark("telling");
+            let _ = released.lock().unwrap().recv();
+            telling.mark("told");
+        })
+        .build()
+        .unwrap();
+    background.spawn(timeline.failing("last"));
+    timeline.reached("telling").await;
+    assert_eq!(background.stats().failed, 1);
+
+    let mut shutdown = std::pin::pin!(background.shutdown());
+    assert!(futures_util::poll!(&mut shutdown).is_pending());
+    release.send(()).unwrap();
+    shutdown.await;
+    assert!(timeline.find("told").is_some());
+}

@@ -1,0 +1,26 @@
+//! The command line.
+
+use std::time::Duration;
+
+pub(crate) struct Arguments {
+    pub(crate) time: Duration,
+    pub(crate) seed: u64,
+}
+
+impl Arguments {
+    pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut seconds, mut seed) = (60, fastrand::u64(..1_000_000));
+        while let Some(name) = arguments.next() {
+            let target = match name.as_str() {
+                "--seconds" => &mut seconds,
+                "--seed" => &mut seed,
+                _ => return Err(format!("what is `{name}`?")),
+            };
+            let value = arguments.next().unwrap_or_default();
+            let number = value.parse();
+            *target = number.map_err(|_| format!("{name}: `{value}` is no number"))?;
+        }
+        let time = Duration::from_secs(seconds);
+        Ok(Self { time, seed })
+    }
+}

@@ -1,0 +1,108 @@
+//! Clients that do what was planned for them, politely or not, and take whatever comes.
+
+mod http1;
+mod http2;
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tests::{Protocol, timeline::LIMIT};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::{
+    ledger::Ledger,
+    plan::{ConnectionPlan, RequestOnWire},
+};
+
+/// What a client has to say of one request.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// All of the response was read.
+    Read { status: u16, body: usize },
+    /// The connection or the stream ended before that, by the server's doing.
+    CutOff,
+    /// The client left.
+    Left,
+}
+
+/// Makes one connection and goes through its plan. What is wrong with it, if anything.
+pub(crate) async fn connection(
+    ledger: &Ledger,
+    server: SocketAddr,
+    plan: &ConnectionPlan,
+) -> Result<(), String> {
+    let Ok(stream) = connect(server, plan.small_buffer).await else {
+        // The server does not listen any more.
+        return Ok(());
+    };
+    let through = async {
+        match plan.protocol {
+            Protocol::Http1 => http1::go(ledger, stream, plan).await,
+            Protocol::Http2 => http2::go(ledger, stream, plan).await,
+        }
+    };
+    let fates = tokio::time::timeout(LIMIT, through).await;
+    let fates = fates.map_err(|_| format!("hung for {LIMIT:?}: {plan:?}"))?;
+    // hyper closes a connection of HTTP/1.1 on which something has been sent that nobody reads.
+    let mut may_be_cut = false;
+    for (request, fate) in plan.requests.iter().zip(&fates) {
+        let unread = request.plan.upload > 0 && !request.plan.reads_upload;
+        may_be_cut |= unread && plan.protocol == Protocol::Http1;
+        if let Some(wrong) = wrong(ledger, request, fate, may_be_cut) {
+            return Err(wrong);
+        }
+    }
+    Ok(())
+}
+
+fn wrong(
+    ledger: &Ledger,
+    request: &RequestOnWire,
+    fate: &Fate,
+    may_be_cut: bool,
+) -> Option<String> {
+    let planned = request.plan.body_length();
+    let fits = match *fate {
+        Fate::Left => true,
+        Fate::CutOff => planned.is_none() || may_be_cut || ledger.is_stopping(),
+        Fate::Read { body, status } => match planned {
+            Some(length) => body == length && status < 500 || status == 503,
+            None => request.plan.panics() && status == 500,
+        },
+    };
+    (!fits).then(|| {
+        let name = ledger.name_of(request.number);
+        format!("{name}: the response was {fate:?}, with {planned:?} bytes of body planned")
+    })
+}
+
+async fn connect(server: SocketAddr, small_buffer: bool) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    if small_buffer {
+        socket.set_recv_buffer_size(4096)?;
+    }
+    let stream = socket.connect(server).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Takes a pause whenever so many bytes have been read.
+struct Pace {
+    bytes: usize,
+    pause: Duration,
+    read: usize,
+}
+
+impl Pace {
+    fn new(bytes: usize, pause: Duration) -> Self {
+        let read = 0;
+        Self { bytes, pause, read }
+    }
+
+    async fn keep(&mut self, read: usize) {
+        self.read += read;
+        if self.read >= self.bytes {
+            self.read = 0;
+            tokio::time::sleep(self.pause).await;
+        }
+    }
+}

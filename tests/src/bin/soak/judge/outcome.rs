@@ -1,0 +1,233 @@
+//! Each task has one outcome, and its signs agree.
+
+use bg_runtime::{FailureKind, SkipReason};
+
+use super::{Broken, Violation};
+use crate::{
+    history::{End, Handle, History, List, Member, Request, Source, Task, Told},
+    plan::When,
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Completed,
+    Failed,
+    Skipped,
+    Refused,
+    Aborted,
+}
+
+/// The outcome of every task, as far as it shows.
+pub(super) fn all(history: &History) -> Vec<Option<Outcome>> {
+    let mut outcomes: Vec<_> = history.tasks.iter().map(shown).collect();
+    // What nobody is told of: the condition did not hold, or an earlier task has failed.
+    for (task, outcome) in history.tasks.iter().zip(&mut outcomes) {
+        if outcome.is_none() && task.runs.is_empty() && condition_fails(history, task) {
+            *outcome = Some(Outcome::Skipped);
+        }
+    }
+    for request in &history.requests {
+        for list in &request.lists {
+            skip_behind_failures(history, list, false, &mut outcomes);
+        }
+    }
+    let stops = |task: &Task, outcome: Option<Outcome>| {
+        let queued_by_hand = matches!(task.source, Source::Handler | Source::Late);
+        queued_by_hand && matches!(outcome, Some(Outcome::Failed | Outcome::Refused))
+    };
+    let stopped = history.tasks.iter().zip(&outcomes);
+    let stopped = stopped.filter(|(task, outcome)| stops(task, **outcome));
+    let stopped: Vec<_> = stopped.map(|(task, _)| task.request).collect();
+    for (task, outcome) in history.tasks.iter().zip(&mut outcomes) {
+        let is_late = task.source == Source::Late && task.runs.is_empty();
+        if outcome.is_none() && is_late && stopped.contains(&task.request) {
+            *outcome = Some(Outcome::Skipped);
+        }
+    }
+    outcomes
+}
+
+/// What the task's own marks and the hooks say.
+fn shown(task: &Task) -> Option<Outcome> {
+    if let Some(told) = last_word(task) {
+        return Some(match told.kind {
+            FailureKind::Skipped => Outcome::Skipped,
+            FailureKind::Rejected => Outcome::Refused,
+            FailureKind::Aborted => Outcome::Aborted,
+            _ => Outcome::Failed,
+        });
+    }
+    let (_, end) = task.runs.last()?.end?;
+    (end == End::Succeeded).then_some(Outcome::Completed)
+}
+
+fn last_word(task: &Task) -> Option<&Told> {
+    task.told.iter().find(|told| !told.will_retry)
+}
+
+fn condition_fails(history: &History, task: &Task) -> bool {
+    let status = task.request.and_then(|nth| history.requests[nth].answered);
+    task.when == When::OnErrorResponse && status.is_some_and(|status| status < 400)
+}
+
+/// Whether something in the list failed.
+fn skip_behind_failures(
+    history: &History,
+    list: &List,
+    mut behind: bool,
+    outcomes: &mut [Option<Outcome>],
+) -> bool {
+    let mut failed = false;
+    for member in &list.members {
+        let fails = match member {
+            Member::Task(nth) => {
+                let outcome = &mut outcomes[*nth];
+                if behind && outcome.is_none() && history.tasks[*nth].runs.is_empty() {
+                    *outcome = Some(Outcome::Skipped);
+                }
+                matches!(outcome, Some(Outcome::Failed | Outcome::Refused))
+            }
+            Member::List(inner) => skip_behind_failures(history, inner, behind, outcomes),
+        };
+        failed |= fails;
+        behind |= fails && !list.concurrent && !list.continue_on_error;
+    }
+    failed
+}
+
+/// Judges one task by its signs.
+pub(super) fn judge(history: &History, task: &Task, outcome: Option<Outcome>) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut say = |broken, what: &str| {
+        let what = format!("{}: {what} {:?} {:?}", task.name, task.runs, task.told);
+        found.push(Violation::new(broken, what));
+    };
+    let Some(outcome) = outcome else {
+        say(Broken::Lost, "no outcome");
+        return found;
+    };
+    let allowed = 1 + task.retries as usize;
+    if task.runs.len() > allowed {
+        say(Broken::Twice, "more runs than allowed");
+    }
+    let mut before = 0;
+    for run in &task.runs {
+        let mut words = task.told.iter();
+        let asked = words
+            .any(|told| told.will_retry && told.attempt + 1 == run.attempt && told.at < run.start);
+        // A blocking run may time out before a thread is free for its first line.
+        let follows = match task.is_blocking {
+            true => run.attempt > before,
+            false => run.attempt == before + 1,
+        };
+        if !follows || run.attempt > 1 && !asked {
+            say(Broken::Twice, "a run that no failure asked for");
+        }
+        before = run.attempt;
+    }
+    let last_words: Vec<&Told> = task.told.iter().filter(|told| !told.will_retry).collect();
+    if last_words.len() > 1 {
+        say(Broken::Twice, "two outcomes");
+    }
+    if let Some(word) = last_words.first() {
+        // A handle may abort a task that has started, and is about to come to its first line.
+        let aborted = outcome == Outcome::Aborted;
+        if !aborted && task.runs.iter().any(|run| run.start > word.at) {
+            say(Broken::Twice, "a run after the outcome");
+        }
+        if let Some(reason) = contradiction(history, task, word) {
+            // Dropped by the library, where nobody had asked for it.
+            let broken = match aborted {
+                true => Broken::Lost,
+                false => Broken::Wrong,
+            };
+            say(broken, &reason);
+        }
+    } else if outcome == Outcome::Skipped && !task.runs.is_empty() {
+        say(Broken::Twice, "skipped, and it ran");
+    }
+    if task.unfinished && outcome != Outcome::Aborted {
+        say(Broken::Twice, "the report names it as unfinished");
+    }
+    let handle = match task.handle {
+        Handle::None => true,
+        Handle::Waits => false,
+        Handle::Completed => outcome == Outcome::Completed,
+        Handle::Failed(kind) => last_words.first().is_some_and(|word| word.kind == kind),
+    };
+    if !handle {
+        say(Broken::Wrong, &format!("its handle says {:?}", task.handle));
+    }
+    if !task.runs.is_empty() && !may_run(history, task) {
+        say(Broken::Wrong, "it ran, although its condition did not hold");
+    }
+    found
+}
+
+/// Why the last word cannot be true.
+fn contradiction(history: &History, task: &Task, word: &Told) -> Option<String> {
+    let request = task.request.map(|nth| &history.requests[nth]);
+    let end = task.runs.last().and_then(|run| run.end);
+    let end = end.map(|(_, end)| end);
+    let fits = match word.kind {
+        FailureKind::Error => end == Some(End::Failed),
+        FailureKind::Panic => end == Some(End::Panicked),
+        FailureKind::Timeout => task.has_timeout && (task.is_blocking || end == Some(End::Dropped)),
+        FailureKind::Aborted => {
+            let stopped = history.stop_began.is_some_and(|began| began < word.at);
+            stopped || task.abort_asked
+        }
+        FailureKind::Rejected => task.runs.is_empty() && (history.refuses || task.may_be_refused),
+        FailureKind::Skipped => {
+            let fits = |reason| request.is_some_and(|request| skip_fits(task, request, reason));
+            task.runs.is_empty() && word.reason.is_some_and(fits)
+        }
+        _ => false,
+    };
+    let History {
+        stop_began,
+        stop_over,
+        ..
+    } = history;
+    (!fits).then(|| {
+        format!("it cannot be {word:?}, with {request:?}; stopped {stop_began:?}, {stop_over:?}")
+    })
+}
+
+fn skip_fits(task: &Task, request: &Request, reason: SkipReason) -> bool {
+    let attached = task.source == Source::Response;
+    match reason {
+        SkipReason::ErrorResponse(status) => {
+            let answer = request.answered.unwrap_or(match request.panics {
+                true => 500,
+                false => 0,
+            });
+            status.as_u16() == answer && answer >= 400 && !attached && task.when == When::Default
+        }
+        SkipReason::HandlerCancelled => request.answered.is_none() && task.when == When::Default,
+        SkipReason::HandlerPanicked => request.panics && task.when == When::Default,
+        SkipReason::NoRoom => {
+            // Another layer may have answered for a handler that panicked.
+            let answered = request.answered.is_some() || request.panics;
+            answered && task.when == When::Default
+        }
+        SkipReason::EarlierRefusal { .. } => true,
+        // Nobody is told of the others, or they are no answer to a task that was handed over.
+        _ => false,
+    }
+}
+
+/// Whether what became of the request lets the task run.
+fn may_run(history: &History, task: &Task) -> bool {
+    let Some(request) = task.request.map(|nth| &history.requests[nth]) else {
+        return true;
+    };
+    let failed = request.answered.is_none_or(|status| status >= 400);
+    match (task.when, task.source) {
+        (When::Always, _) => true,
+        (When::OnErrorResponse, _) => failed,
+        (When::Default, Source::Late | Source::Spawned) => true,
+        (When::Default, Source::Response) => request.answered.is_some(),
+        (When::Default, Source::Route | Source::Handler) => !failed,
+    }
+}
