@@ -406,7 +406,7 @@ async fn a_task_that_cannot_be_copied_runs_once_and_a_warning_says_so() {
     assert_eq!(failures.count(), 3);
     assert_eq!(background.stats().retries, 0);
     for (text, warnings) in [
-        ("a task that runs again is `Clone` task.name=\"unique\"", 1),
+        ("was not the first call on it task.name=\"unique\"", 1),
         ("to copy it panicked: no more of these", 1),
         ("task.name=\"one.off.retried\"", 1),
     ] {
@@ -573,6 +573,26 @@ impl Task for Hourly {
     fn again(&self) -> Option<Self> {
         Some(self.clone())
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_a_shutdown_aborts_unrun_shows_its_arguments_and_no_attempt() {
+    let failures = Failures::default();
+    let diary = Diary::begin();
+    let background = Background::builder()
+        .on_error(failures.hook(&Timeline::new()))
+        .drain_timeout(SECOND)
+        .build()
+        .expect("nothing to refuse");
+    let list = tasks![Hourly(diary.clone()), Flaky::new(&diary, 9)];
+    respond_with(&background, list).await;
+    tokio::time::sleep(SECOND / 2).await;
+    background.shutdown().await;
+    let unrun = failures.all().pop().expect("the last one told");
+    assert_eq!(unrun.task().name(), "flaky");
+    assert_eq!(unrun.kind(), FailureKind::Aborted);
+    assert_eq!(unrun.attempt(), 0);
+    assert_eq!(unrun.arguments().as_deref(), Some("\"9 failures\""));
 }
 
 #[tokio::test(start_paused = true)]

@@ -176,7 +176,8 @@ pub trait TaskExt: IntoTask + Sized {
         with(self.into_task(), |options| options.delay = delay)
     }
 
-    /// Sets how long one run may take, instead of the `timeout` that the task is declared with.
+    /// Sets how long one run may take, instead of the `timeout` that the task is declared with. With no
+    /// time at all, only a run that never waits is a success.
     fn timeout(self, timeout: Duration) -> QueuedTask {
         with(self.into_task(), |options| options.timeout = Some(timeout))
     }
@@ -184,7 +185,8 @@ pub trait TaskExt: IntoTask + Sized {
     /// Sets how many times the task runs again after a run that failed, panicked or timed out, instead
     /// of the `retries` that it is declared with. The waits between are those of its `backoff`.
     ///
-    /// Each run needs a copy of the task: see [`Repeat`].
+    /// Each run needs a copy of the task: see [`Repeat`]. Call this first: what the other methods give
+    /// can be copied only where [`Task::again`] can.
     fn retries(self, retries: u32) -> QueuedTask
     where
         Self: Repeat,

@@ -154,7 +154,7 @@ impl QueuedTask {
     pub(crate) fn key(&self) -> Option<String> {
         contain(|| self.0.work.key()).unwrap_or_else(|panic| {
             let task = self.info().name();
-            tracing::error!(task.name = task, %panic, "to show a task's key panicked");
+            tracing::error!(task.name = task, %panic, "to show a task's key panicked: the limits of its key do not apply");
             None
         })
     }

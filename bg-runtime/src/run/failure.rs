@@ -77,7 +77,7 @@ impl TaskFailure {
             kind,
             error: Contained::new(Arc::from(error.into_inner())),
             arguments: None,
-            attempt: 1,
+            attempt: 0,
             will_retry: false,
             elapsed: Duration::ZERO,
             request: None,
@@ -159,8 +159,8 @@ impl TaskFailure {
         self.0.kind
     }
 
-    /// The number of the run that failed, from 1; of the latest, where the task failed between two
-    /// runs.
+    /// The number of the run that failed, from 1; of the latest, where the task was aborted between two
+    /// runs. 0 where it has not run.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.0.attempt
@@ -208,10 +208,11 @@ impl fmt::Display for TaskFailure {
             self.task(),
             OneLine(Chain(self.error()))
         )?;
-        if self.will_retry() {
-            write!(f, " (attempt {}, it will run again)", self.attempt())?;
+        match self.attempt() {
+            attempt if self.will_retry() => write!(f, " (attempt {attempt}, it will run again)"),
+            0 | 1 => Ok(()),
+            attempt => write!(f, " (attempt {attempt})"),
         }
-        Ok(())
     }
 }
 

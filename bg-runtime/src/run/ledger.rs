@@ -80,14 +80,6 @@ pub(super) enum Run {
 }
 
 impl Run {
-    /// The number of the latest run; 1 where there was none yet.
-    pub(super) fn attempt(self) -> u32 {
-        match self {
-            Self::First => 1,
-            Self::Running { attempt, .. } | Self::After { attempt, .. } => attempt,
-        }
-    }
-
     /// How many runs there were.
     pub(super) fn attempts(self) -> u32 {
         match self {

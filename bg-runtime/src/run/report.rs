@@ -44,7 +44,7 @@ impl Runner {
         let ended = outcome.failure().map(|(kind, error, skipped, is_news)| {
             let failure = TaskFailure::new(task, id, kind, error)
                 .with_arguments(arguments)
-                .with_attempt(run.attempt(), false)
+                .with_attempt(run.attempts(), false)
                 .with_elapsed(elapsed)
                 .with_request(request)
                 .with_skipped(skipped);

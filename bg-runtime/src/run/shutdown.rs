@@ -205,7 +205,8 @@ impl UnfinishedTask {
     pub fn attempt(&self) -> u32 {
         match self.run {
             Run::After { attempt, .. } => attempt.saturating_add(1),
-            run => run.attempt(),
+            Run::Running { attempt, .. } => attempt,
+            Run::First => 1,
         }
     }
 }

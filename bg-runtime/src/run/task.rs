@@ -16,19 +16,27 @@ use crate::task::{BoxError, TaskInfo};
 impl Accepted {
     /// Settles a task that will not run.
     pub(crate) fn skip(self, reason: SkipReason) {
-        let Self { queued, ticket, .. } = &self;
-        if let Some(recording) = ticket.runner().recording() {
-            recording.note_skipped(queued, &reason);
+        if let Some(recording) = self.ticket.runner().recording() {
+            recording.note_skipped(&self.queued, &reason);
         }
-        if reason.is_news() && ticket.runner().has_audience(&queued.info()) {
-            ticket.show(shown_arguments(queued));
+        if reason.is_news() {
+            self.show_arguments();
         }
         self.settle(Outcome::Skipped(reason));
     }
 
     /// Settles a task that was stopped before it ran.
     pub(super) fn abort(self, reason: AbortReason) {
+        self.show_arguments();
         self.settle(Outcome::Aborted(reason));
+    }
+
+    /// Shows the arguments to whoever will be told of the task.
+    fn show_arguments(&self) {
+        let Self { queued, ticket, .. } = self;
+        if ticket.runner().has_audience(&queued.info()) {
+            ticket.show(shown_arguments(queued));
+        }
     }
 
     fn settle(self, outcome: Outcome) {
@@ -166,13 +174,17 @@ struct ShutdownIsSooner;
 /// Makes a copy for another run, before this one consumes the task. The user's `clone` may panic; then
 /// there is no other run.
 fn copy(queued: &mut QueuedTask) -> bool {
+    let task = queued.info();
     let reason = match contain(|| queued.copy()) {
         Ok(true) => return true,
-        Ok(false) => "it gives no copy of itself: a task that runs again is `Clone`".to_owned(),
+        Ok(false) if task.def().is_none() => "a one-off task runs once".to_owned(),
+        Ok(false) => "it gives no copy of itself: `Task::again` gives `None`, and `.retries(..)`, \
+                      which copies a task that is `Clone`, was not the first call on it"
+            .to_owned(),
         Err(panic) => format!("to copy it panicked: {panic}"),
     };
-    let task = queued.info();
     tracing::warn!(
+        parent: queued.span(),
         task.name = task.name(),
         task.file = task.file(),
         task.line = task.line(),
