@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::fmt;
 use std::panic::panic_any;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -166,6 +166,36 @@ async fn a_hook_may_spawn_a_task_that_fails_and_hears_no_more_of_it() {
     assert!(failed.await.is_err());
     all_settled(&background).await;
     assert_eq!(background.stats().accepted, 2);
+}
+
+/// The alert of an application sends a mail, and both fail as what they tell of did.
+#[tokio::test]
+async fn what_a_hooks_task_queues_speaks_for_the_hook_too() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (notes, background) = (told.clone(), Arc::new(OnceLock::<Background>::new()));
+    let handle = background.clone();
+    let built = Background::builder()
+        .on_error(move |failure: &TaskFailure| {
+            notes.lock().unwrap().push(failure.task().name());
+            let background = handle.get().expect("built").clone();
+            let inner = background.clone();
+            background.spawn(named("alert", async move {
+                let blocking = inner.clone();
+                let mail = named_blocking("mail", move || {
+                    blocking.spawn(named("log", async { Err::<(), _>("no disk") }));
+                    Err::<(), _>("no network")
+                });
+                inner.spawn(mail).await
+            }));
+        })
+        .build()
+        .unwrap();
+    let background = background.get_or_init(|| built);
+    let failing = named("first", async { Err::<(), _>("no luck") });
+    background.spawn(failing).await.unwrap_err();
+    let all_four = || background.stats().failed == 4;
+    eventually("the alert, the mail and the log have failed", all_four).await;
+    assert_eq!(*told.lock().unwrap(), ["first"]);
 }
 
 #[tokio::test(start_paused = true)]

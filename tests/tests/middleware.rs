@@ -18,10 +18,11 @@ use futures_util::StreamExt;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use tests::{
-    Client, Flavour, Http1, Http2, Protocol, Server, Serving, Setup, Timeline, eventually,
+    Client, Flavour, Http1, Http2, Protocol, Server, Serving, Setup, Timeline, eventually, logs,
     on_every_setup,
     tasks::{settled, skip_reason},
 };
+use tower::ServiceExt;
 use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer};
 
 /// Longer than any time after which a list runs without having seen a flush.
@@ -555,4 +556,25 @@ async fn the_address_of_the_client_is_there_without_a_make_service() {
     let mut client = Http1::connect(server.address()).await;
     let expected = client.address().to_string();
     assert_eq!(client.fetch("GET", "/").await.body, expected);
+}
+
+#[tokio::test]
+async fn a_layer_inside_that_of_another_background_says_that_it_does_nothing() {
+    logs::keep();
+    let timeline = Timeline::new();
+    let (outer, inner) = (timeline.background().build(), timeline.background().build());
+    let (outer, inner) = (outer.unwrap(), inner.unwrap());
+    let app = Router::new()
+        .route("/", routing::get(plain_page))
+        .with_state(timeline.clone())
+        .layer(inner.layer())
+        .layer(outer.layer());
+    for _ in 0..2 {
+        let request = Request::new(Body::empty());
+        drop(app.clone().oneshot(request).await.unwrap());
+    }
+    assert_eq!(settled(&outer, 4).await.completed, 4);
+    assert_eq!(inner.stats().accepted, 0);
+    let warnings = logs::lines_with("a `background.layer()` does nothing");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
 }

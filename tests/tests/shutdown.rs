@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use axum::{Router, body::Body, extract::State, routing};
 use bg_runtime::{
-    BackgroundTasks, FailureKind, RequestInfo, TaskContext, background_task, get, named, routes,
+    BackgroundTasks, FailureKind, RequestInfo, TaskContext, TaskExt, background_task, get, named,
+    routes,
 };
 use futures_util::FutureExt;
 use tests::{
@@ -524,4 +525,29 @@ async fn a_shutdown_is_not_over_while_a_hook_is_told_of_the_last_failure() {
     release.send(()).unwrap();
     shutdown.await;
     assert!(timeline.find("told").is_some());
+}
+
+/// The time is known when the signal comes, and not only when the last connection has ended.
+#[tokio::test]
+async fn a_task_that_waits_for_too_long_is_given_up_while_connections_are_open() {
+    let timeline = Timeline::new();
+    async fn handle(State(timeline): State<Timeline>) -> &'static str {
+        timeline.mark("handling");
+        timeline.reached("go on").await;
+        "ok"
+    }
+    let app = Router::new().route("/", routing::get(handle));
+    let server = Server::run(Setup::DEFAULT, &timeline, app).await;
+    let later = named("later", async {}).delay(Duration::from_secs(3600));
+    server.background().spawn(later);
+    let mut client = Http1::connect(server.address()).await;
+    client.start("GET", "/").await;
+    timeline.reached("handling").await;
+    server.begin_stop();
+    let background = server.background().clone();
+    eventually("given up", || background.stats().aborted == 1).await;
+    timeline.mark("go on");
+    assert_eq!(client.response("GET").await.body, "ok");
+    let report = server.stopped().await;
+    assert_eq!(report.unfinished()[0].task().name(), "later");
 }

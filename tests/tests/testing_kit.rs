@@ -789,3 +789,12 @@ async fn a_failed_assertion_points_at_the_test() {
         assert_eq!(file.as_deref(), Some(file!()));
     }
 }
+
+#[tokio::test]
+async fn a_task_that_fails_for_ever_leaves_the_tests_own_timeout_a_chance() {
+    let recorder = Recorder::from_builder(Timeline::new().background()).unwrap();
+    recorder.spawn(Flaky { failures: u32::MAX }.retries(u32::MAX));
+    let run = tokio::time::timeout(Duration::from_millis(20), recorder.run_all());
+    assert!(run.await.is_err());
+    assert!(recorder.stats().retries > 1);
+}

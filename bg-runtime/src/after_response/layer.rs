@@ -1,5 +1,5 @@
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
@@ -20,15 +20,21 @@ use crate::task::BoxError;
 /// [`Background::layer`](crate::Background::layer).
 ///
 /// Put it outside every middleware that builds a new response or re-chunks the body, such as
-/// compression. Applied more than once, the outermost does the work.
+/// compression. Applied more than once, the outermost does the work; one of another `Background` further
+/// in does nothing, and a warning says so.
 #[derive(Debug, Clone)]
 pub struct BackgroundLayer {
     runner: Arc<Runner>,
+    /// Called when it turns out to do nothing.
+    shadowed: Arc<Once>,
 }
 
 impl BackgroundLayer {
     pub(crate) fn new(runner: Arc<Runner>) -> Self {
-        Self { runner }
+        Self {
+            runner,
+            shadowed: Arc::new(Once::new()),
+        }
     }
 }
 
@@ -39,6 +45,7 @@ impl<S> Layer<S> for BackgroundLayer {
         BackgroundService {
             inner,
             runner: self.runner.clone(),
+            shadowed: self.shadowed.clone(),
             connection: None,
         }
     }
@@ -49,6 +56,7 @@ impl<S> Layer<S> for BackgroundLayer {
 pub struct BackgroundService<S> {
     inner: S,
     runner: Arc<Runner>,
+    shadowed: Arc<Once>,
     connection: Option<Arc<Connection>>,
 }
 
@@ -61,7 +69,23 @@ impl<S> BackgroundService<S> {
         Self {
             inner,
             runner,
+            // Nothing is around a connection.
+            shadowed: Arc::new(Once::new()),
             connection: Some(connection),
+        }
+    }
+}
+
+impl<S> BackgroundService<S> {
+    /// Two layers of one `Background` are as good as one. One of another would do nothing at all.
+    fn warn_if_shadowed_by(&self, outer: &Arc<Runner>) {
+        if !Arc::ptr_eq(outer, &self.runner) {
+            self.shadowed.call_once(|| {
+                tracing::warn!(
+                    "a `background.layer()` does nothing, because that of another `Background` is \
+                     around it: the tasks run on the outer one, with its states, hooks and limits"
+                );
+            });
         }
     }
 }
@@ -81,7 +105,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> ResponseFuture<S::Future> {
-        if RequestTasks::of(request.extensions()).is_some() {
+        if let Some(outer) = RequestTasks::of(request.extensions()) {
+            self.warn_if_shadowed_by(outer.runner());
             return ResponseFuture::Inside {
                 future: self.inner.call(request),
             };

@@ -113,6 +113,7 @@ where
         // Connections and tasks share the time: a response that never ends must not hold up the
         // shutdown.
         let deadline = deadline(begun.unwrap_or_else(Instant::now), runner.drain_timeout());
+        let _announced = runner.announce_end(deadline);
         let mut hurried = false;
         if begun.is_some() {
             tokio::select! {

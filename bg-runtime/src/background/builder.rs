@@ -124,7 +124,7 @@ impl BackgroundBuilder {
     ///
     /// A task that blocks its thread can then never hold up a response. It costs a wake-up across
     /// threads for each list, some microseconds. Synchronous tasks get a blocking pool of their own as
-    /// well. The threads end with the last handle of this `Background`.
+    /// well. The threads end with the last handle of this `Background` and its last task.
     pub fn isolated(mut self, threads: usize) -> Self {
         self.isolated = Some(threads);
         self

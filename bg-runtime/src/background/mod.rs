@@ -127,6 +127,13 @@ impl Background {
     ///
     /// For use with plain `axum::serve(..).with_graceful_shutdown(..)`: call it when that has
     /// returned. Every call gets the report of the first.
+    ///
+    /// Await it to its end. Dropped before tasks were asked to stop, it has done nothing; dropped after
+    /// that, tasks go on, and each new one is asked to stop when it begins.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with timers.
     pub async fn shutdown(&self) -> ShutdownReport {
         let deadline = deadline(Instant::now(), self.runner.drain_timeout());
         self.runner.shut_down(deadline).await

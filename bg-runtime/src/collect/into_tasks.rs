@@ -207,7 +207,7 @@ fn with(mut task: QueuedTask, set: impl FnOnce(&mut Options)) -> QueuedTask {
 /// A task that can run again: one that is [`Clone`], as a struct made by
 /// [`#[background_task]`](macro@crate::background_task) is when its arguments are.
 ///
-/// A [`QueuedTask`] can if it was made of such a task. One-off tasks ([`named`](crate::named)) run
+/// A [`QueuedTask`] can if [`Task::again`] gives copies, or if `retries` was the first thing asked of it. One-off tasks ([`named`](crate::named)) run
 /// once, whatever is asked of them; a warning says so when they run.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot run again",

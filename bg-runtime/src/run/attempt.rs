@@ -9,9 +9,9 @@ use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::Runner;
 use super::failure::{FailureKind, TimedOut};
 use super::ticket::Ticket;
+use super::{Runner, hook};
 use crate::collect::QueuedTask;
 use crate::contain::{Contained, Panicked, contain};
 use crate::task::{BoxError, TaskContext};
@@ -44,7 +44,8 @@ impl Runner {
         span.record("task.attempt", attempt);
 
         // In an async block, because the call that makes the task's future may panic as well.
-        let work = async move { queued.run(cx).await };
+        let by_hook = ticket.is_by_hook();
+        let work = hook::on_behalf_of(by_hook, async move { queued.run(cx).await });
         let work = self.slow_polls.watch(task, work);
         let mut work = pin!(Some(AssertUnwindSafe(work).catch_unwind()));
         async {

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::task::AbortHandle;
 
+use crate::contain::contain;
+
 pub(crate) enum Executor {
     /// The current runtime; outside of one, the first that was seen.
     Current(OnceLock<Handle>),
@@ -20,11 +22,13 @@ impl Executor {
     }
 
     pub(crate) fn isolated(threads: usize) -> io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
+        let mut builder = Builder::new_multi_thread();
+        builder
             .worker_threads(threads)
             .thread_name("background-task")
-            .enable_all()
-            .build()?;
+            .enable_all();
+        // tokio panics where the system gives no more threads.
+        let runtime = contain(|| builder.build()).map_err(io::Error::other)??;
         Ok(Self::Isolated(Threads(Some(runtime))))
     }
 
@@ -44,13 +48,10 @@ impl Executor {
     }
 
     /// Runs a future on the caller's own runtime, wherever tasks run.
-    pub(super) fn spawn_here(
-        &self,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) -> Option<AbortHandle> {
+    pub(super) fn spawn_here(&self, work: impl Future<Output = ()> + Send + 'static) {
         match Handle::try_current() {
-            Ok(here) => Some(here.spawn(work).abort_handle()),
-            Err(_) => self.spawn(work),
+            Ok(here) => drop(here.spawn(work)),
+            Err(_) => drop(self.spawn(work)),
         }
     }
 

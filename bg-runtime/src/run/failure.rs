@@ -40,8 +40,9 @@ pub enum FailureKind {
     Panic,
     /// The task ran for longer than its timeout allows.
     Timeout,
-    /// The task was stopped, or not started, by a shutdown or by
-    /// [`TaskHandle::abort`](crate::TaskHandle::abort).
+    /// The task was stopped, or not started, by a shutdown, by
+    /// [`TaskHandle::abort`](crate::TaskHandle::abort), or because the runtime that it was to run on is
+    /// gone.
     Aborted,
     /// The task was refused when it was queued, because a limit was reached: that of
     /// [`max_pending`](crate::BackgroundBuilder::max_pending) with
@@ -360,7 +361,7 @@ impl fmt::Display for AbortReason {
             Self::AfterShutdown => "it was queued after the shutdown, when nothing runs any more",
             Self::Handle => "its handle aborted it",
             Self::Dropped => {
-                "nothing is left to run it: there is no tokio runtime, or it was shut down"
+                "nothing is left to run it: there is no tokio runtime, it was shut down, or it has no timers"
             }
             Self::Taken => "the test took it from its recorder",
             Self::RecorderDropped => "its recorder was dropped before it ran",

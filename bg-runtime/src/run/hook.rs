@@ -99,13 +99,31 @@ impl Runner {
 }
 
 task_local! {
-    /// Set while a hook runs.
+    /// Set while a hook runs, or a task that a hook queued, or one that this queued in turn.
     static TELLING: ();
 }
 
-/// Whether an error hook is the caller.
-pub(super) fn is_telling() -> bool {
+/// Whether an error hook is the caller, at whatever distance.
+pub(crate) fn is_telling() -> bool {
     TELLING.try_with(|()| ()).is_ok()
+}
+
+/// Runs a task's work, which speaks for the hook if a hook queued it.
+pub(super) async fn on_behalf_of<F: Future>(by_hook: bool, work: F) -> F::Output {
+    if by_hook {
+        TELLING.scope((), work).await
+    } else {
+        work.await
+    }
+}
+
+/// The same, for synchronous work.
+pub(crate) fn on_behalf_of_sync<R>(by_hook: bool, work: impl FnOnce() -> R) -> R {
+    if by_hook {
+        TELLING.sync_scope((), work)
+    } else {
+        work()
+    }
 }
 
 /// Calls a hook.

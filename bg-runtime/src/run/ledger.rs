@@ -183,13 +183,20 @@ impl Ledger {
         }
     }
 
-    /// Takes in a task. Whether the books are closed, too: then nothing will run it.
-    pub(super) fn enter(&self, entry: Entry) -> (Place, bool) {
+    /// Takes in a task. When the books are closed it comes back, counted as aborted; its report is a
+    /// hold.
+    pub(super) fn enter(&self, entry: Entry) -> (Place, Option<Entry>) {
         let id = entry.id;
         self.change(|books| {
             books.accepted += 1;
+            if books.closed {
+                books.count(&entry, &Outcome::Aborted(AbortReason::AfterShutdown));
+                books.holds += 1;
+                let nowhere = usize::MAX;
+                return (Place { key: nowhere, id }, Some(entry));
+            }
             let key = books.entries.insert(entry);
-            (Place { key, id }, books.closed)
+            (Place { key, id }, None)
         })
     }
 
@@ -258,8 +265,13 @@ impl Ledger {
     }
 
     pub(super) fn set_progress(&self, place: Place, progress: Progress) {
-        if let Some(entry) = self.books().entry(place) {
-            entry.progress().send_replace(Some(progress));
+        let readers = self
+            .books()
+            .entry(place)
+            .map(|entry| entry.progress().clone());
+        // Outside the lock, because readers are woken, and those are the user's.
+        if let Some(readers) = readers {
+            readers.send_replace(Some(progress));
         }
     }
 

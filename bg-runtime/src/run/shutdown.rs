@@ -21,6 +21,13 @@ impl Runner {
         report.await.clone()
     }
 
+    /// Tells tasks that wait when the shutdown ends: those that wait for longer give up.
+    pub(crate) fn announce_end(&self, deadline: Instant) -> Announced<'_> {
+        let announced = Announced(self);
+        announced.deadline(deadline);
+        announced
+    }
+
     /// Ends the wait of a shutdown now.
     pub(crate) fn hurry(&self) {
         self.hurry.cancel();
@@ -37,8 +44,7 @@ impl Runner {
     /// May be dropped and begun again: what it has done so far stands in the books.
     async fn drain(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
         let begun = Instant::now();
-        let announced = Announced(self);
-        announced.deadline(deadline);
+        let announced = self.announce_end(deadline);
         let mut idle = pin!(self.idle());
         tokio::select! {
             biased;
@@ -72,7 +78,7 @@ impl Runner {
 
 /// The end of a shutdown, which tasks that wait are told of as long as this lives: not beyond the
 /// shutdown itself, whose future may be dropped.
-struct Announced<'a>(&'a Runner);
+pub(crate) struct Announced<'a>(&'a Runner);
 
 impl Announced<'_> {
     fn deadline(&self, deadline: Instant) {

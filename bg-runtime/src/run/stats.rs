@@ -18,7 +18,8 @@ pub struct Stats {
     pub failed: u64,
     /// Tasks that did not run, for a [reason](crate::SkipReason), or because a limit was reached.
     pub skipped: u64,
-    /// Tasks that were stopped, or not started, by a shutdown or their handle.
+    /// Tasks that were stopped, or not started, by a shutdown, by their handle, or because the runtime
+    /// that they were to run on is gone.
     pub aborted: u64,
     /// Runs after the first, of all tasks together.
     pub retries: u64,

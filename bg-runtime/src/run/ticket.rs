@@ -16,6 +16,7 @@ pub(crate) struct Ticket {
     runner: Arc<Runner>,
     request: Option<Arc<RequestInfo>>,
     place: Place,
+    by_hook: bool,
 }
 
 impl Ticket {
@@ -26,16 +27,23 @@ impl Ticket {
         watcher: Option<Watcher>,
     ) -> Self {
         let entry = Entry::new(queued, request.clone(), watcher);
-        let (place, closed) = runner.ledger.enter(entry);
-        let ticket = Self {
+        let by_hook = entry.by_hook;
+        let (place, refused) = runner.ledger.enter(entry);
+        if let Some(entry) = refused {
+            let _until_reported = Hold(runner.clone());
+            runner.report(entry, Outcome::Aborted(AbortReason::AfterShutdown));
+        }
+        Self {
             runner: runner.clone(),
             request,
             place,
-        };
-        if closed {
-            runner.settle(place, Outcome::Aborted(AbortReason::AfterShutdown));
+            by_hook,
         }
-        ticket
+    }
+
+    /// Whether a hook queued the task.
+    pub(super) fn is_by_hook(&self) -> bool {
+        self.by_hook
     }
 
     pub(super) fn request(&self) -> Option<Arc<RequestInfo>> {

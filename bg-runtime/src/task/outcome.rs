@@ -4,6 +4,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Span;
 
 use crate::collect::scope;
+use crate::run;
 
 /// An error of any type.
 pub type BoxError = Box<dyn Error + Send + Sync>;
@@ -67,7 +68,10 @@ impl<T> Returns for fn() -> T {
 pub async fn blocking(work: impl FnOnce() -> TaskResult + Send + 'static) -> TaskResult {
     let span = Span::current();
     let request = scope::current();
-    let run = move || scope::enter_if_any(request, || span.in_scope(work));
+    let by_hook = run::is_telling();
+    let work = move || span.in_scope(work);
+    let work = move || run::on_behalf_of_sync(by_hook, work);
+    let run = move || scope::enter_if_any(request, work);
     match AbortOnDropHandle::new(tokio::task::spawn_blocking(run)).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {

@@ -33,6 +33,10 @@ pub enum Overflow {
     /// the response has gone: they are let in beyond the limit, and leave that much less room for
     /// others.
     ///
+    /// A task has its room until it runs, and so until its response has been sent. Clients that do not
+    /// read their responses can therefore hold back those of others: put a write timeout on connections
+    /// from outside. A task that waits for a response of its own server may wait for its own room.
+    ///
     /// The end of a shutdown lets go of every response. A server other than
     /// [`Background::serve`](crate::Background::serve) may wait for these responses itself when it
     /// stops, and for ever if the tasks before them do not end: there, call
