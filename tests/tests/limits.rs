@@ -1204,3 +1204,22 @@ fn every_limit_of_zero_is_a_problem_of_the_build() {
         );
     }
 }
+
+/// Its future may still be there for a while.
+#[tokio::test]
+async fn a_task_that_is_aborted_takes_up_nothing_any_more() {
+    let background = Background::builder()
+        .max_concurrent(1)
+        .max_pending(1, Overflow::Reject)
+        .build()
+        .unwrap();
+    background.spawn(named("runs", std::future::pending::<()>()));
+    let running = || background.stats().running == 1;
+    eventually("the first runs", running).await;
+    let waits = background.spawn(named("waits", async {}));
+    waits.abort();
+    assert_eq!(waits.await.unwrap_err().kind(), FailureKind::Aborted);
+    background.spawn(named("next", async {}));
+    let stats = background.stats();
+    assert_eq!((stats.pending, stats.skipped), (1, 0), "{stats}");
+}

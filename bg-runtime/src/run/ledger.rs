@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
-use super::limits::Refusal;
+use super::limits::{Admission, Refusal};
 use super::shutdown::UnfinishedTask;
 use super::{Stats, hook, metrics};
 use crate::collect::QueuedTask;
@@ -57,6 +57,7 @@ pub(super) struct Entry {
     pub(super) run: Run,
     queued: metrics::Queued,
     pub(super) watcher: Option<Watcher>,
+    pub(super) admission: Admission,
     /// The latest word of its progress, once somebody gives it or waits for it.
     progress: Option<watch::Sender<Option<Progress>>>,
     /// Queued by an error hook.
@@ -358,8 +359,10 @@ impl Entry {
         queued: &QueuedTask,
         request: Option<Arc<RequestInfo>>,
         watcher: Option<Watcher>,
+        admission: Admission,
     ) -> Self {
         Self {
+            admission,
             id: queued.id(),
             task: queued.info(),
             request,

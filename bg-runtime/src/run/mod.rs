@@ -64,7 +64,7 @@ impl Accepted {
         self.admission.has_seat()
     }
 
-    pub(crate) fn take_seat(&mut self, seat: Seat) {
+    pub(crate) fn take_seat(&self, seat: Seat) {
         self.admission.take_seat(seat);
     }
 }
@@ -178,7 +178,7 @@ impl Runner {
         self.announce_span(&mut queued, request.as_deref());
         match self.limits.admit(&info, || queued.key()) {
             Ok(admission) => {
-                let ticket = Ticket::issue(self, &queued, request, watcher);
+                let ticket = Ticket::issue(self, &queued, request, watcher, admission.clone());
                 Ok(Accepted {
                     queued,
                     ticket,
@@ -217,11 +217,12 @@ impl Runner {
         reason: SkipReason,
     ) {
         self.announce_span(&mut queued, request.as_deref());
-        let ticket = Ticket::issue(self, &queued, request, None);
+        let admission = Admission::default();
+        let ticket = Ticket::issue(self, &queued, request, None, admission.clone());
         let accepted = Accepted {
             queued,
             ticket,
-            admission: Admission::default(),
+            admission,
         };
         accepted.skip(reason);
     }
@@ -242,14 +243,14 @@ impl Runner {
     /// Every task that waits has a seat, if there is a limit to how many do.
     fn give_seats(&self, lists: &mut [List<Accepted>]) {
         for list in lists {
-            list.for_each_mut(&mut |task| self.limits.seat(&mut task.admission));
+            list.for_each_mut(&mut |task| self.limits.seat(&task.admission));
         }
     }
 
     /// Runs one task now. The receiver gets its outcome.
     pub(crate) fn spawn_watched(self: &Arc<Self>, queued: QueuedTask) -> Watched {
         let (watcher, outcome) = oneshot::channel();
-        let Ok(mut accepted) = self.accept_watched(queued, None, Some(watcher)) else {
+        let Ok(accepted) = self.accept_watched(queued, None, Some(watcher)) else {
             return Watched {
                 outcome,
                 abort: None,
@@ -264,7 +265,7 @@ impl Runner {
                 place: Some(place),
             };
         }
-        self.limits.seat(&mut accepted.admission);
+        self.limits.seat(&accepted.admission);
         let (runner, turn) = (self.clone(), self.limits.line_up());
         let abort = self.spawn(async move {
             let mut slot = turn.come().await;

@@ -15,6 +15,8 @@ use crate::task::{BoxError, TaskInfo};
 impl Runner {
     /// Reports the outcome of a task that has left the books.
     pub(super) fn report(self: &Arc<Self>, entry: Entry, outcome: Outcome) {
+        // The task takes up nothing any more, even if the future that was to run it is still there.
+        entry.admission.give_back();
         let Entry {
             id,
             task,

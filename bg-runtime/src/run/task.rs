@@ -93,7 +93,7 @@ impl Runner {
         let Accepted {
             mut queued,
             ticket,
-            mut admission,
+            admission,
         } = accepted;
         let info = queued.info();
         if self.has_audience(&info) {
@@ -118,7 +118,7 @@ impl Runner {
                 // A shutdown or the handle was faster.
                 return Ok(());
             }
-            admission.start();
+            self.limits.start(&admission);
             let ended = self.attempt(&mut queued, &ticket, attempt, timeout).await;
             drop(passes);
             let (kind, error) = match ended {
@@ -137,7 +137,7 @@ impl Runner {
                 }));
             }
             // Before the failure is told: from now on the task waits.
-            self.limits.wait_again(&mut admission);
+            self.limits.wait_again(&admission);
             let wait = info.backoff().wait(attempt, fastrand::u64(..));
             let due = deadline(Instant::now(), wait);
             if !ticket.wait_again(attempt, retries, kind, error) {

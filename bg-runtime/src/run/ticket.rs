@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::failure::{AbortReason, FailureKind};
 use super::ledger::{Entry, Outcome, Place, Watcher};
-use super::limits::Refusal;
+use super::limits::{Admission, Refusal};
 use super::task::shown_arguments;
 use super::{Hold, Runner};
 use crate::collect::QueuedTask;
@@ -25,8 +25,9 @@ impl Ticket {
         queued: &QueuedTask,
         request: Option<Arc<RequestInfo>>,
         watcher: Option<Watcher>,
+        admission: Admission,
     ) -> Self {
-        let entry = Entry::new(queued, request.clone(), watcher);
+        let entry = Entry::new(queued, request.clone(), watcher, admission);
         let by_hook = entry.by_hook;
         let (place, refused) = runner.ledger.enter(entry);
         if let Some(entry) = refused {
@@ -122,7 +123,7 @@ impl Runner {
         watcher: Option<Watcher>,
         refusal: Refusal,
     ) {
-        let mut entry = Entry::new(queued, request, watcher);
+        let mut entry = Entry::new(queued, request, watcher, Admission::default());
         if self.has_audience(&entry.task) {
             entry.arguments = shown_arguments(queued);
         }

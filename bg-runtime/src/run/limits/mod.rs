@@ -4,6 +4,7 @@
 //! [key](keys), a pass of its name, and a [`Slot`] of its list. Nobody waits for one of them while it
 //! holds a later one, so no two tasks wait for each other.
 
+mod admission;
 mod gate;
 mod keys;
 mod room;
@@ -13,9 +14,10 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
+pub(crate) use self::admission::Admission;
 use self::gate::{Gate, Pass};
 pub(crate) use self::gate::{Slot, Turn};
-use self::keys::{KeyUse, Keys};
+use self::keys::Keys;
 pub(crate) use self::room::{Room, Seat};
 use crate::one_line::OneLine;
 use crate::sync::Mutex;
@@ -85,7 +87,7 @@ impl Limits {
         let limits = task.limits();
         let is_keyed = limits.per_key.is_some() || limits.pending_per_key.is_some();
         let key = match is_keyed.then(key).flatten() {
-            Some(key) => Some(Box::new(self.keys.admit(task, &key)?)),
+            Some(key) => Some(self.keys.admit(task, &key)?),
             None => None,
         };
         let seat = match &self.room {
@@ -96,7 +98,10 @@ impl Limits {
             }
             _ => None,
         };
-        Ok(Admission { seat, key })
+        if key.is_none() && self.room.is_none() {
+            return Ok(Admission::default());
+        }
+        Ok(Admission::holding(seat, key))
     }
 
     /// The room that responses wait for.
@@ -126,14 +131,14 @@ impl Limits {
         admission: &Admission,
         slot: &mut Slot,
     ) -> Passes {
-        let key = admission.key.as_ref().and_then(|key| key.gate());
+        let key = admission.gate();
         let name = self.gate_of(task);
         if key.is_none() && name.is_none() && slot.is_entered() {
             return Passes::default();
         }
         // Boxed, because most tasks have no limits, and all would have to carry the space for it.
         Box::pin(async move {
-            let key = enter(key, slot).await;
+            let key = enter(key.as_ref(), slot).await;
             let name = enter(name.as_ref(), slot).await;
             slot.enter().await;
             Passes {
@@ -156,44 +161,21 @@ impl Limits {
         Some(gate.clone())
     }
 
+    /// Notes that the task runs.
+    pub(super) fn start(&self, admission: &Admission) {
+        admission.set_waits(false);
+    }
+
     /// Notes that the task waits for another run.
-    pub(super) fn wait_again(&self, admission: &mut Admission) {
+    pub(super) fn wait_again(&self, admission: &Admission) {
         self.seat(admission);
-        if let Some(key) = &mut admission.key {
-            key.set_waits(true);
-        }
+        admission.set_waits(true);
     }
 
     /// Gives the task a seat, whether or not there is room.
-    pub(crate) fn seat(&self, admission: &mut Admission) {
-        if let (Some((room, _)), None) = (&self.room, &admission.seat) {
-            admission.seat = Some(room.take_anyway());
-        }
-    }
-}
-
-/// What a task holds from the moment it is queued.
-#[derive(Debug, Default)]
-pub(crate) struct Admission {
-    seat: Option<Seat>,
-    // Boxed, because few tasks have one, and all would have to carry the space for it.
-    key: Option<Box<KeyUse>>,
-}
-
-impl Admission {
-    pub(crate) fn has_seat(&self) -> bool {
-        self.seat.is_some()
-    }
-
-    pub(crate) fn take_seat(&mut self, seat: Seat) {
-        self.seat = Some(seat);
-    }
-
-    /// Notes that the task does not wait any more, but runs.
-    pub(super) fn start(&mut self) {
-        self.seat = None;
-        if let Some(key) = &mut self.key {
-            key.set_waits(false);
+    pub(crate) fn seat(&self, admission: &Admission) {
+        if let Some((room, _)) = &self.room {
+            admission.take_seat_anyway(room);
         }
     }
 }
