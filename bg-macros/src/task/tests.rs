@@ -138,9 +138,8 @@ fn an_invisible_group_that_says_too_much_is_an_error() {
     let item = quote!(
         async fn f() {}
     );
-    let group = Group::new(Delimiter::None, quote!(retries = 3 "x"));
-    let half_read = TokenTree::from(group).into();
-    assert!(is_error(&expand(half_read, item)));
+    let value = TokenTree::from(Group::new(Delimiter::None, quote!(3 "x")));
+    assert!(is_error(&expand(quote!(retries = #value), item)));
 }
 
 #[test]
