@@ -163,6 +163,7 @@ async fn panic(text: Raw) {
     panic!("{text}");
 }
 
+/// P-REPORT-4
 #[tokio::test]
 async fn errors_panics_and_arguments_stay_on_a_line_of_bounded_length() {
     let (logged, _guard) = Logged::here();
@@ -210,6 +211,7 @@ impl Drop for PanicsInDrop {
     }
 }
 
+/// P-REPORT-4
 #[tokio::test]
 async fn panics_of_hooks_destructors_and_keys_stay_on_a_line_of_bounded_length() {
     let (logged, _guard) = Logged::here();
@@ -260,6 +262,7 @@ async fn queues_failing(tasks: BackgroundTasks) {
     tasks.add_task(Fail::new(Raw(FORGED.to_owned())));
 }
 
+/// P-REPORT-4
 #[tokio::test]
 async fn the_path_method_and_headers_of_a_request_stay_on_a_line_of_bounded_length() {
     let (logged, _guard) = Logged::here();
@@ -281,6 +284,7 @@ async fn the_path_method_and_headers_of_a_request_stay_on_a_line_of_bounded_leng
     assert!(!logged.values("http.method").is_empty());
 }
 
+/// P-REPORT-4
 #[tokio::test]
 async fn what_says_that_nothing_collects_tasks_stays_on_a_line_of_bounded_length() {
     let (logged, _guard) = Logged::here();
@@ -294,6 +298,7 @@ async fn queues_endless(tasks: BackgroundTasks) {
     tasks.add_task(named("endless", pending::<()>()));
 }
 
+/// P-REPORT-4
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_report_has_one_line_of_bounded_length_for_each_task() {
     let builder = Background::builder().drain_timeout(Duration::from_secs(1));
@@ -324,6 +329,7 @@ async fn keyed(text: Raw) {
     pending::<()>().await;
 }
 
+/// P-REPORT-4
 #[tokio::test]
 async fn a_refusal_that_names_a_key_stays_on_a_line_of_bounded_length() {
     let (logged, _guard) = Logged::here();
@@ -344,6 +350,7 @@ async fn says(text: String, #[context] cx: TaskContext) {
     pending::<()>().await;
 }
 
+/// P-REPORT-4
 #[tokio::test]
 async fn what_a_task_says_of_its_progress_stays_on_a_line_of_bounded_length() {
     let (logged, _guard) = Logged::here();
@@ -359,6 +366,7 @@ async fn what_a_task_says_of_its_progress_stays_on_a_line_of_bounded_length() {
     logged.assert_tame(&["message"]);
 }
 
+/// P-REPORT-4
 #[tokio::test]
 async fn a_failure_that_a_long_list_is_skipped_for_is_one_line_of_bounded_length() {
     const BEHIND: usize = 100_000;
@@ -427,6 +435,7 @@ fn quick() -> QueuedTask {
     named("quick", tokio::task::yield_now())
 }
 
+/// P-LIMIT-6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_thousand_spawned_tasks_no_more_wait_than_may() {
     let turned_away = Arc::default();
@@ -453,6 +462,8 @@ async fn of_a_hundred_thousand_spawned_tasks_no_more_wait_than_may() {
 }
 
 /// One thread, on which nothing runs before all are spawned.
+///
+/// P-LIMIT-9
 #[tokio::test]
 async fn a_hundred_thousand_spawned_tasks_that_nobody_may_refuse_all_run_before_a_response_has_room()
  {
@@ -518,6 +529,7 @@ async fn flooded(overflow: Overflow) -> (Stats, u64) {
     (stats, lookout.most())
 }
 
+/// P-LIMIT-6
 #[tokio::test]
 async fn of_a_hundred_thousand_tasks_of_a_flood_of_clients_no_more_wait_than_may() {
     let (stats, most) = flooded(Overflow::Reject).await;
@@ -530,6 +542,8 @@ async fn of_a_hundred_thousand_tasks_of_a_flood_of_clients_no_more_wait_than_may
 }
 
 /// Beyond the limit there are those of the responses that wait, and each client waits for one.
+///
+/// P-LIMIT-7
 #[tokio::test]
 async fn a_flood_of_clients_that_may_wait_loses_no_task_and_holds_no_more_than_they_wait_for() {
     let (stats, most) = flooded(Overflow::Wait).await;

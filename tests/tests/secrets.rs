@@ -230,6 +230,7 @@ async fn shut_down(background: Background, output: &Output) {
     );
 }
 
+/// P-SECRET-1
 #[tokio::test(start_paused = true)]
 async fn a_secret_is_in_no_log_line_and_in_nothing_that_can_be_shown() {
     let (output, _guard) = Output::here();
@@ -274,6 +275,7 @@ async fn a_secret_is_in_no_log_line_and_in_nothing_that_can_be_shown() {
     ]);
 }
 
+/// P-SECRET-1
 #[tokio::test]
 async fn a_secret_is_in_no_message_of_a_test() {
     let (output, _guard) = Output::here();
