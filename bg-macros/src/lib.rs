@@ -4,6 +4,8 @@ mod errors;
 #[cfg(test)]
 mod expansions;
 mod function;
+#[cfg(test)]
+mod fuzz;
 mod hints;
 mod krate;
 mod route;

@@ -40,8 +40,9 @@ impl Settings {
     /// Reads all of `tokens`, whatever they are.
     pub(crate) fn parse(tokens: TokenStream, known: &[Key], errors: &mut Errors) -> Self {
         let parser = |input: ParseStream<'_>| Ok(Self::read(input, known, errors));
-        // `read` neither fails nor leaves anything unread.
-        parser.parse2(tokens).unwrap_or_default()
+        let read = parser.parse2(tokens);
+        // `read` does not fail, but may end in the middle of an invisible group.
+        errors.ok(read).unwrap_or_default()
     }
 
     /// Reads the rest of `input`, whatever it is.

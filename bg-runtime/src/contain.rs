@@ -8,6 +8,8 @@ use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::one_line::OneLine;
+
 /// Calls `f`. A panic in it, and one in dropping what it panicked with, ends here.
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
     catch_unwind(AssertUnwindSafe(f)).map_err(Panicked::new)
@@ -73,7 +75,7 @@ impl<T> Drop for Contained<T> {
     fn drop(&mut self) {
         let Some(value) = self.0.take() else { return };
         if let Err(panic) = contain(|| drop(value)) {
-            tracing::error!(%panic, "a destructor panicked in a background task's value");
+            tracing::error!(panic = %OneLine(panic), "a destructor panicked in a background task's value");
         }
     }
 }

@@ -1,25 +1,72 @@
 use std::fmt::{self, Write};
 
-/// Text from outside, with its control characters escaped, so that it cannot forge a line of a log.
+/// Where text from outside is cut off, in bytes: more than most errors have to say, and a bound on what
+/// one line of a log can grow to.
+const LIMIT: usize = 4096;
+
+/// Text from outside on one line of bounded length, with what a terminal or an editor would act upon
+/// escaped: it can neither forge a line of a log nor flood one.
 pub(crate) struct OneLine<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for OneLine<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escape(f), "{}", self.0)
+        let mut line = Line {
+            f,
+            room: LIMIT,
+            is_cut: false,
+        };
+        let written = write!(line, "{}", self.0);
+        if line.is_cut {
+            return line.f.write_char('…');
+        }
+        written
     }
 }
 
-struct Escape<'a, 'b>(&'a mut fmt::Formatter<'b>);
+struct Line<'a, 'b> {
+    f: &'a mut fmt::Formatter<'b>,
+    room: usize,
+    is_cut: bool,
+}
 
-impl Write for Escape<'_, '_> {
+impl Line<'_, '_> {
+    /// Writes what there is room for. Where that is not all, an error spares whoever writes the rest.
+    fn put(&mut self, text: &str) -> fmt::Result {
+        let end = if text.len() <= self.room {
+            text.len()
+        } else {
+            let boundary = |end: &usize| text.is_char_boundary(*end);
+            (0..=self.room).rev().find(boundary).unwrap_or(0)
+        };
+        self.f.write_str(&text[..end])?;
+        if end < text.len() {
+            self.room = 0;
+            self.is_cut = true;
+            return Err(fmt::Error);
+        }
+        self.room -= end;
+        Ok(())
+    }
+}
+
+impl Write for Line<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some((at, control)) = rest.char_indices().find(|(_, c)| c.is_control()) {
-            write!(self.0, "{}{}", &rest[..at], control.escape_default())?;
-            rest = &rest[at + control.len_utf8()..];
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_escaped(*c)) {
+            self.put(&rest[..at])?;
+            self.put(&c.escape_default().to_string())?;
+            rest = &rest[at + c.len_utf8()..];
         }
-        self.0.write_str(rest)
+        self.put(rest)
     }
+}
+
+/// Control characters, the line breaks that are none of those, and what turns the direction of text
+/// round.
+fn is_escaped(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -28,10 +75,42 @@ mod tests {
 
     #[test]
     fn a_line_break_or_a_terminal_sequence_is_escaped_and_nothing_else() {
-        let text = "café\r\n2026-01-01 ERROR forged \u{1b}[31m";
+        let text = "café\r\n2026-01-01 ERROR forged \u{1b}[31m\u{9b}32m";
         assert_eq!(
             OneLine(text).to_string(),
-            r"café\r\n2026-01-01 ERROR forged \u{1b}[31m"
+            r"café\r\n2026-01-01 ERROR forged \u{1b}[31m\u{9b}32m"
         );
+    }
+
+    #[test]
+    fn a_line_break_of_unicode_or_a_turn_of_direction_is_escaped() {
+        let text = "a\u{2028}b\u{2029}c\u{85}d\u{202e}e\u{2066}f";
+        assert_eq!(
+            OneLine(text).to_string(),
+            r"a\u{2028}b\u{2029}c\u{85}d\u{202e}e\u{2066}f"
+        );
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_two_characters() {
+        let fits = "x".repeat(LIMIT);
+        assert_eq!(OneLine(&fits).to_string(), fits);
+        let cut = OneLine(format!("x{}", "é".repeat(1 << 20))).to_string();
+        assert_eq!(cut, format!("x{}…", "é".repeat(LIMIT / 2 - 1)));
+        let escapes = OneLine("\n".repeat(1 << 20)).to_string();
+        assert_eq!(escapes, format!("{}…", r"\n".repeat(LIMIT / 2)));
+    }
+
+    #[test]
+    fn what_is_written_behind_the_cut_is_not_shown() {
+        struct GoesOn;
+        impl fmt::Display for GoesOn {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let _ = f.write_str(&"x".repeat(LIMIT + 1));
+                let _ = f.write_str("and more");
+                Ok(())
+            }
+        }
+        assert_eq!(OneLine(GoesOn).to_string(), "x".repeat(LIMIT) + "…");
     }
 }

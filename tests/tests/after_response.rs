@@ -220,71 +220,85 @@ async fn early_starts(
     early
 }
 
+/// P-AFTER-1
 #[tokio::test]
 async fn a_small_body_is_sent_first_http1() {
     no_early_start(Kind::Small, Protocol::Http1, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-1
 #[tokio::test]
 async fn a_small_body_is_sent_first_http2() {
     no_early_start(Kind::Small, Protocol::Http2, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-3
 #[tokio::test]
 async fn a_204_is_sent_first_http1() {
     no_early_start(Kind::NoContent, Protocol::Http1, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-3
 #[tokio::test]
 async fn a_204_is_sent_first_http2() {
     no_early_start(Kind::NoContent, Protocol::Http2, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-3
 #[tokio::test]
 async fn the_answer_to_head_is_sent_first_http1() {
     no_early_start(Kind::Head, Protocol::Http1, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-3
 #[tokio::test]
 async fn the_answer_to_head_is_sent_first_http2() {
     no_early_start(Kind::Head, Protocol::Http2, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-3
 #[tokio::test]
 async fn a_304_is_sent_first_http1() {
     no_early_start(Kind::NotModified, Protocol::Http1, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-3
 #[tokio::test]
 async fn a_304_is_sent_first_http2() {
     no_early_start(Kind::NotModified, Protocol::Http2, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-1
 #[tokio::test]
 async fn a_mebibyte_is_sent_first_http1() {
     no_early_start(Kind::Mebibyte, Protocol::Http1, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-1
 #[tokio::test]
 async fn a_mebibyte_is_sent_first_http2() {
     no_early_start(Kind::Mebibyte, Protocol::Http2, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-2
 #[tokio::test]
 async fn every_chunk_is_sent_first_http1() {
     no_early_start(Kind::Chunked, Protocol::Http1, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-2
 #[tokio::test]
 async fn every_chunk_is_sent_first_http2() {
     no_early_start(Kind::Chunked, Protocol::Http2, &[MANY, LONG]).await;
 }
 
+/// P-AFTER-2
 #[tokio::test]
 async fn a_slow_stream_is_sent_first_http1() {
     no_early_start(Kind::SlowStream, Protocol::Http1, &[SOME, LONG]).await;
 }
 
+/// P-AFTER-2
 #[tokio::test]
 async fn a_slow_stream_is_sent_first_http2() {
     no_early_start(Kind::SlowStream, Protocol::Http2, &[SOME, LONG]).await;
@@ -346,6 +360,8 @@ impl http_body::Body for Busy {
 }
 
 /// A foreign server is given a moment to flush, and that moment has to be its own thread's.
+///
+/// P-AFTER-6
 #[tokio::test]
 async fn a_server_whose_only_thread_is_busy_delays_the_task() {
     for isolated in [None, Some(1)] {
@@ -384,6 +400,7 @@ async fn a_server_whose_only_thread_is_busy_delays_the_task() {
     }
 }
 
+/// P-AFTER-4
 #[tokio::test]
 async fn a_slow_reader_delays_the_task_http1() {
     on_every_setup(async |setup| {
@@ -407,6 +424,7 @@ async fn a_slow_reader_delays_the_task_http1() {
     .await;
 }
 
+/// P-AFTER-4
 #[tokio::test]
 async fn a_slow_reader_delays_the_task_http2() {
     on_every_setup(async |setup| {
@@ -460,6 +478,7 @@ async fn a_blocked_socket_delays_the_task(path: &str, pass: u64, protocol: Proto
     assert!(write.is_before(&start), "{protocol:?} {setup:?}");
 }
 
+/// P-AFTER-4
 #[tokio::test]
 async fn a_socket_that_takes_no_more_delays_the_task() {
     on_every_setup(async |setup| {
@@ -474,6 +493,8 @@ async fn a_socket_that_takes_no_more_delays_the_task() {
 
 /// Where the bytes of a response are copied or there are none, only the connection's own flush can
 /// tell; that takes `Background::serve`.
+///
+/// P-AFTER-4
 #[tokio::test]
 async fn a_socket_that_takes_no_more_delays_the_task_of_a_response_without_a_body() {
     for setup in Setup::all().filter(|setup| setup.serving == Serving::Background) {
@@ -485,6 +506,7 @@ async fn a_socket_that_takes_no_more_delays_the_task_of_a_response_without_a_bod
     }
 }
 
+/// P-AFTER-5
 #[tokio::test]
 async fn a_pipelined_204_behind_a_large_body_waits_for_the_socket() {
     for setup in Setup::all().filter(|setup| setup.serving == Serving::Background) {
@@ -512,6 +534,7 @@ async fn a_pipelined_204_behind_a_large_body_waits_for_the_socket() {
     }
 }
 
+/// P-AFTER-5
 #[tokio::test]
 async fn concurrent_streams_of_one_connection_each_wait_for_their_own_end() {
     on_every_setup(async |setup| {
@@ -544,6 +567,7 @@ async fn concurrent_streams_of_one_connection_each_wait_for_their_own_end() {
     .await;
 }
 
+/// P-AFTER-5
 #[tokio::test]
 async fn the_last_response_of_a_connection_is_sent_first() {
     on_every_setup(async |setup| {
@@ -567,6 +591,7 @@ async fn the_last_response_of_a_connection_is_sent_first() {
     .await;
 }
 
+/// P-AFTER-5
 #[tokio::test]
 async fn an_interim_response_is_not_the_end() {
     on_every_setup(async |setup| {

@@ -29,6 +29,7 @@ async fn send_mail(to: String, #[state] mailer: Mailer, #[state] database: Db) {
     let _ = (to, mailer, database);
 }
 
+/// P-BUILD-1, P-BUILD-2, P-BUILD-3
 #[test]
 fn every_problem_is_listed_with_its_places() {
     let error = Background::builder()

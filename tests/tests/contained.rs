@@ -88,6 +88,7 @@ async fn all_settled(background: &Background) {
     .await;
 }
 
+/// P-PANIC-3
 #[tokio::test]
 async fn a_destructor_that_panics_in_a_skipped_task_harms_neither_the_response_nor_other_tasks() {
     let background = Background::builder().on_error(|_| {}).build().unwrap();
@@ -107,6 +108,7 @@ async fn a_destructor_that_panics_in_a_skipped_task_harms_neither_the_response_n
     assert_eq!((stats.completed, stats.skipped), (1, 2));
 }
 
+/// P-PANIC-3
 #[tokio::test]
 async fn errors_that_panic_are_failures_like_any_other() {
     logs::keep();
@@ -132,6 +134,7 @@ async fn errors_that_panic_are_failures_like_any_other() {
     assert_eq!(ended.await.unwrap_err().kind(), FailureKind::Error);
 }
 
+/// P-PANIC-3
 #[tokio::test]
 async fn a_hook_that_panics_with_a_bomb_is_survived() {
     let background = Background::builder()

@@ -20,6 +20,7 @@ async fn pay(State(go_on): State<Arc<Notify>>, tasks: BackgroundTasks) {
     tasks.add_task(named("after", async {}));
 }
 
+/// P-LEAVE-3
 #[tokio::test(start_paused = true)]
 async fn a_timeout_answers_for_it_and_its_tasks_follow_its_own_end() {
     let go_on = Arc::new(Notify::new());

@@ -66,6 +66,7 @@ async fn is_skipped(server: &Server, timeline: &Timeline) {
     assert!(timeline.find("handled").is_none());
 }
 
+/// P-LEAVE-2
 #[tokio::test]
 async fn a_client_that_leaves_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
     on_every_setup(async |setup| {
@@ -80,6 +81,7 @@ async fn a_client_that_leaves_while_the_handler_runs_cancels_it_and_the_task_is_
     .await;
 }
 
+/// P-LEAVE-2
 #[tokio::test]
 async fn a_client_that_resets_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
     on_every_setup(async |setup| {
@@ -94,6 +96,7 @@ async fn a_client_that_resets_while_the_handler_runs_cancels_it_and_the_task_is_
     .await;
 }
 
+/// P-LEAVE-2
 #[tokio::test]
 async fn a_client_that_half_closes_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
     on_every_setup(async |setup| {
@@ -108,6 +111,7 @@ async fn a_client_that_half_closes_while_the_handler_runs_cancels_it_and_the_tas
     .await;
 }
 
+/// P-LEAVE-2
 #[tokio::test]
 async fn a_stream_that_is_reset_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
     on_every_setup(async |setup| {
@@ -187,6 +191,7 @@ fn streaming_app() -> Router<Timeline> {
         .route("/stalling", get(stalling))
 }
 
+/// P-LEAVE-1
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_of_a_body_gets_its_task_done() {
     on_every_setup(async |setup| {
@@ -212,6 +217,7 @@ async fn a_client_that_leaves_in_the_middle_of_a_body_gets_its_task_done() {
     .await;
 }
 
+/// P-LEAVE-1
 #[tokio::test]
 async fn a_stream_that_is_reset_in_the_middle_of_a_body_gets_its_task_done() {
     on_every_setup(async |setup| {
@@ -238,6 +244,7 @@ async fn breaking(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> B
     Body::from_stream(futures_util::stream::iter(frames.chain([broken])))
 }
 
+/// P-LEAVE-1
 #[tokio::test]
 async fn a_body_that_breaks_off_gets_its_task_done() {
     on_every_setup(async |setup| {
@@ -265,6 +272,7 @@ async fn large(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> Vec<
     vec![b'.'; 32 << 20]
 }
 
+/// P-LEAVE-1
 #[tokio::test]
 async fn a_client_that_leaves_while_the_socket_is_full_gets_its_task_done() {
     on_every_setup(async |setup| {
@@ -331,6 +339,7 @@ async fn detached(leave: impl AsyncFn(&Server, &Timeline)) {
     .await;
 }
 
+/// P-LEAVE-3
 #[tokio::test]
 async fn a_detached_handler_is_finished_without_its_client_and_its_tasks_run() {
     detached(async |server, timeline| {
@@ -342,6 +351,7 @@ async fn a_detached_handler_is_finished_without_its_client_and_its_tasks_run() {
     .await;
 }
 
+/// P-LEAVE-3
 #[tokio::test]
 async fn a_detached_handler_is_finished_without_its_stream_and_its_tasks_run() {
     detached(async |server, timeline| {

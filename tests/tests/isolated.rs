@@ -56,6 +56,7 @@ async fn marks_its_threads(State(timeline): State<Timeline>, tasks: BackgroundTa
     timeline.mark(format!("handler on {}", thread_name()));
 }
 
+/// P-ISOLATED-1
 #[tokio::test]
 async fn every_task_of_a_request_runs_on_a_thread_for_tasks() {
     on_every_setup(async |setup| {
@@ -74,6 +75,7 @@ async fn every_task_of_a_request_runs_on_a_thread_for_tasks() {
     .await;
 }
 
+/// P-ISOLATED-1
 #[test]
 fn synchronous_tasks_have_a_blocking_pool_of_their_own() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -105,6 +107,7 @@ fn outside_of_any_runtime_tasks_run_as_well() {
     assert_eq!(name, "background-task");
 }
 
+/// P-KEEP-2
 #[tokio::test]
 async fn a_task_that_blocks_its_thread_never_stalls_its_connection() {
     const BURST: Duration = Duration::from_millis(500);
@@ -126,6 +129,7 @@ async fn adds_three(State(timeline): State<Timeline>, list: BackgroundTasks) -> 
     "ok"
 }
 
+/// P-SHUTDOWN-1
 #[tokio::test]
 async fn a_shutdown_waits_for_tasks_on_other_threads() {
     on_every_setup(async |setup| {
@@ -147,6 +151,7 @@ async fn a_shutdown_waits_for_tasks_on_other_threads() {
     .await;
 }
 
+/// P-SHUTDOWN-4
 #[tokio::test]
 async fn a_shutdown_aborts_what_does_not_end_on_other_threads() {
     let timeline = Timeline::new();

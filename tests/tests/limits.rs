@@ -149,6 +149,7 @@ async fn all(handles: impl IntoIterator<Item = TaskHandle>) {
 
 // Of one task.
 
+/// P-LIMIT-3
 #[tokio::test(start_paused = true)]
 async fn so_many_of_a_task_run_at_once_and_others_do_not_wait_for_them() {
     let (background, _) = background(|builder| builder);
@@ -162,6 +163,7 @@ async fn so_many_of_a_task_run_at_once_and_others_do_not_wait_for_them() {
     assert_eq!(visits.diary.lines(), lines, "in order");
 }
 
+/// P-LIMIT-3
 #[tokio::test(start_paused = true)]
 async fn the_limit_of_a_task_holds_across_requests() {
     let (background, _) = background(|builder| builder);
@@ -212,6 +214,7 @@ async fn a_task_that_waits_for_its_next_run_lets_another_of_its_name_run() {
 
 // Of the whole `Background`.
 
+/// P-LIMIT-1
 #[tokio::test(start_paused = true)]
 async fn so_many_lists_run_at_once_in_the_order_of_their_responses() {
     let (background, _) = background(|builder| builder.max_concurrent(2));
@@ -230,6 +233,7 @@ async fn so_many_lists_run_at_once_in_the_order_of_their_responses() {
     assert_eq!(lines, expected);
 }
 
+/// P-LIMIT-1
 #[tokio::test(start_paused = true)]
 async fn lists_that_wait_come_in_their_order() {
     let (background, _) = background(|builder| builder.max_concurrent(1));
@@ -248,6 +252,7 @@ async fn lists_that_wait_come_in_their_order() {
     assert_eq!(order.collect::<Vec<_>>(), names);
 }
 
+/// P-LIMIT-2
 #[tokio::test(start_paused = true)]
 async fn a_list_lets_others_run_while_it_waits_for_something_else() {
     /// Comes back after five seconds.
@@ -288,6 +293,7 @@ async fn a_list_lets_others_run_while_it_waits_for_something_else() {
     assert_eq!(diary.lines(), ["0s run 1", "0s meanwhile", "5s run 2"]);
 }
 
+/// P-LIMIT-2
 #[tokio::test(start_paused = true)]
 async fn a_list_lets_others_run_while_it_waits_for_a_key_or_a_name() {
     type Held = fn(Visit) -> QueuedTask;
@@ -309,6 +315,7 @@ async fn a_list_lets_others_run_while_it_waits_for_a_key_or_a_name() {
     }
 }
 
+/// P-LIMIT-1
 #[tokio::test(start_paused = true)]
 async fn each_member_of_a_concurrent_list_counts() {
     let (background, _) = background(|builder| builder.max_concurrent(2));
@@ -379,6 +386,7 @@ async fn a_task_may_spawn_more_than_there_are_places_for() {
 
 // Of one key.
 
+/// P-LIMIT-4
 #[tokio::test(start_paused = true)]
 async fn tasks_of_a_key_run_in_turn_and_hold_no_other_key_up() {
     for settings in [
@@ -402,6 +410,7 @@ async fn tasks_of_a_key_run_in_turn_and_hold_no_other_key_up() {
     }
 }
 
+/// P-LIMIT-4
 #[tokio::test(start_paused = true)]
 async fn a_thousand_tasks_of_one_key_do_not_hold_up_another() {
     for settings in [
@@ -478,6 +487,7 @@ async fn the_end_of_a_turn_is_noticed_however_it_ends() {
 
 // How many of one key wait.
 
+/// P-LIMIT-5
 #[tokio::test(start_paused = true)]
 async fn more_of_a_key_than_may_wait_are_refused() {
     let (background, failures) = background(|builder| builder);
@@ -512,6 +522,7 @@ async fn more_of_a_key_than_may_wait_are_refused() {
     assert_eq!(settled(&background, 6).await.completed, 5);
 }
 
+/// P-LIMIT-5
 #[tokio::test(start_paused = true)]
 async fn what_is_behind_a_refused_task_is_skipped_and_other_lists_are_not() {
     let (background, failures) = background(|builder| builder);
@@ -606,6 +617,8 @@ async fn a_task_that_waits_for_its_next_run_counts_among_those_of_its_key_that_w
 }
 
 /// A key whose text cannot be had is no key.
+///
+/// P-PANIC-3
 #[tokio::test(start_paused = true)]
 async fn a_task_whose_key_panics_runs_without_the_limits_of_its_key() {
     struct Unspeakable(Diary);
@@ -631,6 +644,7 @@ async fn a_task_whose_key_panics_runs_without_the_limits_of_its_key() {
 
 // How many wait at all: those beyond are refused.
 
+/// P-LIMIT-6
 #[tokio::test(start_paused = true)]
 async fn more_than_may_wait_are_refused() {
     let (background, failures) =
@@ -725,6 +739,7 @@ async fn adds_quick_tasks(tasks: BackgroundTasks) -> &'static str {
     "ok"
 }
 
+/// P-STATS-1, P-LIMIT-6
 #[tokio::test]
 async fn a_flood_never_gets_beyond_the_limit_and_no_count_is_lost() {
     const LIMIT: u64 = 20;
@@ -871,6 +886,7 @@ fn let_all_end(timeline: &Timeline, names: &[&str]) {
     }
 }
 
+/// P-LIMIT-7
 #[tokio::test]
 async fn a_response_waits_until_there_is_room_for_its_tasks() {
     on_every_setup(async |setup| {
@@ -891,6 +907,7 @@ async fn a_response_waits_until_there_is_room_for_its_tasks() {
     .await;
 }
 
+/// P-LIMIT-7
 #[tokio::test]
 async fn responses_that_wait_come_in_order() {
     for serving in [Serving::Background, Serving::Layer] {
@@ -918,6 +935,7 @@ async fn responses_that_wait_come_in_order() {
     }
 }
 
+/// P-LIMIT-8
 #[tokio::test]
 async fn the_tasks_of_a_client_that_does_not_wait_are_skipped_and_its_room_is_the_next_ones() {
     on_every_setup(async |setup| {
@@ -1003,6 +1021,7 @@ async fn a_list_that_is_larger_than_the_room_waits_until_it_is_empty() {
     .await;
 }
 
+/// P-LIMIT-9
 #[tokio::test]
 async fn what_is_spawned_waits_for_no_room_and_leaves_less_of_it() {
     let timeline = Timeline::new();
@@ -1186,6 +1205,7 @@ async fn whatever_is_limited_everything_comes_to_its_end() {
 
 // No limit of zero.
 
+/// P-BUILD-1, P-BUILD-4
 #[test]
 fn every_limit_of_zero_is_a_problem_of_the_build() {
     let built = Background::builder()

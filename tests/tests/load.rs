@@ -97,16 +97,19 @@ async fn each_task_runs_once(protocol: Protocol) {
     .await;
 }
 
+/// P-SOURCES-1, P-STATS-2
 #[tokio::test]
 async fn every_task_runs_exactly_once_http1() {
     each_task_runs_once(Protocol::Http1).await;
 }
 
+/// P-SOURCES-1, P-STATS-2
 #[tokio::test]
 async fn every_task_runs_exactly_once_http2() {
     each_task_runs_once(Protocol::Http2).await;
 }
 
+/// P-STATS-2
 #[tokio::test]
 async fn every_task_of_concurrent_streams_runs_exactly_once() {
     on_every_setup(async |setup| {

@@ -196,6 +196,8 @@ async fn runs_after_a_compressed_body(server: &Server, timeline: &Timeline, setu
 }
 
 /// Our layer outside, as documented: the bytes that are followed are the compressed ones.
+///
+/// P-MIDDLEWARE-2
 #[tokio::test]
 async fn compression_inside_of_the_layer_keeps_the_order() {
     with_app(
@@ -211,6 +213,8 @@ async fn compression_inside_of_the_layer_keeps_the_order() {
 }
 
 /// Our layer inside: `Background::serve` puts another one outside, so the order holds there.
+///
+/// P-MIDDLEWARE-2
 #[tokio::test]
 async fn compression_outside_of_the_layer_loses_nothing_and_serve_keeps_the_order() {
     for flavour in Flavour::ALL {
@@ -269,6 +273,7 @@ async fn plain_never_answers(State(timeline): State<Timeline>, tasks: Background
     std::future::pending::<()>().await;
 }
 
+/// P-HANDLER-2
 #[tokio::test]
 async fn a_timeout_drops_the_handler_and_what_it_queued_is_skipped_and_reported() {
     on_every_setup(async |setup| {
@@ -305,6 +310,8 @@ async fn answer_anew(request: Request, next: Next) -> Response {
 }
 
 /// What came with the response is lost with it, and that is said; what the request queued is not.
+///
+/// P-MIDDLEWARE-1
 #[tokio::test]
 async fn a_middleware_that_builds_a_new_response_loses_no_task_of_the_request() {
     on_every_setup(async |setup| {
@@ -337,6 +344,7 @@ async fn buffer_body(request: Request, next: Next) -> Response {
     Response::from_parts(parts, Body::from(bytes))
 }
 
+/// P-MIDDLEWARE-2
 #[tokio::test]
 async fn a_middleware_that_buffers_the_body_loses_no_task() {
     on_every_setup(async |setup| {
@@ -364,6 +372,7 @@ async fn add_from_middleware(
     response
 }
 
+/// P-SOURCES-2
 #[tokio::test]
 async fn middleware_and_handler_share_the_list_of_the_request() {
     on_every_setup(async |setup| {
@@ -433,6 +442,7 @@ async fn plain(app: Router) -> Server {
     Server::start(setup, &Timeline::new(), move || (background(), app)).await
 }
 
+/// P-MIDDLEWARE-3
 #[tokio::test]
 async fn heads_and_bodies_are_byte_for_byte_those_of_plain_axum() {
     let reference = plain(bodies().with_state(Timeline::new())).await;
@@ -470,6 +480,7 @@ async fn heads_and_bodies_are_byte_for_byte_those_of_plain_axum() {
     .await;
 }
 
+/// P-MIDDLEWARE-3
 #[tokio::test]
 async fn http2_headers_and_bodies_are_those_of_plain_axum() {
     let reference = plain(bodies().with_state(Timeline::new())).await;
@@ -517,6 +528,7 @@ async fn with_trailers(State(timeline): State<Timeline>, tasks: BackgroundTasks)
     ([(header::TRAILER, "x-checksum")], body).into_response()
 }
 
+/// P-MIDDLEWARE-3
 #[tokio::test]
 async fn trailers_pass() {
     on_every_setup(async |setup| {

@@ -39,6 +39,7 @@ async fn three_sources(
     (timeline.task("response 1"), more, "ok")
 }
 
+/// P-ORDER-1, P-SOURCES-1
 #[tokio::test]
 async fn the_route_comes_first_then_the_handler_then_the_response() {
     on_every_setup(async |setup| {
@@ -87,6 +88,7 @@ fn names(tasks: &[TaskInfo]) -> Vec<&'static str> {
     tasks.iter().map(TaskInfo::name).collect()
 }
 
+/// P-FAILURE-1, P-FAILURE-2, P-PANIC-2
 #[tokio::test]
 async fn a_failure_ends_its_list_and_no_other() {
     let timeline = Timeline::new();
@@ -122,6 +124,7 @@ async fn continuing(State(timeline): State<Timeline>) -> &'static str {
     "ok"
 }
 
+/// P-FAILURE-3
 #[tokio::test]
 async fn continue_on_error_goes_on() {
     let timeline = Timeline::new();
@@ -154,6 +157,7 @@ async fn concurrently(State(timeline): State<Timeline>) -> impl IntoResponse {
     (list, "ok")
 }
 
+/// P-ORDER-2, P-FAILURE-4
 #[tokio::test]
 async fn a_concurrent_list_runs_its_members_at_the_same_time() {
     on_every_setup(async |setup| {
@@ -176,6 +180,7 @@ async fn plain(State(timeline): State<Timeline>, list: BackgroundTasks) -> impl 
     (list, "ok")
 }
 
+/// P-ORDER-1
 #[tokio::test]
 async fn a_plain_axum_route_has_the_handlers_and_the_responses_tasks() {
     on_every_setup(async |setup| {
@@ -224,6 +229,7 @@ async fn several_copies(
     "ok"
 }
 
+/// P-SOURCES-2
 #[tokio::test]
 async fn all_copies_of_a_requests_list_are_one_list() {
     let timeline = Timeline::new();

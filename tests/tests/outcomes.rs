@@ -59,6 +59,7 @@ async fn answers(
     responding(&timeline, StatusCode::from_u16(status).unwrap())
 }
 
+/// P-STATUS-3, P-STATUS-4
 #[tokio::test]
 async fn after_a_success_everything_runs_but_what_is_for_errors() {
     on_every_setup(async |setup| {
@@ -84,6 +85,7 @@ async fn after_a_success_everything_runs_but_what_is_for_errors() {
     .await;
 }
 
+/// P-STATUS-1, P-STATUS-3, P-STATUS-4, P-STATUS-5
 #[tokio::test]
 async fn after_an_error_response_only_what_was_told_so_runs_and_what_came_with_it() {
     on_every_setup(async |setup| {
@@ -153,6 +155,7 @@ impl axum::extract::FromRequestParts<Timeline> for QueuesFirst {
     }
 }
 
+/// P-STATUS-2
 #[tokio::test]
 async fn an_extractor_that_rejects_is_an_error_response() {
     on_every_setup(async |setup| {
@@ -184,6 +187,8 @@ async fn an_extractor_that_rejects_is_an_error_response() {
 }
 
 /// The route's expression needs the handler's arguments, so there is nothing to queue without.
+///
+/// P-STATUS-2
 #[tokio::test]
 async fn a_routes_tasks_do_not_run_when_an_extractor_rejects() {
     let timeline = Timeline::new();
@@ -256,6 +261,7 @@ async fn failing_task() -> &'static str {
     "ok"
 }
 
+/// P-PANIC-2
 #[tokio::test]
 async fn a_failing_task_is_invisible_to_the_client_and_its_connection() {
     on_every_setup(async |setup| {
@@ -277,6 +283,7 @@ async fn a_failing_task_is_invisible_to_the_client_and_its_connection() {
     .await;
 }
 
+/// P-PANIC-1, P-REPORT-1
 #[tokio::test]
 async fn a_failure_tells_what_failed_where_and_for_whom() {
     let timeline = Timeline::new();
@@ -329,6 +336,7 @@ async fn plain_page(State(timeline): State<Timeline>, tasks: BackgroundTasks) ->
     (timeline.task("response"), "a page")
 }
 
+/// P-HEAD-1
 #[tokio::test]
 async fn head_on_a_get_route_runs_the_tasks_once() {
     on_every_setup(async |setup| {
@@ -366,6 +374,7 @@ async fn keeps_its_list(State(timeline): State<Timeline>, tasks: BackgroundTasks
     "ok"
 }
 
+/// P-LATE-1
 #[tokio::test]
 async fn a_task_that_is_added_to_a_kept_list_runs_at_once() {
     on_every_setup(async |setup| {
@@ -396,6 +405,7 @@ async fn task_adds_a_task(
     "ok"
 }
 
+/// P-LATE-2
 #[tokio::test]
 async fn a_task_may_add_a_task() {
     on_every_setup(async |setup| {
@@ -427,6 +437,7 @@ async fn stream_adds_tasks(State(timeline): State<Timeline>, tasks: BackgroundTa
     Body::from_stream(Box::pin(chunks))
 }
 
+/// P-LATE-3
 #[tokio::test]
 async fn a_task_that_a_streaming_body_adds_runs_after_the_stream() {
     on_every_setup(async |setup| {
@@ -473,6 +484,7 @@ async fn skips_for_panic(server: &Server, skipped: &[&str]) {
     }
 }
 
+/// P-HANDLER-1
 #[tokio::test]
 async fn a_handler_that_panics_closes_its_connection_and_its_tasks_are_skipped() {
     on_every_setup(async |setup| {
@@ -497,6 +509,7 @@ async fn a_handler_that_panics_closes_its_connection_and_its_tasks_are_skipped()
     .await;
 }
 
+/// P-HANDLER-1
 #[tokio::test]
 async fn a_handler_that_panics_under_catch_panic_answers_500_and_its_tasks_are_skipped() {
     on_every_setup(async |setup| {
@@ -515,6 +528,8 @@ async fn a_handler_that_panics_under_catch_panic_answers_500_and_its_tasks_are_s
 }
 
 /// Without a layer, nothing looks at what a plain axum handler returns.
+///
+/// P-UNPICKED-1
 #[tokio::test]
 async fn a_response_part_that_nothing_picks_up_is_an_error_in_the_log_and_skipped() {
     logs::keep();
@@ -558,6 +573,7 @@ async fn a_response_part_that_nothing_picks_up_is_an_error_in_the_log_and_skippe
     }
 }
 
+/// P-UNPICKED-2
 #[tokio::test]
 async fn background_tasks_where_nothing_collects_them_reject_and_the_log_says_what_to_add() {
     logs::keep();
@@ -592,6 +608,7 @@ async fn on_its_own(State(timeline): State<Timeline>, tasks: BackgroundTasks) ->
     (timeline.task("response"), "ok")
 }
 
+/// P-GLOBAL-1
 #[tokio::test]
 async fn a_route_attribute_needs_no_layer_and_uses_the_global_background() {
     for protocol in Protocol::ALL {
@@ -611,6 +628,7 @@ async fn a_route_attribute_needs_no_layer_and_uses_the_global_background() {
     }
 }
 
+/// P-AROUND-1
 #[tokio::test]
 async fn after_response_outside_a_request_gives_the_task_back() {
     let timeline = Timeline::new();
@@ -631,6 +649,7 @@ async fn calls_deep_down(State(timeline): State<Timeline>) -> &'static str {
     "ok"
 }
 
+/// P-AROUND-1
 #[tokio::test]
 async fn after_response_works_from_any_depth_of_the_handler() {
     on_every_setup(async |setup| {
@@ -665,6 +684,7 @@ async fn blocks(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> &'s
     "ok"
 }
 
+/// P-SYNC-1
 #[tokio::test]
 async fn synchronous_tasks_run_in_order_on_the_blocking_pool() {
     on_every_setup(async |setup| {
@@ -681,6 +701,7 @@ async fn synchronous_tasks_run_in_order_on_the_blocking_pool() {
     .await;
 }
 
+/// P-PANIC-1, P-HANDLE-1
 #[tokio::test]
 async fn a_spawned_task_tells_its_outcome_and_runs_whether_or_not_anybody_listens() {
     let timeline = Timeline::new();
@@ -737,6 +758,7 @@ async fn a_panic_that_is_caught_further_out_is_still_called_a_panic() {
     assert_eq!(reasons.recv().await, Some(SkipReason::HandlerPanicked));
 }
 
+/// P-LATE-3
 #[tokio::test]
 async fn a_task_that_is_added_to_a_list_of_the_response_waits_for_the_body() {
     let background = Background::builder()

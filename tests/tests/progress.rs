@@ -43,6 +43,7 @@ fn done(progress: Option<&Progress>) -> Option<u64> {
     progress.map(Progress::done)
 }
 
+/// P-HANDLE-2
 #[tokio::test]
 async fn a_reader_hears_the_latest_word_and_then_waits_for_the_next() {
     let timeline = Timeline::new();
@@ -81,6 +82,7 @@ async fn a_reader_that_waits_is_woken_by_the_next_word() {
     handle.await.unwrap();
 }
 
+/// P-HANDLE-2
 #[tokio::test]
 async fn a_reader_that_never_asks_holds_nothing_up_and_still_has_the_last_word() {
     let timeline = Timeline::new();
@@ -105,6 +107,7 @@ async fn every_reader_hears_the_latest_and_later_ones_too() {
     assert_eq!(first, second);
 }
 
+/// P-HANDLE-2
 #[tokio::test]
 async fn the_stream_ends_with_the_outcome_whatever_it_is() {
     let timeline = Timeline::new();

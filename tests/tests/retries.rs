@@ -85,6 +85,7 @@ fn names(tasks: &[TaskInfo]) -> Vec<&'static str> {
     tasks.iter().map(TaskInfo::name).collect()
 }
 
+/// P-RETRY-1
 #[tokio::test(start_paused = true)]
 async fn a_task_runs_again_until_a_run_succeeds() {
     let (background, _) = background();
@@ -96,6 +97,7 @@ async fn a_task_runs_again_until_a_run_succeeds() {
     assert_eq!(stats.retries, 2, "the runs after the first");
 }
 
+/// P-RETRY-4
 #[tokio::test(start_paused = true)]
 async fn each_failed_run_is_told_and_only_the_last_is_the_outcome() {
     let (background, failures) = background();
@@ -128,6 +130,7 @@ async fn each_failed_run_is_told_and_only_the_last_is_the_outcome() {
     assert_eq!((stats.failed, stats.retries), (1, 3), "{stats}");
 }
 
+/// P-RETRY-1
 #[tokio::test(start_paused = true)]
 async fn panics_and_timeouts_are_followed_by_another_run_too() {
     let (background, failures) = background();
@@ -148,6 +151,8 @@ async fn panics_and_timeouts_are_followed_by_another_run_too() {
 }
 
 /// Counts at the moments that only the task and the hook see, and between two runs.
+///
+/// P-RETRY-5
 #[tokio::test(start_paused = true)]
 async fn a_task_that_waits_for_its_next_run_is_pending() {
     #[derive(Clone)]
@@ -229,6 +234,7 @@ impl Task for Patient {
     }
 }
 
+/// P-RETRY-2
 #[tokio::test(start_paused = true)]
 async fn waits_double_up_to_a_bound_and_tasks_that_fail_together_come_back_apart() {
     const BOUNDS: [RangeInclusive<u64>; 5] = [1..=2, 1..=4, 1..=5, 1..=5, 1..=5];
@@ -268,6 +274,7 @@ async fn waits_double_up_to_a_bound_and_tasks_that_fail_together_come_back_apart
     assert!(different.len() > 25, "{}", different.len());
 }
 
+/// P-RETRY-6
 #[tokio::test(start_paused = true)]
 async fn what_is_set_for_one_task_overrides_its_declaration_in_any_order() {
     const DELAY: Duration = Duration::from_secs(10);
@@ -292,6 +299,7 @@ async fn what_is_set_for_one_task_overrides_its_declaration_in_any_order() {
     }
 }
 
+/// P-RETRY-6
 #[tokio::test(start_paused = true)]
 async fn a_task_may_be_given_no_retries_or_more_than_declared() {
     let (background, _) = background();
@@ -304,6 +312,7 @@ async fn a_task_may_be_given_no_retries_or_more_than_declared() {
     }
 }
 
+/// P-RETRY-6
 #[tokio::test(start_paused = true)]
 async fn a_delay_comes_once_and_not_before_each_run() {
     let (background, _) = background();
@@ -316,6 +325,7 @@ async fn a_delay_comes_once_and_not_before_each_run() {
     assert_eq!(diary.lines(), ["60s run 1", "61s run 2", "62s run 3"]);
 }
 
+/// P-RETRY-3
 #[tokio::test(start_paused = true)]
 async fn the_tasks_behind_one_that_waits_wait_with_it() {
     let (background, failures) = background();
@@ -328,6 +338,7 @@ async fn the_tasks_behind_one_that_waits_wait_with_it() {
     assert!(failures.all().iter().all(|run| run.skipped().is_empty()));
 }
 
+/// P-RETRY-4
 #[tokio::test(start_paused = true)]
 async fn only_the_last_failure_names_what_it_keeps_from_running() {
     let (background, failures) = background();
@@ -575,6 +586,7 @@ impl Task for Hourly {
     }
 }
 
+/// P-SHUTDOWN-5
 #[tokio::test(start_paused = true)]
 async fn a_task_that_a_shutdown_aborts_unrun_shows_its_arguments_and_no_attempt() {
     let failures = Failures::default();

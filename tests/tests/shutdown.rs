@@ -23,6 +23,7 @@ async fn slow_task(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> 
     "ok"
 }
 
+/// P-SHUTDOWN-1
 #[tokio::test]
 async fn a_shutdown_waits_for_the_tasks_that_were_accepted() {
     on_every_setup(async |setup| {
@@ -47,6 +48,7 @@ async fn a_shutdown_waits_for_the_tasks_that_were_accepted() {
     .await;
 }
 
+/// P-SHUTDOWN-1
 #[tokio::test]
 async fn a_request_in_flight_is_answered_and_its_tasks_run() {
     on_every_setup(async |setup| {
@@ -73,6 +75,7 @@ async fn a_request_in_flight_is_answered_and_its_tasks_run() {
     .await;
 }
 
+/// P-SHUTDOWN-6
 #[tokio::test]
 async fn idle_keep_alive_connections_do_not_hold_a_shutdown_up() {
     on_every_setup(async |setup| {
@@ -144,6 +147,7 @@ async fn run_short(setup: Setup, timeline: &Timeline, app: Router<Timeline>) -> 
     Server::run_with(setup, timeline, app, |builder| builder.drain_timeout(SHORT)).await
 }
 
+/// P-SHUTDOWN-3
 #[tokio::test]
 async fn at_the_deadline_tasks_are_asked_to_end_and_may() {
     on_every_setup(async |setup| {
@@ -165,6 +169,7 @@ async fn at_the_deadline_tasks_are_asked_to_end_and_may() {
     .await;
 }
 
+/// P-SHUTDOWN-4
 #[tokio::test]
 async fn what_does_not_end_is_aborted_and_named() {
     on_every_setup(async |setup| {
@@ -203,6 +208,7 @@ async fn what_does_not_end_is_aborted_and_named() {
     .await;
 }
 
+/// P-SHUTDOWN-6
 #[tokio::test]
 async fn an_endless_response_does_not_hold_a_shutdown_up_for_ever() {
     for flavour in Flavour::ALL {
@@ -241,6 +247,7 @@ async fn pay(State(timeline): State<Timeline>) {
     timeline.reached("go on").await;
 }
 
+/// P-SHUTDOWN-1
 #[tokio::test]
 async fn a_detached_handler_whose_client_has_left_is_waited_for() {
     on_every_setup(async |setup| {
@@ -261,6 +268,7 @@ async fn a_detached_handler_whose_client_has_left_is_waited_for() {
     .await;
 }
 
+/// P-SHUTDOWN-7
 #[tokio::test]
 async fn a_task_that_comes_after_a_shutdown_is_aborted_and_reported() {
     let timeline = Timeline::new();
@@ -284,6 +292,7 @@ async fn a_task_that_comes_after_a_shutdown_is_aborted_and_reported() {
     assert!(again.unfinished().is_empty());
 }
 
+/// P-SHUTDOWN-1
 #[tokio::test]
 async fn a_task_that_is_queued_while_the_shutdown_waits_is_waited_for() {
     let timeline = Timeline::new();
@@ -305,6 +314,7 @@ async fn a_task_that_is_queued_while_the_shutdown_waits_is_waited_for() {
     assert!(timeline.find("second done").is_some());
 }
 
+/// P-REPORT-3
 #[tokio::test]
 async fn an_async_error_hook_is_waited_for() {
     let timeline = Timeline::new();
@@ -351,6 +361,7 @@ async fn an_error_hook_has_returned_when_a_shutdown_is_over() {
     within("the end of the shutdown", shutdown).await;
 }
 
+/// P-STATS-1
 #[tokio::test]
 async fn the_counts_balance_at_every_moment() {
     on_every_setup(async |setup| {
@@ -411,6 +422,8 @@ async fn the_counts_balance_at_every_moment() {
 }
 
 /// `axum::serve` alone returns while tasks run; awaiting the tracker finishes all of them.
+///
+/// P-SHUTDOWN-1
 #[tokio::test]
 async fn of_a_hundred_tasks_at_exit_a_hundred_finish() {
     on_every_setup(async |setup| {
@@ -479,6 +492,8 @@ async fn adds_one(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> &
 }
 
 /// In a test without a server, tasks start when the body and its bytes are dropped.
+///
+/// P-AFTER-6
 #[tokio::test]
 async fn without_a_server_a_task_starts_when_the_last_bytes_of_the_body_are_dropped() {
     use http_body_util::BodyExt;

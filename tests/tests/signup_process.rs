@@ -213,16 +213,19 @@ async fn is_drained_after(signal: &str) {
     drop((idle, idle_http2, silent));
 }
 
+/// P-SHUTDOWN-2
 #[tokio::test]
 async fn sigterm_under_load_drains_every_task_and_exits_with_the_report() {
     is_drained_after("TERM").await;
 }
 
+/// P-SHUTDOWN-2
 #[tokio::test]
 async fn ctrl_c_under_load_drains_every_task_and_exits_with_the_report() {
     is_drained_after("INT").await;
 }
 
+/// P-SHUTDOWN-2
 #[tokio::test]
 async fn a_second_signal_does_not_wait_any_longer() {
     let mut signup = tokio::task::spawn_blocking(Signup::start).await.unwrap();

@@ -37,6 +37,7 @@ fn millis(warning: &str) -> u64 {
     rest.split_once(" ms: ").unwrap().0.parse().unwrap()
 }
 
+/// P-SLOW-1
 #[tokio::test]
 async fn a_task_that_blocks_its_thread_is_warned_of_once_with_its_place_the_time_and_the_way_out() {
     let warnings = warnings(|builder| builder, 3, || blocking("blocks")).await;
@@ -55,6 +56,7 @@ async fn a_task_that_blocks_its_thread_is_warned_of_once_with_its_place_the_time
     assert!((30..10_000).contains(&millis(warning)), "{warning}");
 }
 
+/// P-SLOW-1
 #[tokio::test]
 async fn each_task_is_warned_of_by_its_own_name() {
     let background = Background::builder().build().unwrap();

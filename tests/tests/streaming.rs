@@ -179,6 +179,7 @@ async fn with_slow_task(State(timeline): State<Timeline>, tasks: BackgroundTasks
     "ok"
 }
 
+/// P-KEEP-1
 #[tokio::test]
 async fn the_next_request_of_a_connection_does_not_wait_for_a_task() {
     on_every_setup(async |setup| {
@@ -204,6 +205,7 @@ async fn the_next_request_of_a_connection_does_not_wait_for_a_task() {
 
 const BURST: Duration = Duration::from_millis(150);
 
+/// P-KEEP-1
 #[tokio::test]
 async fn a_task_that_blocks_its_thread_does_not_stall_its_connection_where_there_is_another_thread()
 {
@@ -212,6 +214,7 @@ async fn a_task_that_blocks_its_thread_does_not_stall_its_connection_where_there
     none_is_stalled(setups, |builder| builder, (Burst::Async, BURST), 20).await;
 }
 
+/// P-KEEP-1
 #[tokio::test]
 async fn a_synchronous_task_stalls_nothing_on_any_runtime() {
     none_is_stalled(Setup::all(), |builder| builder, (Burst::Sync, BURST), 5).await;
@@ -225,6 +228,7 @@ async fn adds_by_name(State(timeline): State<Timeline>) -> Response {
     axum::body::Body::from_stream(chunks).into_response()
 }
 
+/// P-LATE-3
 #[tokio::test]
 async fn a_body_that_adds_the_first_task_while_it_is_sent_is_waited_for() {
     on_every_setup(async |setup| {

@@ -666,6 +666,7 @@ async fn a_shutdown_names_what_it_has_no_time_for() {
 
 // What the builder says.
 
+/// P-STATE-1
 #[tokio::test]
 async fn the_builders_states_and_hooks_are_there() {
     let (timeline, failures) = (Timeline::new(), Failures::default());

@@ -206,6 +206,7 @@ async fn a_task_has_a_span_that_follows_from_the_requests() {
     ]);
 }
 
+/// P-REPORT-2
 #[tokio::test]
 async fn without_a_hook_a_failure_is_an_event_on_one_line() {
     let (seen, _guard) = Seen::here();

@@ -3,6 +3,7 @@
 //! `TRYBUILD=overwrite cargo test -p ui-tests` writes the messages anew. Read them before they are
 //! committed: each points at what the user wrote, and says what to write instead.
 
+/// P-BUILD-4
 #[test]
 fn ui() {
     let cases = trybuild::TestCases::new();

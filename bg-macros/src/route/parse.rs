@@ -76,7 +76,8 @@ pub(super) fn settings(
             settings::Settings::read(input, known(methods), errors),
         ))
     };
-    let (path, mut given) = parser.parse2(args).unwrap_or_default();
+    let read = parser.parse2(args);
+    let (path, mut given) = errors.ok(read).unwrap_or_default();
     let methods = match methods {
         Methods::One(name) => one(name).into_iter().collect(),
         Methods::Listed => methods_setting(&mut given, path.as_ref(), errors),

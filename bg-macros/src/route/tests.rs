@@ -1,7 +1,7 @@
 //! Promises about every expansion. What one looks like is in `tests/expansions`, and what the
 //! messages look like is in `ui-tests`.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::{format_ident, quote};
 use syn::File;
 
@@ -128,6 +128,17 @@ fn whatever_the_arguments_there_is_an_error_and_something_to_mount() {
             assert!(mentions(expansion, "__mount"), "{args}");
         }
     }
+}
+
+/// `macro_rules!` wraps what it hands on in such groups.
+#[test]
+fn an_invisible_group_that_says_too_much_is_an_error() {
+    let item = quote!(
+        async fn f() {}
+    );
+    let group = Group::new(Delimiter::None, quote!("/" "x"));
+    let half_read = TokenTree::from(group).into();
+    assert!(is_error(&expand(GET, half_read, item)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Promises about every expansion. What one looks like is in `tests/expansions`.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::quote;
 use syn::File;
 
@@ -130,6 +130,16 @@ fn whatever_the_arguments_there_is_the_function_and_an_error() {
             "{args}"
         );
     }
+}
+
+/// `macro_rules!` wraps what it hands on in such groups.
+#[test]
+fn an_invisible_group_that_says_too_much_is_an_error() {
+    let item = quote!(
+        async fn f() {}
+    );
+    let value = TokenTree::from(Group::new(Delimiter::None, quote!(3 "x")));
+    assert!(is_error(&expand(quote!(retries = #value), item)));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use http::request::Parts;
 
 use super::BackgroundTasks;
 use super::request::RequestTasks;
+use crate::one_line::OneLine;
 
 impl<S: Sync> FromRequestParts<S> for BackgroundTasks {
     type Rejection = MissingBackground;
@@ -46,10 +47,10 @@ impl fmt::Display for MissingBackground {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the handler of {:?} takes `BackgroundTasks`, but nothing collects them: run the app with \
+            "the handler of \"{}\" takes `BackgroundTasks`, but nothing collects them: run the app with \
              `background.serve(..)`, add `.layer(background.layer())` to the router, or put a route \
              attribute such as `#[post(..)]` on the handler",
-            self.path
+            OneLine(&self.path)
         )
     }
 }

@@ -7,6 +7,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::contain::{Contained, contain};
+use crate::one_line::OneLine;
 use crate::task::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, render};
 
 /// A task ready to be queued: what [`TaskExt`](crate::TaskExt), [`named`](crate::named) and
@@ -115,7 +116,7 @@ impl QueuedTask {
             self.span().record("http.route", route);
         }
         if let Some(id) = request.request_id() {
-            self.span().record("request_id", id);
+            self.span().record("request_id", OneLine(id).to_string());
         }
     }
 
@@ -154,7 +155,11 @@ impl QueuedTask {
     pub(crate) fn key(&self) -> Option<String> {
         contain(|| self.0.work.key()).unwrap_or_else(|panic| {
             let task = self.info().name();
-            tracing::error!(task.name = task, %panic, "to show a task's key panicked: the limits of its key do not apply");
+            tracing::error!(
+                task.name = task,
+                panic = %OneLine(panic),
+                "to show a task's key panicked: the limits of its key do not apply"
+            );
             None
         })
     }

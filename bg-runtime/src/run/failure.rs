@@ -12,7 +12,8 @@ use crate::task::{BoxError, RequestInfo, TaskId, TaskInfo};
 /// Why a task was not a success. What the error hook receives, and what a
 /// [`TaskHandle`](crate::TaskHandle) ends with.
 ///
-/// Cheap to clone. Displays as one line that names the task, its place, and the error.
+/// Cheap to clone. Displays as one line that names the task, its place, and the error: cut at 4 KiB, and
+/// with what would break the line escaped.
 #[derive(Clone)]
 pub struct TaskFailure(Arc<Inner>);
 

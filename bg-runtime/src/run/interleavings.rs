@@ -143,6 +143,7 @@ fn a_task_that_is_accepted_while_the_books_close_has_one_outcome() {
     });
 }
 
+/// P-STATS-1
 #[test]
 fn the_counts_add_up_at_every_moment() {
     check(|| {
@@ -171,6 +172,7 @@ fn the_counts_add_up_at_every_moment() {
     });
 }
 
+/// P-STATS-2
 #[test]
 fn a_run_a_handle_and_a_drop_settle_a_task_once() {
     check(|| {

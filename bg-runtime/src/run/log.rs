@@ -1,12 +1,15 @@
 //! The `tracing` events of failures that no hook is there for.
 
+use std::fmt;
+
 use tracing::Span;
 
 use super::failure::{Chain, FailureKind, SkipReason, TaskFailure};
 use crate::one_line::OneLine;
-use crate::task::TaskInfo;
+use crate::task::{RequestInfo, TaskInfo};
 
 pub(super) fn log(failure: &TaskFailure, span: &Span) {
+    let request = failure.request();
     // `tracing` fixes the level of an event where the event is written, so each level is written
     // once.
     macro_rules! event {
@@ -22,10 +25,10 @@ pub(super) fn log(failure: &TaskFailure, span: &Span) {
                 error = %OneLine(Chain(failure.error())),
                 arguments = failure.arguments(),
                 elapsed_ms = failure.elapsed().as_secs_f64() * 1e3,
-                http.method = failure.request().map(|request| request.method().as_str()),
-                http.path = failure.request().map(|request| request.path()),
-                request_id = failure.request().and_then(|request| request.request_id()),
-                skipped = ?failure.skipped().iter().map(TaskInfo::name).collect::<Vec<_>>(),
+                http.method = request.map(|request| OneLine(request.method()).to_string()),
+                http.path = request.map(|request| OneLine(request.path()).to_string()),
+                request_id = request.and_then(RequestInfo::request_id).map(|id| OneLine(id).to_string()),
+                skipped = ?Names(failure.skipped()),
                 $message
             )
         };
@@ -50,4 +53,27 @@ fn is_the_clients_doing(failure: &TaskFailure) -> bool {
         failure.error().downcast_ref(),
         Some(SkipReason::ErrorResponse(_) | SkipReason::HandlerCancelled | SkipReason::NoRoom)
     )
+}
+
+/// The names of tasks, of which there may be as many as a request has queued: the first ones, and how
+/// many more there are.
+struct Names<'a>(&'a [TaskInfo]);
+
+impl Names<'_> {
+    const SHOWN: usize = 20;
+}
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().take(Self::SHOWN).map(TaskInfo::name);
+        let mut list = f.debug_list();
+        list.entries(shown);
+        match self.0.len().saturating_sub(Self::SHOWN) {
+            0 => {}
+            more => {
+                list.entry(&format_args!("and {more} more"));
+            }
+        }
+        list.finish()
+    }
 }

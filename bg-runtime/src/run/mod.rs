@@ -50,6 +50,7 @@ use self::limits::Admission;
 use self::slow_poll::SlowPolls;
 use self::ticket::Ticket;
 use crate::collect::QueuedTask;
+use crate::one_line::OneLine;
 use crate::task::{Progress, RequestInfo, States, TaskInfo};
 
 /// A task that will end in one outcome, whatever happens: dropping it is an outcome too.
@@ -203,7 +204,11 @@ impl Runner {
         let origin = queued.take_origin();
         if let Some(on_span) = &self.on_span {
             if let Err(panic) = crate::contain::contain(|| on_span(queued.span(), &origin)) {
-                tracing::error!(task.name = queued.info().name(), %panic, "`on_span` panicked");
+                tracing::error!(
+                    task.name = queued.info().name(),
+                    panic = %OneLine(panic),
+                    "`on_span` panicked"
+                );
             }
         }
     }

@@ -10,6 +10,7 @@ use super::ledger::{Entry, FailedRun, Outcome};
 use super::log::log;
 use super::metrics;
 use crate::contain::{Contained, contain};
+use crate::one_line::OneLine;
 use crate::task::{BoxError, TaskInfo};
 
 impl Runner {
@@ -92,7 +93,12 @@ impl Runner {
         });
         if let Err(panic) = announced {
             let task = failure.task().name();
-            tracing::error!(parent: span, task.name = task, %panic, "a report panicked");
+            tracing::error!(
+                parent: span,
+                task.name = task,
+                panic = %OneLine(panic),
+                "a report panicked"
+            );
         }
     }
 }

@@ -217,7 +217,7 @@ impl RequestInfo {
 
 impl fmt::Display for RequestInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method, OneLine(self.path()))
+        write!(f, "{} {}", OneLine(&self.method), OneLine(self.path()))
     }
 }
 

@@ -6,10 +6,13 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream, Stream};
 use tokio::sync::watch;
 
+use crate::one_line::OneLine;
+
 /// How far a task has come, as it said itself with
 /// [`TaskContext::progress`](crate::TaskContext::progress).
 ///
-/// Displays as `3 of 10: resizing`.
+/// Displays as `3 of 10: resizing`, on one line: what would break it is escaped, and what is longer than
+/// 4 KiB is cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     done: u64,
@@ -49,7 +52,7 @@ impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.done, self.total)?;
         if !self.message.is_empty() {
-            write!(f, ": {}", self.message)?;
+            write!(f, ": {}", OneLine(&self.message))?;
         }
         Ok(())
     }

@@ -1,0 +1,143 @@
+//! `PROMISES.md` names the tests that prove it, and they name what they prove.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// `P-ORDER-1`.
+type Id = String;
+
+/// A test by its file and name, as the page writes it: `tests/tests/order.rs::continue_on_error_goes_on`.
+type Test = String;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// What stands between backticks.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The page's promises in their order, each with the tests that it names.
+fn promised() -> Vec<(Id, BTreeSet<Test>)> {
+    let page = fs::read_to_string(root().join("PROMISES.md")).expect("the page");
+    let rows = page.lines().filter(|line| line.starts_with("| P-"));
+    rows.map(|row| {
+        let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [id, sentence, tests] = cells.as_slice() else {
+            panic!("{row} has {} cells", cells.len())
+        };
+        assert!(sentence.ends_with('.'), "{id} is no sentence: {sentence}");
+        let tests: BTreeSet<_> = code(tests).map(str::to_owned).collect();
+        assert!(!tests.is_empty(), "no test proves {id}");
+        ((*id).to_owned(), tests)
+    })
+    .collect()
+}
+
+/// The tests of one file, each with what its documentation cites. A citation is a line of nothing else:
+/// `/// P-ORDER-1, P-ORDER-2`.
+fn tests_of(path: &str, found: &mut BTreeMap<Test, BTreeSet<Id>>) {
+    let source = fs::read_to_string(root().join(path)).expect("a readable file");
+    let mut cited = BTreeSet::new();
+    let mut is_test = false;
+    for line in source.lines().map(str::trim) {
+        if let Some(ids) = line.strip_prefix("/// P-") {
+            let ids = ids.split(", P-").map(|id| format!("P-{id}"));
+            cited.extend(ids);
+        } else if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if let Some((_, rest)) = line.split_once("fn ") {
+            let name: String = rest
+                .chars()
+                .take_while(|c| *c == '_' || c.is_alphanumeric())
+                .collect();
+            if std::mem::take(&mut is_test) {
+                found.insert(format!("{path}::{name}"), std::mem::take(&mut cited));
+            }
+            assert!(
+                cited.is_empty(),
+                "{path}: `{name}` cites {cited:?} and is no test"
+            );
+        }
+    }
+    assert!(cited.is_empty(), "{path} cites {cited:?} above nothing");
+}
+
+fn rust_files(folder: &str, found: &mut Vec<String>) {
+    for entry in fs::read_dir(root().join(folder)).expect("a folder") {
+        let entry = entry.expect("a folder's entry");
+        let name = entry.file_name().into_string().expect("UTF-8");
+        let path = format!("{folder}/{name}");
+        if entry.path().is_dir() {
+            rust_files(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every test, with what it cites.
+fn tests() -> BTreeMap<Test, BTreeSet<Id>> {
+    let mut files = Vec::new();
+    for folder in [
+        "tests/tests",
+        "bg-runtime/src",
+        "bg-macros/src",
+        "ui-tests/tests",
+    ] {
+        rust_files(folder, &mut files);
+    }
+    let mut found = BTreeMap::new();
+    for file in files {
+        tests_of(&file, &mut found);
+    }
+    found
+}
+
+#[test]
+fn each_promise_has_an_identifier_of_its_own() {
+    let mut seen = BTreeSet::new();
+    for (id, _) in promised() {
+        let mut parts = id.split('-');
+        assert_eq!(parts.next(), Some("P"));
+        let number: Option<u32> = parts.next_back().and_then(|number| number.parse().ok());
+        assert!(
+            number.is_some_and(|number| number > 0),
+            "{id} has no number"
+        );
+        assert!(
+            parts.all(|word| word.chars().all(char::is_uppercase)),
+            "{id}"
+        );
+        assert!(seen.insert(id.clone()), "{id} is there twice");
+    }
+    assert!(!seen.is_empty());
+}
+
+#[test]
+fn each_test_that_a_promise_names_is_there_and_cites_it() {
+    let tests = tests();
+    for (id, named) in promised() {
+        for test in named {
+            let cited = tests
+                .get(&test)
+                .unwrap_or_else(|| panic!("{id}: there is no test {test}"));
+            assert!(cited.contains(&id), "{test} does not cite {id}");
+        }
+    }
+}
+
+#[test]
+fn each_test_cites_promises_that_name_it() {
+    let promised: BTreeMap<_, _> = promised().into_iter().collect();
+    for (test, cited) in tests() {
+        for id in cited {
+            let named = promised
+                .get(&id)
+                .unwrap_or_else(|| panic!("{test}: there is no promise {id}"));
+            assert!(named.contains(&test), "{id} does not name {test}");
+        }
+    }
+}
