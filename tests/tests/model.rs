@@ -91,8 +91,8 @@ const KINDS: [Kind; 5] = [
     kind("free", None, None, None),
     kind("two.at.once", Some(2), None, None),
     kind("one.per.key", None, Some(1), None),
-    kind("two.wait.per.key", None, None, Some(2)),
-    kind("all.limits", Some(2), Some(1), Some(1)),
+    kind("one.waits.per.key", None, None, Some(1)),
+    kind("all.limits", Some(2), Some(1), Some(2)),
 ];
 
 const fn kind(
@@ -109,7 +109,7 @@ const fn kind(
     }
 }
 
-const BACKOFF: Duration = Duration::from_millis(30);
+const BACKOFF: Duration = Duration::from_millis(70);
 const LONG: Duration = Duration::from_secs(3_600);
 /// What a shutdown takes at most, beyond its drain timeout.
 const GRACE: Duration = Duration::from_secs(2);
@@ -244,6 +244,20 @@ impl Member {
         match self {
             Self::Job(job) => vec![job],
             Self::List(list) => list.members.iter().flat_map(Self::jobs).collect(),
+        }
+    }
+
+    /// The jobs that need nothing but their turns, and what their limits allow.
+    fn ready(&self) -> Vec<&Job> {
+        match self {
+            Self::Job(job) => job.delay.is_zero().then_some(job).into_iter().collect(),
+            Self::List(list) => {
+                let ready = match list.rule {
+                    Rule::Concurrent => &list.members[..],
+                    Rule::StopOnError | Rule::ContinueOnError => &list.members[..1],
+                };
+                ready.iter().flat_map(Self::ready).collect()
+            }
         }
     }
 
@@ -497,6 +511,7 @@ async fn follow(plan: &Plan, jobs: &[Job]) {
     }
     let background = builder.build().expect("nothing to refuse");
 
+    let members = plan.queued();
     // Jobs are queued in the order of their numbers.
     let mut queued = Vec::new();
     let mut handles: Vec<(usize, TaskHandle)> = Vec::new();
@@ -527,6 +542,7 @@ async fn follow(plan: &Plan, jobs: &[Job]) {
         let rejected = rejected.filter(|job| now.outcome(*job) == Some(Outcome::Rejected));
         assert_eq!(rejected.collect::<Vec<_>>(), refused, "who is refused");
         now.check_stats(&background.stats());
+        now.check_nobody_waits_in_vain(plan, jobs, &members);
     }
 
     let begun = Instant::now();
@@ -569,7 +585,6 @@ async fn follow(plan: &Plan, jobs: &[Job]) {
         stories.check_runs(job, queued);
     }
     check_limits(plan, jobs, &history.events.lock().unwrap());
-    let members = plan.queued();
     for member in &members {
         if let Member::List(list) = member {
             stories.check_list(list, report.is_clean(), false);
@@ -826,6 +841,28 @@ impl Stories {
         }
     }
 
+    /// Where a job could run, one of its limits is reached.
+    fn check_nobody_waits_in_vain(&self, plan: &Plan, jobs: &[Job], members: &[Member]) {
+        let running = |is_counted: &dyn Fn(&Job) -> bool| {
+            let all = jobs[..self.of.len()].iter();
+            let running = all.filter(|job| self.is_running(job.number) && is_counted(job));
+            Some(running.count())
+        };
+        for job in members.iter().flat_map(Member::ready) {
+            let is_queued = job.number < self.of.len();
+            if !is_queued || !self.is_pending(job.number) || !self.of[job.number].starts.is_empty()
+            {
+                continue;
+            }
+            let kind = &KINDS[job.kind];
+            let is_full = running(&|_| true) == plan.max_concurrent
+                || running(&|other| other.kind == job.kind) == kind.max_concurrent
+                || running(&|other| (other.kind, other.key) == (job.kind, job.key))
+                    == kind.max_per_key;
+            assert!(is_full, "it waits in vain: {job:?}");
+        }
+    }
+
     /// Nobody overtakes what was queued earlier and needs nothing but its turn.
     fn check_turns(&self, members: &[Member]) {
         let start = |job: &Job| self.of[job.number].starts.first().map(|start| start.1);
@@ -895,7 +932,6 @@ fn check_limits(plan: &Plan, jobs: &[Job], events: &[(Duration, Event)]) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 256,
         failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
         ..ProptestConfig::default()
     })]
