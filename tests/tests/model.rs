@@ -149,8 +149,9 @@ fn jobs() -> impl Strategy<Value = Job> {
     (
         0..KINDS.len(),
         0..2_u8,
-        prop_oneof![4 => Just(Duration::ZERO), 1 => tens_of_ms(1..8)],
-        tens_of_ms(1..8),
+        prop_oneof![8 => Just(Duration::ZERO), 2 => tens_of_ms(1..8), 1 => tens_of_ms(100..400)],
+        // Some outlast a shutdown.
+        prop_oneof![5 => tens_of_ms(1..8), 1 => tens_of_ms(100..400)],
         vec(ending, 1..4),
         prop_oneof![2 => Just(0), 1 => 1..3_u32],
     )
@@ -545,7 +546,7 @@ async fn follow(plan: &Plan, jobs: &[Job]) {
         now.check_nobody_waits_in_vain(plan, jobs, &members);
     }
 
-    let begun = Instant::now();
+    let (begun, deadline) = (Instant::now(), history.begun.elapsed() + plan.drain_timeout);
     let report = background.shutdown().await;
     let took = begun.elapsed();
     assert!(took <= plan.drain_timeout + GRACE, "it took {took:?}");
@@ -582,7 +583,7 @@ async fn follow(plan: &Plan, jobs: &[Job]) {
         assert_eq!(ended.err(), told, "job {job}");
     }
     for (job, queued) in jobs.iter().zip(queued) {
-        stories.check_runs(job, queued);
+        stories.check_runs(job, queued, deadline);
     }
     check_limits(plan, jobs, &history.events.lock().unwrap());
     for member in &members {
@@ -761,8 +762,8 @@ impl Stories {
         assert_eq!(sorted(unfinished.collect()), sorted(expected), "{self:?}");
     }
 
-    /// Of one job: its runs, and the waits before them.
-    fn check_runs(&self, job: &Job, queued: Duration) {
+    /// Of one job: its runs, and the waits before them, of which none is for a time after `deadline`.
+    fn check_runs(&self, job: &Job, queued: Duration, deadline: Duration) {
         let story = &self.of[job.number];
         let outcome = self.outcome(job.number).expect("every job has an outcome");
         let attempts: Vec<u32> = story.starts.iter().map(|start| start.2).collect();
@@ -773,7 +774,12 @@ impl Stories {
             assert!(*first >= queued + job.delay, "{job:?} started at {first:?}");
         }
         for (ended, started) in story.ends.iter().zip(&story.starts[runs.min(1) as usize..]) {
-            assert!(started.1 >= ended.1 + BACKOFF, "{job:?}: {story:?}");
+            let due = ended.1 + BACKOFF;
+            assert!(started.1 >= due, "too early: {job:?}: {story:?}");
+            assert!(
+                due <= deadline,
+                "the shutdown was sooner: {job:?}: {story:?}"
+            );
         }
         for (told, attempt) in story.retried.iter().zip(1..) {
             assert_eq!(
