@@ -1,5 +1,5 @@
-//! Whatever is queued, in whichever order and within whichever limits: plans that nobody thought of,
-//! and the rules that hold for each of them.
+//! Whatever is queued, in whichever order and within whichever limits: plans that nobody thought
+//! of, and the rules that hold for each of them.
 //!
 //! The rules are checked on what was observed, so they need not foretell who comes first. All that
 //! is foretold is who is refused.
@@ -762,7 +762,8 @@ impl Stories {
         assert_eq!(sorted(unfinished.collect()), sorted(expected), "{self:?}");
     }
 
-    /// Of one job: its runs, and the waits before them, of which none is for a time after `deadline`.
+    /// Of one job: its runs, and the waits between them, of which none is for a time after
+    /// `deadline`.
     fn check_runs(&self, job: &Job, queued: Duration, deadline: Duration) {
         let story = &self.of[job.number];
         let outcome = self.outcome(job.number).expect("every job has an outcome");
