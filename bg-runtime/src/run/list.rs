@@ -46,7 +46,6 @@ impl<T> List<T> {
         }
     }
 
-    /// Adds a member. Most lists have one, so the space for more comes with the second.
     /// Puts the members of `list`, which were taken from here, before those that came meanwhile.
     pub(crate) fn put_back(&mut self, list: Self) {
         let came_meanwhile = std::mem::replace(self, list);
@@ -54,6 +53,7 @@ impl<T> List<T> {
         self.continue_on_error |= came_meanwhile.continue_on_error;
     }
 
+    /// Adds a member. Most lists have one, so the space for more comes with the second.
     pub(crate) fn push(&mut self, member: Member<T>) {
         if self.members.is_empty() {
             self.members.reserve_exact(1);
