@@ -586,7 +586,6 @@ impl Task for Hourly {
     }
 }
 
-/// P-SHUTDOWN-5
 #[tokio::test(start_paused = true)]
 async fn a_task_that_a_shutdown_aborts_unrun_shows_its_arguments_and_no_attempt() {
     let failures = Failures::default();
@@ -607,6 +606,7 @@ async fn a_task_that_a_shutdown_aborts_unrun_shows_its_arguments_and_no_attempt(
     assert_eq!(unrun.arguments().as_deref(), Some("\"9 failures\""));
 }
 
+/// P-SHUTDOWN-5
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_wait_for_a_run_that_comes_too_late_and_names_it() {
     let background = draining(10 * SECOND);
