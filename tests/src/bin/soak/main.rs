@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A round is one `Background` and one server, which stops while clients are still about. What
-//! happens in it is [planned](plan) beforehand from the seed, the [app](app) and its [jobs](jobs) do
+//! happens in it is [planned](plan) beforehand from the seed, the [app] and its [jobs] do
 //! their part of it, the [clients] theirs, the [ledger] keeps the [history], and the [judge] judges it.
 
 mod app;
