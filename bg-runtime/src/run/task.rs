@@ -90,15 +90,13 @@ impl Runner {
         accepted: Accepted,
         slot: &mut Slot,
     ) -> Result<(), Stop> {
+        accepted.show_arguments();
         let Accepted {
             mut queued,
             ticket,
             admission,
         } = accepted;
         let info = queued.info();
-        if self.has_audience(&info) {
-            ticket.show(shown_arguments(&queued));
-        }
         let options = queued.options();
         let retries = options.retries.unwrap_or(info.retries());
         let timeout = options.timeout.or(info.timeout());
