@@ -21,14 +21,36 @@ use crate::collect::{RequestTasks, scope};
 /// inner body, so that the response's head stays byte for byte what it was.
 pub(crate) struct GuardedBody {
     inner: Body,
-    guard: Arc<Guard>,
+    guard: Share,
+}
+
+enum Share {
+    /// Nothing but the body holds the guard.
+    Whole(Guard),
+    /// The bytes hold it, too.
+    OneOf(Arc<Guard>),
 }
 
 impl GuardedBody {
     pub(crate) fn new(inner: Body, request: Arc<RequestTasks>) -> Self {
+        let rides_on_bytes = request.sending().rides_on_bytes();
+        let guard = Guard { request };
         Self {
             inner,
-            guard: Arc::new(Guard { request }),
+            guard: if rides_on_bytes {
+                Share::OneOf(Arc::new(guard))
+            } else {
+                Share::Whole(guard)
+            },
+        }
+    }
+}
+
+impl Share {
+    fn request(&self) -> &Arc<RequestTasks> {
+        match self {
+            Self::Whole(guard) => &guard.request,
+            Self::OneOf(guard) => &guard.request,
         }
     }
 }
@@ -43,11 +65,11 @@ impl HttpBody for GuardedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Self { inner, guard } = self.get_mut();
         // A streaming body is the handler's code, so `after_response` works in it.
-        let scope = guard.request.clone();
+        let scope = guard.request().clone();
         let frame = ready!(scope::enter(scope, || Pin::new(inner).poll_frame(cx)));
-        if !guard.request.sending().rides_on_bytes() {
+        let Share::OneOf(guard) = guard else {
             return Poll::Ready(frame);
-        }
+        };
         let share = |bytes| {
             Bytes::from_owner(GuardedBytes {
                 bytes,
@@ -68,8 +90,9 @@ impl HttpBody for GuardedBody {
 
 impl Drop for GuardedBody {
     fn drop(&mut self) {
-        if self.guard.request.is_waited_for() {
-            sending::body_over(&self.guard.request);
+        let request = self.guard.request();
+        if request.is_waited_for() {
+            sending::body_over(request);
         }
     }
 }

@@ -96,22 +96,23 @@ impl Connection {
     /// A flush has completed that began when `eligible` requests were waiting. Whether some wait
     /// for another.
     fn flushed(&self, eligible: usize, quiet: bool) -> bool {
-        let mut sent = Vec::new();
-        let wanted = {
-            let mut waiting = self.waiting();
-            let mut position = 0;
-            waiting.requests.retain_mut(|(request, until)| {
-                position += 1;
-                let proven = position <= eligible && until.flushed(quiet);
-                if proven {
-                    sent.push(request.clone());
-                }
-                !proven
-            });
-            !waiting.requests.is_empty()
-        };
-        sent.iter().for_each(RequestTasks::run_due);
-        wanted
+        // Outside the lock, because running tasks may drop values of the user's.
+        let mut requests = std::mem::take(&mut self.waiting().requests);
+        let mut position = 0;
+        requests.retain_mut(|(request, until)| {
+            position += 1;
+            let proven = position <= eligible && until.flushed(quiet);
+            if proven {
+                request.run_due();
+            }
+            !proven
+        });
+        let mut waiting = self.waiting();
+        // Put back even when it is empty, so that the next request finds space. In front of those
+        // that came meanwhile.
+        requests.append(&mut waiting.requests);
+        waiting.requests = requests;
+        !waiting.requests.is_empty()
     }
 
     /// Nothing more can be sent: the client is gone, or the connection belongs to another protocol

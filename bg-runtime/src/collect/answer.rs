@@ -13,6 +13,16 @@ pub(super) enum Answer {
     None(SkipReason),
 }
 
+/// Whether all of the list is to run after this answer.
+pub(super) fn is_due(list: &List<Accepted>, answer: Answer, attached_to_answer: bool) -> bool {
+    let mut is_due = true;
+    list.visit(&mut |task| {
+        let when = task.queued.options().when;
+        is_due &= skip_reason(when, answer, attached_to_answer).is_none();
+    });
+    is_due
+}
+
 /// What of the list is to run after this answer. The rest is settled as skipped.
 pub(super) fn due(
     list: List<Accepted>,

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::into_tasks::IntoTasks;
+use super::into_tasks::{IntoTasks, Tasks};
 use super::queued::QueuedTask;
 use super::request::{RequestTasks, Source};
 use super::scope;
@@ -61,7 +61,7 @@ enum State {
 impl BackgroundTasks {
     /// An empty list.
     pub fn new() -> Self {
-        Self::own(List::default(), SkipReason::NeverAttached)
+        Self::of(List::default())
     }
 
     /// An empty list that runs its tasks at the same time, each on its own. One that fails does not
@@ -70,7 +70,12 @@ impl BackgroundTasks {
     /// As a member of another list it counts as one task, which ends when all of its tasks have
     /// ended, and which fails when one of them has.
     pub fn concurrent() -> Self {
-        Self::own(List::concurrent(), SkipReason::NeverAttached)
+        Self::of(List::concurrent())
+    }
+
+    /// These tasks, as a list of its own.
+    pub(super) fn of(list: List<QueuedTask>) -> Self {
+        Self::own(list, SkipReason::NeverAttached)
     }
 
     fn own(list: List<QueuedTask>, reason_when_dropped: SkipReason) -> Self {
@@ -97,7 +102,11 @@ impl BackgroundTasks {
     /// On the list of a request whose response has gone, the task runs at once; while the body is
     /// still being sent, after it.
     pub fn add_task(&self, tasks: impl IntoTasks) {
-        if let Some(member) = tasks.into_tasks().into_member_of(self) {
+        self.add_tasks(tasks.into_tasks());
+    }
+
+    pub(super) fn add_tasks(&self, tasks: Tasks) {
+        if let Some(member) = tasks.into_member_of(self) {
             self.add_member(member);
         }
     }

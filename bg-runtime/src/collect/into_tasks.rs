@@ -127,9 +127,21 @@ impl<T: IntoTasks, const N: usize> IntoTasks for [T; N] {
 }
 
 fn collect(tasks: impl IntoIterator<Item = impl IntoTasks>) -> Tasks {
-    let list = BackgroundTasks::new();
-    tasks.into_iter().for_each(|task| list.add_task(task));
-    Tasks(Kind::List(list))
+    let mut tasks = tasks.into_iter().map(IntoTasks::into_tasks);
+    let mut list = List::default();
+    while let Some(next) = tasks.next() {
+        match next.0 {
+            Kind::Member(member) => list.push(member),
+            // Which may be added to later.
+            Kind::List(_) => {
+                let list = BackgroundTasks::of(list);
+                list.add_tasks(next);
+                tasks.for_each(|tasks| list.add_tasks(tasks));
+                return Tasks(Kind::List(list));
+            }
+        }
+    }
+    Tasks::member(Member::List(list))
 }
 
 /// Settings of one queued task.

@@ -106,6 +106,17 @@ impl QueuedTask {
         &mut self.0.options
     }
 
+    /// How many times it runs again after a run that failed.
+    pub(crate) fn retries(&self) -> u32 {
+        let asked = self.0.options.retries;
+        asked.unwrap_or_else(|| self.info().retries())
+    }
+
+    /// How long one run may take.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.0.options.timeout.or_else(|| self.info().timeout())
+    }
+
     /// Records on the span which request the task is of.
     pub(crate) fn record_request(&self, request: &RequestInfo) {
         // Where nobody listens, not even the names of the fields are looked up.

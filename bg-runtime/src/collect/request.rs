@@ -16,13 +16,13 @@ use http::{Extensions, HeaderMap, Response};
 use http_body::Body as HttpBody;
 
 use super::DetachedHandler;
-use super::answer::{Answer, due};
+use super::answer::{Answer, due, is_due};
 use super::queued::QueuedTask;
-use super::{BackgroundTasks, IntoTasks, respond, scope};
+use super::{BackgroundTasks, IntoTasks, respond};
 use crate::after_response::{Connection, GuardedBody, Sending};
 use crate::run::{Accepted, List, Member, Runner, SkipReason};
 use crate::sync::{Mutex, MutexGuard};
-use crate::task::{BoxError, RequestInfo};
+use crate::task::{BoxError, LazyInfo, RequestInfo};
 
 /// Which of a request's three lists a task belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +40,7 @@ pub(crate) struct RequestTasks {
 }
 
 pub(super) struct State {
-    info: RequestInfo,
-    /// Shared by the request's tasks, made for the first of them.
-    shared_info: Option<Arc<RequestInfo>>,
+    info: LazyInfo,
     phase: Phase,
     pub(super) lists: Lists,
     /// The handler's list came with the response as well, so that it runs whatever the status.
@@ -92,12 +90,6 @@ impl RequestTasks {
         connection: Option<Arc<Connection>>,
         request: &http::Request<B>,
     ) -> Arc<Self> {
-        let info = RequestInfo::new(
-            request.method(),
-            request.uri(),
-            request.headers(),
-            request.extensions(),
-        );
         let sending = match runner.recording() {
             Some(_) => Sending::Recorded,
             None => Sending::new(connection, request.version()),
@@ -106,8 +98,7 @@ impl RequestTasks {
             runner,
             sending,
             state: Mutex::new(State {
-                info,
-                shared_info: None,
+                info: LazyInfo::of(request),
                 phase: Phase::Collecting,
                 lists: Lists::default(),
                 handler_list_attached: false,
@@ -138,19 +129,11 @@ impl RequestTasks {
     }
 
     pub(crate) fn info(&self) -> Arc<RequestInfo> {
-        let state = &mut *self.state();
-        state
-            .shared_info
-            .get_or_insert_with(|| Arc::new(state.info.clone()))
-            .clone()
+        self.state().info.get()
     }
 
     pub(crate) fn complete_info(&self, headers: &HeaderMap, extensions: &Extensions) {
-        let state = &mut *self.state();
-        if state.info.complete(headers, extensions) {
-            // Tasks that were queued earlier keep what was known then.
-            state.shared_info = None;
-        }
+        self.state().info.complete(headers, extensions);
     }
 
     pub(super) fn hand_out(&self) {
@@ -188,12 +171,13 @@ impl RequestTasks {
             let state = &mut *self.state();
             match state.phase {
                 Phase::Collecting => {
-                    let list = match source {
-                        Source::Route => &mut state.lists.route,
-                        Source::Handler => &mut state.lists.handler,
-                        Source::Response => &mut state.lists.response,
+                    return match source {
+                        // These two stop at a failure whatever comes, so that a list inside of them
+                        // that does the same need not stay one.
+                        Source::Route => state.lists.route.push_flat(accepted),
+                        Source::Response => state.lists.response.push_flat(accepted),
+                        Source::Handler => state.lists.handler.push(accepted),
                     };
-                    return list.push(accepted);
                 }
                 Phase::Responding(_) if recording.is_none() => {
                     return state.lists.late.push(accepted);
@@ -269,17 +253,25 @@ impl RequestTasks {
     pub(super) fn skip_what_is_not_due(&self, answer: Answer) {
         let (route, handler, response, handler_list_attached) = {
             let state = &mut *self.state();
+            let handler_list_attached = state.handler_list_attached;
             let Lists {
                 route,
                 handler,
                 response,
                 ..
             } = &mut state.lists;
+            // As it mostly is.
+            if is_due(route, answer, false)
+                && is_due(handler, answer, handler_list_attached)
+                && is_due(response, answer, true)
+            {
+                return;
+            }
             (
                 take(route),
                 take(handler),
                 take(response),
-                state.handler_list_attached,
+                handler_list_attached,
             )
         };
         // Outside the lock, because skipping tells the error hook, which is the user's.
@@ -352,9 +344,7 @@ impl RequestTasks {
         if let Some(recording) = self.runner.recording() {
             return recording.record(self, lists);
         }
-        // In the request's scope, so that its tasks can add tasks with `after_response` too.
-        let run = scope::scoped(self.clone(), self.runner.run(lists));
-        self.runner.spawn_aside(run);
+        self.runner.run_aside(self.clone(), lists);
     }
 
     /// A handler begins that will be finished whatever the client does.

@@ -5,14 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::future::{self, FutureExt};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::failure::{FailureKind, TimedOut};
-use super::ticket::Ticket;
-use super::{Runner, hook};
-use crate::collect::QueuedTask;
+use super::{Accepted, Runner, hook};
 use crate::contain::{Contained, Panicked, contain};
 use crate::task::{BoxError, TaskContext};
 
@@ -23,11 +21,11 @@ impl Runner {
     /// Runs the task once.
     pub(super) async fn attempt(
         self: &Arc<Self>,
-        queued: &mut QueuedTask,
-        ticket: &Ticket,
+        accepted: &mut Accepted,
         attempt: u32,
         timeout: Option<Duration>,
     ) -> Result<(), Ending> {
+        let Accepted { queued, ticket, .. } = accepted;
         let (task, span) = (queued.info(), queued.span().clone());
         // Dropping the future of a synchronous task does not stop it, so it must be told by itself.
         let own_cancel = task.is_blocking().then(|| self.cancel.child_token());
@@ -37,15 +35,15 @@ impl Runner {
             task,
             attempt,
             request: ticket.request(),
-            cancelled: own_cancel.unwrap_or_else(|| self.cancel.clone()),
+            own_cancel,
             place: ticket.place(),
             runner: self.clone(),
         };
         span.record("task.attempt", attempt);
 
-        // In an async block, because the call that makes the task's future may panic as well.
-        let by_hook = ticket.is_by_hook();
-        let work = hook::on_behalf_of(by_hook, async move { queued.run(cx).await });
+        // Lazy, because the call that makes the task's future may panic as well.
+        let work = future::lazy(move |_| queued.run(cx)).flatten();
+        let work = hook::on_behalf_of(ticket.is_by_hook(), work);
         let work = self.slow_polls.watch(task, work);
         let mut work = pin!(Some(AssertUnwindSafe(work).catch_unwind()));
         async {

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::contain::contain;
 
@@ -36,7 +36,7 @@ impl Executor {
     pub(super) fn spawn(
         &self,
         work: impl Future<Output = ()> + Send + 'static,
-    ) -> Option<AbortHandle> {
+    ) -> Option<JoinHandle<()>> {
         // The model checker schedules the work itself.
         #[cfg(shuttle)]
         return {
@@ -44,14 +44,17 @@ impl Executor {
             None
         };
         #[cfg(not(shuttle))]
-        Some(self.runtime()?.spawn(work).abort_handle())
+        Some(self.runtime()?.spawn(work))
     }
 
     /// Runs a future on the caller's own runtime, wherever tasks run.
-    pub(super) fn spawn_here(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn_here(
+        &self,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Option<JoinHandle<()>> {
         match Handle::try_current() {
-            Ok(here) => drop(here.spawn(work)),
-            Err(_) => drop(self.spawn(work)),
+            Ok(here) => Some(here.spawn(work)),
+            Err(_) => self.spawn(work),
         }
     }
 

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use tokio::task_local;
 use tracing::{Level, Span};
 
@@ -108,12 +108,13 @@ pub(crate) fn is_telling() -> bool {
     TELLING.try_with(|()| ()).is_ok()
 }
 
-/// Runs a task's work, which speaks for the hook if a hook queued it.
-pub(super) async fn on_behalf_of<F: Future>(by_hook: bool, work: F) -> F::Output {
+/// A task's work, which speaks for the hook if a hook queued it.
+pub(super) fn on_behalf_of<F: Future>(by_hook: bool, work: F) -> impl Future<Output = F::Output> {
+    // Not an async block, which has space for the work twice.
     if by_hook {
-        TELLING.scope((), work).await
+        Either::Left(TELLING.scope((), work))
     } else {
-        work.await
+        Either::Right(work)
     }
 }
 

@@ -46,6 +46,18 @@ fn runner(limits: Limits) -> Arc<Runner> {
     }))
 }
 
+impl Runner {
+    /// As for a request, but in the caller's own future.
+    fn run<const N: usize>(
+        self: &Arc<Self>,
+        mut lists: [List<Accepted>; N],
+    ) -> impl Future<Output = ()> + Send + use<N> {
+        self.give_seats(&mut lists);
+        let (runner, turn) = (self.clone(), self.limits.line_up());
+        async move { runner.run_lists(lists, turn.come().await).await }
+    }
+}
+
 /// How many tasks are at it now, how many were at most, and how many have been.
 #[derive(Clone, Default)]
 struct Work(Arc<Counts>);

@@ -3,7 +3,7 @@
 use std::mem::take;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either, FutureExt};
 use tokio::task::JoinSet;
 
 use super::failure::{AbortReason, SkipReason};
@@ -61,6 +61,21 @@ impl<T> List<T> {
         self.members.push(member);
     }
 
+    /// Adds a member; the members of a list that keeps the same rules, instead of the list.
+    pub(crate) fn push_flat(&mut self, member: Member<T>) {
+        let rules = |list: &Self| (list.concurrent, list.continue_on_error);
+        match member {
+            Member::List(list) if rules(&list) == rules(self) && !list.concurrent => {
+                if self.members.is_empty() {
+                    self.members = list.members;
+                } else {
+                    self.members.extend(list.members);
+                }
+            }
+            member => self.push(member),
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.members.iter().all(Member::is_empty)
     }
@@ -81,6 +96,13 @@ impl<T> List<T> {
     pub(crate) fn for_each(self, f: &mut impl FnMut(T)) {
         for member in self.members {
             member.for_each(f);
+        }
+    }
+
+    /// Shows every task, in order.
+    pub(crate) fn visit(&self, f: &mut impl FnMut(&T)) {
+        for member in &self.members {
+            member.visit(f);
         }
     }
 
@@ -126,7 +148,7 @@ impl<T> Member<T> {
     pub(crate) fn visit(&self, f: &mut impl FnMut(&T)) {
         match self {
             Self::Task(task) => f(task),
-            Self::List(list) => list.members.iter().for_each(|member| member.visit(f)),
+            Self::List(list) => list.visit(f),
             Self::Refused(_) => {}
         }
     }
@@ -142,48 +164,60 @@ pub(super) enum ListStop {
 
 impl Runner {
     /// Runs lists one after the other. What fails in one never stops the next.
-    ///
-    /// Takes them from where they are, because an iterator that owns them would be as large again.
-    pub(super) async fn run_lists(self: &Arc<Self>, lists: &mut [List<Accepted>], slot: &mut Slot) {
-        for list in lists {
-            let list = take(list);
-            if !list.is_empty() {
-                let _ = self.run_list(list, &[], slot).await;
+    pub(super) fn run_lists(
+        self: Arc<Self>,
+        mut lists: impl AsMut<[List<Accepted>]> + Send,
+        mut slot: Slot,
+    ) -> impl Future<Output = ()> + Send {
+        // Not an `async fn`, which has space for its arguments twice; nor an iterator that owns the
+        // lists, which would be as large again.
+        async move {
+            for list in lists.as_mut() {
+                let list = take(list);
+                if !list.is_empty() {
+                    let _ = self.run_list(list, &[], &mut slot).await;
+                }
             }
         }
     }
 
-    pub(super) async fn run_single(self: &Arc<Self>, accepted: Accepted, slot: &mut Slot) {
-        if let Err(Stop::Failed(failed)) = self.run_task(accepted, slot).await {
-            failed.settle(Vec::new());
+    /// Runs a task that belongs to no list.
+    pub(super) fn run_single(
+        self: Arc<Self>,
+        accepted: Accepted,
+        mut slot: Slot,
+    ) -> impl Future<Output = ()> + Send {
+        async move {
+            if let Err(Stop::Failed(failed)) = self.run_task(accepted, &mut slot).await {
+                failed.settle(Vec::new());
+            }
         }
     }
 
     /// Runs a list; `after` are the tasks outside of the list that a failure in it keeps from running.
-    ///
-    /// Boxed, because it is large: a list that waits for its turn need not carry the space for it.
-    pub(super) fn run_list<'a>(
+    fn run_list<'a>(
         self: &'a Arc<Self>,
         list: List<Accepted>,
         after: &'a [TaskInfo],
         slot: &'a mut Slot,
-    ) -> BoxFuture<'a, Result<(), ListStop>> {
+    ) -> impl Future<Output = Result<(), ListStop>> + Send + 'a {
         if list.concurrent {
-            Box::pin(self.run_concurrently(list, after, slot))
+            // Boxed, because few lists are, and all would have to carry the space for it.
+            Either::Left(self.run_concurrently(list, after, slot).boxed())
         } else {
-            Box::pin(self.run_in_order(list, after, slot))
+            Either::Right(self.run_in_order(list.members, !list.continue_on_error, after, slot))
         }
     }
 
     async fn run_in_order(
         self: &Arc<Self>,
-        list: List<Accepted>,
+        members: Vec<Member<Accepted>>,
+        stop_on_error: bool,
         after: &[TaskInfo],
         slot: &mut Slot,
     ) -> Result<(), ListStop> {
         let mut result = Ok(());
-        let stop_on_error = !list.continue_on_error;
-        let mut members = list.members.into_iter();
+        let mut members = members.into_iter();
         loop {
             let ended = match members.next() {
                 None => return result,

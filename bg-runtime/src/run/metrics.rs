@@ -58,9 +58,11 @@ mod facade {
         }
     }
 
-    /// A run is over, however it ended.
-    pub(in crate::run) fn run_ended(task: &'static str, took: Duration) {
-        histogram!(DURATION, "task" => task).record(took);
+    /// A run is over, however it ended; `None` where there was none.
+    pub(in crate::run) fn run_ended(task: &'static str, took: impl FnOnce() -> Option<Duration>) {
+        if let Some(took) = took() {
+            histogram!(DURATION, "task" => task).record(took);
+        }
     }
 
     /// A task has its outcome.
@@ -107,7 +109,8 @@ mod nothing {
         pub(in crate::run) fn started(self) {}
     }
 
-    pub(in crate::run) fn run_ended(_task: &'static str, _took: Duration) {}
+    pub(in crate::run) fn run_ended(_task: &'static str, _took: impl FnOnce() -> Option<Duration>) {
+    }
 
     pub(in crate::run) fn task_ended(_task: &'static str, _outcome: &'static str) {}
 

@@ -15,6 +15,7 @@ mod recording;
 mod report;
 mod shutdown;
 mod slow_poll;
+mod spawned;
 mod stats;
 mod task;
 mod ticket;
@@ -36,20 +37,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant;
-use tokio_util::future::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use self::ledger::{Ledger, Watcher};
-use self::limits::Admission;
+use self::limits::{Admission, Turn};
 use self::slow_poll::SlowPolls;
+use self::spawned::{Spawned, WhilePresent};
 use self::ticket::Ticket;
-use crate::collect::QueuedTask;
+use crate::collect::{QueuedTask, RequestTasks, scope};
 use crate::one_line::OneLine;
 use crate::task::{Progress, RequestInfo, States, TaskInfo};
 
@@ -101,8 +101,7 @@ pub(crate) struct Runner {
     shutdown_deadline: watch::Sender<Option<Instant>>,
     /// Asks running tasks to stop, through their `TaskContext`.
     cancel: CancellationToken,
-    /// Drops what is still running.
-    abort: CancellationToken,
+    spawned: Spawned,
     /// Ends the wait of a shutdown early.
     hurry: CancellationToken,
     shutdown: tokio::sync::OnceCell<ShutdownReport>,
@@ -133,7 +132,7 @@ impl Runner {
             recording,
             shutdown_deadline: watch::Sender::new(None),
             cancel: CancellationToken::new(),
-            abort: CancellationToken::new(),
+            spawned: Spawned::default(),
             hurry: CancellationToken::new(),
             shutdown: tokio::sync::OnceCell::new(),
         }
@@ -153,6 +152,11 @@ impl Runner {
 
     pub(crate) fn recording(&self) -> Option<&Recording> {
         self.recording.as_ref()
+    }
+
+    /// Asks running tasks to stop.
+    pub(crate) fn cancel(&self) -> &CancellationToken {
+        &self.cancel
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -232,17 +236,28 @@ impl Runner {
         accepted.skip(reason);
     }
 
-    /// Runs lists one after the other, when their turn has come.
-    pub(crate) fn run<const N: usize>(
+    /// Runs a request's lists one after the other, when their turn has come. In the request's scope, so
+    /// that its tasks can add tasks with `after_response` too.
+    ///
+    /// The response is out, so they may start on any thread.
+    pub(crate) fn run_aside<const N: usize>(
         self: &Arc<Self>,
+        request: Arc<RequestTasks>,
         mut lists: [List<Accepted>; N],
-    ) -> impl Future<Output = ()> + Send + use<N> {
+    ) {
         self.give_seats(&mut lists);
-        let (runner, turn) = (self.clone(), self.limits.line_up());
-        async move {
-            let mut slot = turn.come().await;
-            runner.run_lists(&mut lists, &mut slot).await;
-        }
+        let runner = self.clone();
+        // Boxed, because it is large: tokio moves what it spawns a dozen times, and a list that waits
+        // need not carry the space for it.
+        let run = |lists, slot| Box::pin(runner.run_lists(lists, slot));
+        match self.limits.line_up() {
+            Turn::Now(slot) => self.spawn(scope::scoped(request, run(lists, slot))),
+            Turn::Later(waiting) => self.spawn(scope::scoped(request, async move {
+                let slot = waiting.come().await;
+                run(lists, slot).await;
+            })),
+        };
+        self.executor.give_away_last_spawn();
     }
 
     /// Every task that waits has a seat, if there is a limit to how many do.
@@ -271,12 +286,15 @@ impl Runner {
             };
         }
         self.limits.seat(&accepted.admission);
-        let (runner, turn) = (self.clone(), self.limits.line_up());
-        let abort = self.spawn(async move {
-            let mut slot = turn.come().await;
-            // Boxed, because it is large: while the task waits for its turn it need not carry the space.
-            Box::pin(runner.run_single(accepted, &mut slot)).await;
-        });
+        let runner = self.clone();
+        let run = |accepted, slot| Box::pin(runner.run_single(accepted, slot));
+        let abort = match self.limits.line_up() {
+            Turn::Now(slot) => self.spawn(run(accepted, slot)),
+            Turn::Later(waiting) => self.spawn(async move {
+                let slot = waiting.come().await;
+                run(accepted, slot).await;
+            }),
+        };
         Watched {
             outcome,
             abort: abort.map(Abort::Spawned),
@@ -284,35 +302,31 @@ impl Runner {
         }
     }
 
-    /// Like [`spawn`](Self::spawn), for tasks that follow a response. The response is out, so they may
-    /// start on any thread.
-    pub(crate) fn spawn_aside(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
-        self.spawn(work);
-        self.executor.give_away_last_spawn();
-    }
-
-    /// Runs a future where tasks run. Where there is no runtime, the future is dropped, which every
-    /// ticket in it counts and reports.
-    pub(crate) fn spawn(
+    /// Runs a future where tasks run, until it ends or a shutdown does. Where there is no runtime, the
+    /// future is dropped, which every ticket in it counts and reports.
+    fn spawn(
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Option<AbortHandle> {
-        self.executor.spawn(self.until_aborted(work))
+        self.until_aborted(work, |work| self.executor.spawn(work))
     }
 
     /// Like [`spawn`](Self::spawn), for a wait on what the caller's runtime does: it must not be ahead
     /// of that when it is busy, as a thread for tasks would be.
     pub(crate) fn spawn_here(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
-        self.executor.spawn_here(self.until_aborted(work));
+        self.until_aborted(work, |work| self.executor.spawn_here(work));
     }
 
-    fn until_aborted(
-        &self,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        // Adapters, because an async block has space twice for what it is given and then awaits.
-        work.with_cancellation_token_owned(self.abort.clone())
-            .map(drop)
+    fn until_aborted<F: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        work: F,
+        spawn: impl FnOnce(WhilePresent<F>) -> Option<JoinHandle<()>>,
+    ) -> Option<AbortHandle> {
+        let (key, work) = Spawned::enter(self, work);
+        let spawned = spawn(work);
+        let abort = spawned.as_ref().map(JoinHandle::abort_handle);
+        self.spawned.note(key, spawned);
+        abort
     }
 
     fn runtime(&self) -> Option<Handle> {

@@ -1,5 +1,6 @@
 //! What is done with an outcome: the closing event, and word of what is not a success.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use tracing::Span;
@@ -29,18 +30,17 @@ impl Runner {
             by_hook,
             ..
         } = entry;
-        let ran = run.elapsed();
-        if let Some(took) = ran {
-            metrics::run_ended(task.name(), took);
-        }
+        // The clock is read once, and only where somebody wants to know.
+        let ran = LazyCell::new(|| run.elapsed());
+        let elapsed = || ran.unwrap_or_default();
+        metrics::run_ended(task.name(), || *ran);
         metrics::task_ended(task.name(), outcome.name());
-        let elapsed = ran.unwrap_or_default();
         tracing::debug!(
             parent: &span,
             task.name = task.name(),
             outcome = outcome.name(),
             attempts = run.attempts(),
-            duration_ms = elapsed.as_secs_f64() * 1e3,
+            duration_ms = elapsed().as_secs_f64() * 1e3,
             "background task finished"
         );
 
@@ -48,7 +48,7 @@ impl Runner {
             let failure = TaskFailure::new(task, id, kind, error)
                 .with_arguments(arguments)
                 .with_attempt(run.attempts(), false)
-                .with_elapsed(elapsed)
+                .with_elapsed(elapsed())
                 .with_request(request)
                 .with_skipped(skipped);
             if is_news {
@@ -72,7 +72,7 @@ impl Runner {
         kind: FailureKind,
         error: Contained<BoxError>,
     ) {
-        metrics::run_ended(run.task.name(), run.elapsed);
+        metrics::run_ended(run.task.name(), || Some(run.elapsed));
         let failure = TaskFailure::new(run.task, run.id, kind, error)
             .with_arguments(run.arguments)
             .with_attempt(attempt, true)

@@ -58,7 +58,7 @@ impl Runner {
 
         self.close_books();
         self.limits.close();
-        self.abort.cancel();
+        self.spawned.abort_all();
         // The hooks that tell of the aborted tasks.
         if tokio::time::timeout(GRACE, self.ledger.idle())
             .await

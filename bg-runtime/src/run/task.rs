@@ -39,16 +39,13 @@ impl Accepted {
         }
     }
 
+    /// Settles a task of which nothing is left: with its outcome its span ends, before a shutdown does
+    /// that waits for it.
     fn settle(self, outcome: Outcome) {
-        settle(self.queued, self.ticket, outcome);
+        let Self { queued, ticket, .. } = self;
+        drop(queued);
+        ticket.settle(outcome);
     }
-}
-
-/// Settles a task of which nothing is left: with its outcome its span ends, before a shutdown does
-/// that waits for it.
-fn settle(queued: QueuedTask, ticket: Ticket, outcome: Outcome) {
-    drop(queued);
-    ticket.settle(outcome);
 }
 
 /// Why a task was no success, as far as those behind it are concerned.
@@ -85,67 +82,66 @@ impl Failed {
 
 impl Runner {
     /// Runs the task, again where it fails and may, and settles its outcome unless it failed.
-    pub(super) async fn run_task(
-        self: &Arc<Self>,
-        accepted: Accepted,
-        slot: &mut Slot,
-    ) -> Result<(), Stop> {
-        accepted.show_arguments();
-        let Accepted {
-            mut queued,
-            ticket,
-            admission,
-        } = accepted;
-        let info = queued.info();
-        let options = queued.options();
-        let retries = options.retries.unwrap_or(info.retries());
-        let timeout = options.timeout.or(info.timeout());
+    ///
+    /// Not an `async fn`, which has space for its arguments twice.
+    pub(super) fn run_task<'a>(
+        self: &'a Arc<Self>,
+        mut accepted: Accepted,
+        slot: &'a mut Slot,
+    ) -> impl Future<Output = Result<(), Stop>> + Send + 'a {
+        async move {
+            accepted.show_arguments();
+            let retries = accepted.queued.retries();
+            let timeout = accepted.queued.timeout();
 
-        if !options.delay.is_zero() {
-            let until = deadline(Instant::now(), options.delay);
-            if self.wait(until, slot).await.is_err() {
-                settle(queued, ticket, Outcome::Aborted(AbortReason::Shutdown));
-                return Err(Stop::Shutdown);
+            let delay = accepted.queued.options().delay;
+            if !delay.is_zero() {
+                let until = deadline(Instant::now(), delay);
+                if self.wait(until, slot).await.is_err() {
+                    accepted.settle(Outcome::Aborted(AbortReason::Shutdown));
+                    return Err(Stop::Shutdown);
+                }
             }
-        }
-        let mut attempt = 1;
-        loop {
-            let passes = self.limits.passes(&info, &admission, slot).await;
-            let may_run_again = attempt <= retries && copy(&mut queued);
-            if !ticket.start(attempt) {
-                // A shutdown or the handle was faster.
-                return Ok(());
-            }
-            self.limits.start(&admission);
-            let ended = self.attempt(&mut queued, &ticket, attempt, timeout).await;
-            drop(passes);
-            let (kind, error) = match ended {
-                Ok(()) => {
-                    settle(queued, ticket, Outcome::Completed);
+            let mut attempt = 1;
+            loop {
+                let info = accepted.queued.info();
+                let passes = self.limits.passes(&info, &accepted.admission, slot).await;
+                let may_run_again = attempt <= retries && copy(&mut accepted.queued);
+                if !accepted.ticket.start(attempt) {
+                    // A shutdown or the handle was faster.
                     return Ok(());
                 }
-                Err(ending) => ending,
-            };
-            if !may_run_again {
-                return Err(Stop::Failed(Failed {
-                    info,
-                    ticket,
-                    kind,
-                    error,
-                }));
+                self.limits.start(&accepted.admission);
+                let ended = self.attempt(&mut accepted, attempt, timeout).await;
+                drop(passes);
+                let (kind, error) = match ended {
+                    Ok(()) => {
+                        accepted.settle(Outcome::Completed);
+                        return Ok(());
+                    }
+                    Err(ending) => ending,
+                };
+                if !may_run_again {
+                    return Err(Stop::Failed(Failed {
+                        info,
+                        ticket: accepted.ticket,
+                        kind,
+                        error,
+                    }));
+                }
+                // Before the failure is told: from now on the task waits.
+                self.limits.wait_again(&accepted.admission);
+                let wait = info.backoff().wait(attempt, fastrand::u64(..));
+                let due = deadline(Instant::now(), wait);
+                if !accepted.ticket.wait_again(attempt, retries, kind, error) {
+                    return Ok(());
+                }
+                if self.wait(due, slot).await.is_err() {
+                    accepted.settle(Outcome::Aborted(AbortReason::Shutdown));
+                    return Err(Stop::Shutdown);
+                }
+                attempt = attempt.saturating_add(1);
             }
-            // Before the failure is told: from now on the task waits.
-            self.limits.wait_again(&admission);
-            let wait = info.backoff().wait(attempt, fastrand::u64(..));
-            let due = deadline(Instant::now(), wait);
-            if !ticket.wait_again(attempt, retries, kind, error) {
-                return Ok(());
-            }
-            if self.wait(due, slot).await.is_err() {
-                settle(queued, ticket, Outcome::Aborted(AbortReason::Shutdown));
-                return Err(Stop::Shutdown);
-            }
-            attempt = attempt.saturating_add(1);
         }
     }
 

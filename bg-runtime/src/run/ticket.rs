@@ -17,6 +17,7 @@ pub(crate) struct Ticket {
     request: Option<Arc<RequestInfo>>,
     place: Place,
     by_hook: bool,
+    used: bool,
 }
 
 impl Ticket {
@@ -39,6 +40,7 @@ impl Ticket {
             request,
             place,
             by_hook,
+            used: false,
         }
     }
 
@@ -91,16 +93,19 @@ impl Ticket {
         true
     }
 
-    pub(crate) fn settle(self, outcome: Outcome) {
+    pub(crate) fn settle(mut self, outcome: Outcome) {
+        self.used = true;
         self.runner.settle(self.place, outcome);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        // A no-op for settled tasks. For others, the future that was to run them is gone.
-        self.runner
-            .settle(self.place, Outcome::Aborted(AbortReason::Dropped));
+        // The future that was to run the task is gone. Unless somebody else has settled it.
+        if !self.used {
+            self.runner
+                .settle(self.place, Outcome::Aborted(AbortReason::Dropped));
+        }
     }
 }
 

@@ -3,12 +3,11 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{MatchedPath, OriginalUri};
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use tokio_util::sync::CancellationToken;
 
 use super::info::TaskInfo;
 use super::progress::Progress;
+use super::request_info::RequestInfo;
 use super::state::{MissingState, State};
 use crate::one_line::OneLine;
 use crate::run::{Place, Runner};
@@ -48,7 +47,8 @@ pub struct TaskContext {
     pub(crate) task: TaskInfo,
     pub(crate) attempt: u32,
     pub(crate) request: Option<Arc<RequestInfo>>,
-    pub(crate) cancelled: CancellationToken,
+    /// Of a task that is told of more than the shutdown.
+    pub(crate) own_cancel: Option<CancellationToken>,
     pub(crate) place: Place,
     pub(crate) runner: Arc<Runner>,
 }
@@ -77,13 +77,18 @@ impl TaskContext {
     /// abort the task shortly. A synchronous task is also told of its timeout, and of
     /// [`TaskHandle::abort`](crate::TaskHandle::abort).
     pub async fn cancelled(&self) {
-        self.cancelled.cancelled().await;
+        self.cancel().cancelled().await;
     }
 
     /// Whether [`cancelled`](Self::cancelled) has completed. For loops in synchronous tasks.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.cancelled.is_cancelled()
+        self.cancel().is_cancelled()
+    }
+
+    fn cancel(&self) -> &CancellationToken {
+        let own = self.own_cancel.as_ref();
+        own.unwrap_or_else(|| self.runner.cancel())
     }
 
     /// Says how far the task has come: `done` of `total`, in a unit of its own, and what it is at.
@@ -142,92 +147,5 @@ impl fmt::Debug for TaskContext {
             .field("request", &self.request)
             .field("cancelled", &self.is_cancelled())
             .finish_non_exhaustive()
-    }
-}
-
-/// A name that has been parsed, because it is looked for in every request.
-static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The request that queued a task.
-#[derive(Clone)]
-pub struct RequestInfo {
-    method: Method,
-    uri: Uri,
-    route: Option<MatchedPath>,
-    request_id: Option<HeaderValue>,
-}
-
-impl RequestInfo {
-    // Everything kept here is a reference count away, so that a request without tasks pays next to
-    // nothing.
-    pub(crate) fn new(
-        method: &Method,
-        uri: &Uri,
-        headers: &HeaderMap,
-        extensions: &Extensions,
-    ) -> Self {
-        let original = extensions.get::<OriginalUri>().map(|original| &original.0);
-        let mut info = Self {
-            method: method.clone(),
-            uri: original.unwrap_or(uri).clone(),
-            route: None,
-            request_id: None,
-        };
-        info.complete(headers, extensions);
-        info
-    }
-
-    /// Adds what has become known further in: the router knows the route, a middleware sets the
-    /// request id. Whether there was any of it.
-    pub(crate) fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) -> bool {
-        let known = (self.route.is_some(), self.request_id.is_some());
-        if self.route.is_none() {
-            self.route = extensions.get::<MatchedPath>().cloned();
-        }
-        if self.request_id.is_none() {
-            self.request_id = headers.get(&REQUEST_ID).cloned();
-        }
-        known != (self.route.is_some(), self.request_id.is_some())
-    }
-
-    /// The request's method.
-    #[must_use]
-    pub fn method(&self) -> &Method {
-        &self.method
-    }
-
-    /// The request's path, without the query.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        self.uri.path()
-    }
-
-    /// The route that matched, as it was declared: `/users/{id}`.
-    #[must_use]
-    pub fn route(&self) -> Option<&str> {
-        self.route.as_ref().map(MatchedPath::as_str)
-    }
-
-    /// The value of the request's `x-request-id` header, where it is text.
-    #[must_use]
-    pub fn request_id(&self) -> Option<&str> {
-        self.request_id.as_ref()?.to_str().ok()
-    }
-}
-
-impl fmt::Display for RequestInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", OneLine(&self.method), OneLine(self.path()))
-    }
-}
-
-impl fmt::Debug for RequestInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestInfo")
-            .field("method", &self.method)
-            .field("path", &self.path())
-            .field("route", &self.route())
-            .field("request_id", &self.request_id())
-            .finish()
     }
 }

@@ -13,6 +13,7 @@ mod key;
 mod one_off;
 mod outcome;
 mod progress;
+mod request_info;
 mod state;
 mod text;
 
@@ -25,17 +26,18 @@ pub(crate) mod private {
 }
 
 pub use self::backoff::Backoff;
-pub use self::context::{RequestInfo, TaskContext, TaskId};
+pub use self::context::{TaskContext, TaskId};
 pub use self::definition::{Parameter, StateDef, TaskDef, TaskLimits};
 pub use self::info::TaskInfo;
 pub use self::one_off::{named, named_blocking};
 pub use self::outcome::{BoxError, IntoTaskResult, TaskResult};
 pub use self::progress::{Progress, ProgressStream};
+pub use self::request_info::RequestInfo;
 pub use self::state::{MissingState, State};
 pub use self::text::IntoText;
 
 pub(crate) use self::arguments::render;
-
+pub(crate) use self::request_info::LazyInfo;
 pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
 
 use std::fmt;

@@ -68,7 +68,13 @@ impl Slot {
 /// A place in the line for a slot, which is taken when this is made.
 pub(crate) enum Turn {
     Now(Slot),
-    Later(Gate, Pin<Box<dyn Future<Output = Pass> + Send>>),
+    Later(Waiting),
+}
+
+/// A place in the line that is not the first. Small: what waits behind it may be many.
+pub(crate) struct Waiting {
+    gate: Gate,
+    enter: Pin<Box<dyn Future<Output = Pass> + Send>>,
 }
 
 impl Turn {
@@ -85,7 +91,10 @@ impl Turn {
                 gate: Some(gate.clone()),
                 pass: Some(pass),
             }),
-            None => Self::Later(gate.clone(), enter),
+            None => Self::Later(Waiting {
+                gate: gate.clone(),
+                enter,
+            }),
         }
     }
 
@@ -93,13 +102,18 @@ impl Turn {
     pub(in crate::run) async fn come(self) -> Slot {
         match self {
             Self::Now(slot) => slot,
-            Self::Later(gate, enter) => {
-                let pass = Some(enter.await);
-                Slot {
-                    gate: Some(gate),
-                    pass,
-                }
-            }
+            Self::Later(waiting) => waiting.come().await,
+        }
+    }
+}
+
+impl Waiting {
+    /// Waits for the turn to come.
+    pub(in crate::run) async fn come(self) -> Slot {
+        let pass = self.enter.await;
+        Slot {
+            gate: Some(self.gate),
+            pass: Some(pass),
         }
     }
 }

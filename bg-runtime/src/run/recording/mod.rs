@@ -147,13 +147,11 @@ impl Recording {
     pub(crate) fn visit(&self, see: &mut impl FnMut(&QueuedTask)) {
         let tape = self.tape();
         for list in tape.batches.iter().flat_map(|batch| &batch.lists) {
-            for member in &list.members {
-                member.visit(&mut |task| {
-                    if task.is_open() {
-                        see(&task.queued);
-                    }
-                });
-            }
+            list.visit(&mut |task| {
+                if task.is_open() {
+                    see(&task.queued);
+                }
+            });
         }
     }
 

@@ -62,12 +62,9 @@ impl Runner {
     /// `max_concurrent`: batches have turns already, and one that runs beside another may be waited for.
     fn run_batch(self: &Arc<Self>, batch: Batch) -> BoxFuture<'static, ()> {
         let runner = self.clone();
-        let Batch {
-            cause, mut lists, ..
-        } = batch;
+        let Batch { cause, lists, .. } = batch;
         async move {
-            let mut slot = Slot::free();
-            let run = runner.run_lists(&mut lists, &mut slot);
+            let run = runner.run_lists(lists, Slot::free());
             match cause {
                 Cause::Response(request) | Cause::Late(request) => {
                     scope::scoped(request, run).await;

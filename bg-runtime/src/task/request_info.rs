@@ -1,0 +1,175 @@
+//! What is known of the request that queued a task.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, OriginalUri};
+use http::uri::PathAndQuery;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+use crate::one_line::OneLine;
+
+/// The request that queued a task.
+#[derive(Clone)]
+pub struct RequestInfo {
+    // Copies: a part of the head would keep all that the server has read along with it, for as long
+    // as the task waits.
+    method: Method,
+    path: Box<str>,
+    route: Option<MatchedPath>,
+    request_id: Option<Box<str>>,
+}
+
+impl RequestInfo {
+    fn new(head: &RequestHead) -> Self {
+        Self {
+            method: head.method.clone(),
+            path: head.path().into(),
+            route: head.route.clone(),
+            request_id: head.request_id.as_ref().and_then(text),
+        }
+    }
+
+    fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) {
+        if self.route.is_none() {
+            self.route = extensions.get::<MatchedPath>().cloned();
+        }
+        if self.request_id.is_none() {
+            self.request_id = headers.get(&REQUEST_ID).and_then(text);
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.route.is_some() && self.request_id.is_some()
+    }
+
+    /// The request's method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The request's path, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The route that matched, as it was declared: `/users/{id}`.
+    #[must_use]
+    pub fn route(&self) -> Option<&str> {
+        self.route.as_ref().map(MatchedPath::as_str)
+    }
+
+    /// The value of the request's `x-request-id` header, where it is text.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+}
+
+impl fmt::Display for RequestInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", OneLine(&self.method), OneLine(self.path()))
+    }
+}
+
+impl fmt::Debug for RequestInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestInfo")
+            .field("method", &self.method)
+            .field("path", &self.path())
+            .field("route", &self.route())
+            .field("request_id", &self.request_id())
+            .finish()
+    }
+}
+
+/// A [`RequestInfo`] that is made when the request has its first task.
+pub(crate) struct LazyInfo(State);
+
+enum State {
+    Head(RequestHead),
+    Made(Arc<RequestInfo>),
+}
+
+impl LazyInfo {
+    pub(crate) fn of<B>(request: &http::Request<B>) -> Self {
+        Self(State::Head(RequestHead::new(
+            request.method(),
+            request.uri(),
+            request.headers(),
+            request.extensions(),
+        )))
+    }
+
+    pub(crate) fn get(&mut self) -> Arc<RequestInfo> {
+        match &self.0 {
+            State::Made(info) => info.clone(),
+            State::Head(head) => {
+                let info = Arc::new(RequestInfo::new(head));
+                self.0 = State::Made(info.clone());
+                info
+            }
+        }
+    }
+
+    /// Adds what has become known further in: the router knows the route, a middleware sets the
+    /// request id. Tasks that were queued earlier keep what was known then.
+    pub(crate) fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) {
+        match &mut self.0 {
+            State::Head(head) => head.complete(headers, extensions),
+            State::Made(info) if !info.is_complete() => {
+                Arc::make_mut(info).complete(headers, extensions);
+            }
+            State::Made(_) => {}
+        }
+    }
+}
+
+/// What a [`RequestInfo`] is made of: everything a reference count away, so that a request without
+/// tasks pays next to nothing.
+struct RequestHead {
+    method: Method,
+    path: Option<PathAndQuery>,
+    route: Option<MatchedPath>,
+    request_id: Option<HeaderValue>,
+    /// How many headers were searched for the request id.
+    headers: usize,
+}
+
+impl RequestHead {
+    fn new(method: &Method, uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> Self {
+        let original = extensions.get::<OriginalUri>().map(|original| &original.0);
+        let mut head = Self {
+            method: method.clone(),
+            path: original.unwrap_or(uri).path_and_query().cloned(),
+            route: None,
+            request_id: None,
+            headers: 0,
+        };
+        head.complete(headers, extensions);
+        head
+    }
+
+    fn path(&self) -> &str {
+        self.path.as_ref().map_or("", PathAndQuery::path)
+    }
+
+    fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) {
+        if self.route.is_none() {
+            self.route = extensions.get::<MatchedPath>().cloned();
+        }
+        if self.request_id.is_none() && self.headers != headers.len() {
+            self.headers = headers.len();
+            self.request_id = headers.get(&REQUEST_ID).cloned();
+        }
+    }
+}
+
+/// A name that has been parsed, because it is looked for in every request.
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+fn text(value: &HeaderValue) -> Option<Box<str>> {
+    value.to_str().ok().map(Into::into)
+}
