@@ -31,7 +31,10 @@ pub(crate) enum Sending {
     Http2(Arc<Connection>),
     /// Another server, or a test without one. There is no connection to ask, and middleware further
     /// out may hold the bytes: once they are gone, a moment has to do.
-    Unknown { bytes_gone: Notify, flush: Duration },
+    Unknown {
+        bytes_gone: Notify,
+        version: Version,
+    },
     /// A test that records the tasks, which need not wait for anything.
     Recorded,
 }
@@ -43,7 +46,7 @@ impl Sending {
             Some(connection) => Self::Http2(connection),
             None => Self::Unknown {
                 bytes_gone: Notify::new(),
-                flush: moment(version),
+                version,
             },
         }
     }
@@ -60,7 +63,11 @@ pub(super) fn body_over(request: &Arc<RequestTasks>) {
         Sending::Http1(_) | Sending::Http2(_) => {}
         Sending::Recorded => request.run_due(),
         Sending::Unknown { .. } => request.spawn_waiting(|request| async move {
-            let Sending::Unknown { bytes_gone, flush } = request.sending() else {
+            let Sending::Unknown {
+                bytes_gone,
+                version,
+            } = request.sending()
+            else {
                 return;
             };
             if tokio::time::timeout(LINGER, bytes_gone.notified())
@@ -74,7 +81,7 @@ pub(super) fn body_over(request: &Arc<RequestTasks>) {
                      of caches, or use `Background::serve`"
                 );
             }
-            tokio::time::sleep(*flush).await;
+            tokio::time::sleep(moment(*version)).await;
             // The timer lets this task overtake those that stand in the run queue. Step behind
             // them: the connection's task may be among them.
             tokio::task::yield_now().await;

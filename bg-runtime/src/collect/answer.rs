@@ -9,8 +9,25 @@ use crate::run::{Accepted, List, Member, SkipReason};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Status(StatusCode),
-    /// There is no response, for this reason.
-    None(SkipReason),
+    None(NoResponse),
+}
+
+/// Why there is no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoResponse {
+    HandlerCancelled,
+    HandlerPanicked,
+    NoRoom,
+}
+
+impl From<NoResponse> for SkipReason {
+    fn from(reason: NoResponse) -> Self {
+        match reason {
+            NoResponse::HandlerCancelled => Self::HandlerCancelled,
+            NoResponse::HandlerPanicked => Self::HandlerPanicked,
+            NoResponse::NoRoom => Self::NoRoom,
+        }
+    }
 }
 
 /// Whether all of the list is to run after this answer.
@@ -48,7 +65,7 @@ fn skip_reason(when: When, answer: Answer, attached_to_answer: bool) -> Option<S
             Some(SkipReason::ErrorResponse(status))
         }
         Answer::Status(_) => None,
-        Answer::None(reason) => Some(reason),
+        Answer::None(reason) => Some(reason.into()),
     };
     match (when, answer) {
         (When::Always, _) => None,
@@ -67,7 +84,7 @@ mod tests {
 
     const OK: Answer = Answer::Status(StatusCode::OK);
     const NOT_FOUND: Answer = Answer::Status(StatusCode::NOT_FOUND);
-    const PANICKED: Answer = Answer::None(SkipReason::HandlerPanicked);
+    const PANICKED: Answer = Answer::None(NoResponse::HandlerPanicked);
 
     fn runs(when: When, answer: Answer, attached_to_answer: bool) -> bool {
         skip_reason(when, answer, attached_to_answer).is_none()

@@ -11,9 +11,9 @@ use futures_util::future::BoxFuture;
 use http::Response;
 use http_body::Body as HttpBody;
 
-use super::answer::Answer;
+use super::answer::{Answer, NoResponse};
 use super::request::RequestTasks;
-use crate::run::{Hold, SkipReason};
+use crate::run::Hold;
 use crate::task::BoxError;
 
 /// Held by the outermost future of ours that handles the request: it concludes the request, one way
@@ -135,9 +135,9 @@ impl DetachedHandler {
 impl Drop for DetachedHandler {
     fn drop(&mut self) {
         let reason = if std::thread::panicking() {
-            SkipReason::HandlerPanicked
+            NoResponse::HandlerPanicked
         } else {
-            SkipReason::HandlerCancelled
+            NoResponse::HandlerCancelled
         };
         self.request.detached_finished(Answer::None(reason));
     }

@@ -19,15 +19,16 @@ pub struct QueuedTask(Contained<Box<Job<dyn Work>>>);
 struct Job<W: ?Sized> {
     info: TaskInfo,
     id: TaskId,
-    options: Options,
+    /// Boxed, like what follows, because few tasks have them, and all would have to carry the space.
+    options: Option<Box<Options>>,
     span: Span,
-    /// The span in which the task was made.
-    origin: Span,
+    /// The span in which the task was made, where anybody listens.
+    origin: Option<Box<Span>>,
     work: W,
 }
 
 /// What [`TaskExt`](crate::TaskExt) has set.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) when: When,
     pub(crate) delay: Duration,
@@ -35,6 +36,15 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     /// Instead of the declared number.
     pub(crate) retries: Option<u32>,
+}
+
+impl Options {
+    const NONE: Self = Self {
+        when: When::Default,
+        delay: Duration::ZERO,
+        timeout: None,
+        retries: None,
+    };
 }
 
 /// Which responses a task runs after.
@@ -59,21 +69,14 @@ impl QueuedTask {
             http.route = Empty,
             request_id = Empty,
         );
-        let origin = if span.is_disabled() {
-            Span::none()
-        } else {
-            Span::current()
-        };
-        span.follows_from(&origin);
+        let origin = (!span.is_disabled()).then(|| Box::new(Span::current()));
+        if let Some(origin) = &origin {
+            span.follows_from(origin.id());
+        }
         Self(Contained::new(Box::new(Job {
             info,
             id,
-            options: Options {
-                when: When::Default,
-                delay: Duration::ZERO,
-                timeout: None,
-                retries: None,
-            },
+            options: None,
             span,
             origin,
             work,
@@ -98,23 +101,25 @@ impl QueuedTask {
         self.0.id
     }
 
-    pub(crate) fn options(&self) -> Options {
-        self.0.options
+    pub(crate) fn options(&self) -> &Options {
+        self.0.options.as_deref().unwrap_or(&Options::NONE)
     }
 
     pub(crate) fn options_mut(&mut self) -> &mut Options {
-        &mut self.0.options
+        self.0
+            .options
+            .get_or_insert_with(|| Box::new(Options::NONE))
     }
 
     /// How many times it runs again after a run that failed.
     pub(crate) fn retries(&self) -> u32 {
-        let asked = self.0.options.retries;
+        let asked = self.options().retries;
         asked.unwrap_or_else(|| self.info().retries())
     }
 
     /// How long one run may take.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.0.options.timeout.or_else(|| self.info().timeout())
+        self.options().timeout.or_else(|| self.info().timeout())
     }
 
     /// Records on the span which request the task is of.
@@ -133,7 +138,10 @@ impl QueuedTask {
 
     /// The span in which the task was made. Given away once, so that it is not kept open.
     pub(crate) fn take_origin(&mut self) -> Span {
-        std::mem::replace(&mut self.0.origin, Span::none())
+        self.0
+            .origin
+            .take()
+            .map_or_else(Span::none, |origin| *origin)
     }
 
     pub(crate) fn span(&self) -> &Span {

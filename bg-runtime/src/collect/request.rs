@@ -16,11 +16,11 @@ use http::{Extensions, HeaderMap, Response};
 use http_body::Body as HttpBody;
 
 use super::DetachedHandler;
-use super::answer::{Answer, due, is_due};
+use super::answer::{Answer, NoResponse, due, is_due};
 use super::queued::QueuedTask;
 use super::{BackgroundTasks, IntoTasks, respond};
 use crate::after_response::{Connection, GuardedBody, Sending};
-use crate::run::{Accepted, List, Member, Runner, SkipReason};
+use crate::run::{Accepted, List, Member, Runner};
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::{BoxError, LazyInfo, RequestInfo};
 
@@ -51,7 +51,8 @@ pub(super) struct State {
     panicked: bool,
     /// The response is held back until there is room for its tasks.
     pub(super) waits_for_room: bool,
-    detached: Option<Detached>,
+    /// Boxed, because few handlers are.
+    detached: Option<Box<Detached>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -349,10 +350,10 @@ impl RequestTasks {
 
     /// A handler begins that will be finished whatever the client does.
     pub(crate) fn detach(self: &Arc<Self>) -> DetachedHandler {
-        self.state().detached = Some(Detached {
+        self.state().detached = Some(Box::new(Detached {
             finished: None,
             owner_gone: false,
-        });
+        }));
         DetachedHandler::new(self.clone())
     }
 
@@ -401,9 +402,9 @@ impl RequestTasks {
                         None => return,
                     }
                 }
-                None if state.waits_for_room => Answer::None(SkipReason::NoRoom),
-                None if state.panicked => Answer::None(SkipReason::HandlerPanicked),
-                None => Answer::None(SkipReason::HandlerCancelled),
+                None if state.waits_for_room => Answer::None(NoResponse::NoRoom),
+                None if state.panicked => Answer::None(NoResponse::HandlerPanicked),
+                None => Answer::None(NoResponse::HandlerCancelled),
             }
         };
         self.conclude(answer);

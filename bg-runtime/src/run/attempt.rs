@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::failure::{FailureKind, TimedOut};
+use super::ledger::Started;
 use super::{Accepted, Runner, hook};
 use crate::contain::{Contained, Panicked, contain};
 use crate::task::{BoxError, TaskContext};
@@ -22,7 +23,7 @@ impl Runner {
     pub(super) async fn attempt(
         self: &Arc<Self>,
         accepted: &mut Accepted,
-        attempt: u32,
+        started: Started,
         timeout: Option<Duration>,
     ) -> Result<(), Ending> {
         let Accepted { queued, ticket, .. } = accepted;
@@ -33,13 +34,13 @@ impl Runner {
         let cx = TaskContext {
             id: queued.id(),
             task,
-            attempt,
-            request: ticket.request(),
+            attempt: started.attempt,
+            request: started.request,
             own_cancel,
             place: ticket.place(),
             runner: self.clone(),
         };
-        span.record("task.attempt", attempt);
+        span.record("task.attempt", started.attempt);
 
         // Lazy, because the call that makes the task's future may panic as well.
         let work = future::lazy(move |_| queued.run(cx)).flatten();

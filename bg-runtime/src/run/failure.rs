@@ -23,7 +23,7 @@ struct Inner {
     id: TaskId,
     kind: FailureKind,
     error: Contained<Arc<dyn Error + Send + Sync>>,
-    arguments: Option<String>,
+    arguments: Option<Box<str>>,
     attempt: u32,
     will_retry: bool,
     elapsed: Duration,
@@ -91,7 +91,7 @@ impl TaskFailure {
         Arc::make_mut(&mut self.0)
     }
 
-    pub(super) fn with_arguments(mut self, arguments: Option<String>) -> Self {
+    pub(super) fn with_arguments(mut self, arguments: Option<Box<str>>) -> Self {
         self.inner().arguments = arguments;
         self
     }
@@ -145,7 +145,7 @@ impl TaskFailure {
     /// `None` where one of them has no `Debug`, and where the task was aborted before it started.
     #[must_use]
     pub fn arguments(&self) -> Option<String> {
-        self.0.arguments.clone()
+        self.0.arguments.as_deref().map(str::to_owned)
     }
 
     /// What went wrong: the task's own error, or the library's where the kind is not

@@ -53,7 +53,7 @@ pub(super) struct Entry {
     pub(super) task: TaskInfo,
     pub(super) request: Option<Arc<RequestInfo>>,
     pub(super) span: Span,
-    pub(super) arguments: Option<String>,
+    pub(super) arguments: Option<Box<str>>,
     pub(super) run: Run,
     queued: metrics::Queued,
     pub(super) watcher: Option<Watcher>,
@@ -216,28 +216,31 @@ impl Ledger {
     }
 
     /// Keeps the task's arguments.
-    pub(super) fn show(&self, place: Place, arguments: Option<String>) {
+    pub(super) fn show(&self, place: Place, arguments: Option<Box<str>>) {
         if let Some(entry) = self.books().entry(place) {
             entry.arguments = arguments;
         }
     }
 
-    /// Marks the task as running. `false`: it has been settled already.
-    pub(super) fn start(&self, place: Place, attempt: u32) -> bool {
-        let started = self.change(|books| {
+    /// Marks the task as running. `None`: it has been settled already.
+    pub(super) fn start(&self, place: Place, attempt: u32) -> Option<Started> {
+        let (queued, started) = self.change(|books| {
             let entry = books.entry(place)?;
             let since = Instant::now();
             entry.run = Run::Running { attempt, since };
+            let started = Started {
+                attempt,
+                request: entry.request.clone(),
+            };
             let queued = entry.queued;
             books.running += 1;
             books.retries += u64::from(attempt > 1);
-            Some(queued)
-        });
-        let Some(queued) = started else { return false };
+            Some((queued, started))
+        })?;
         if attempt == 1 {
             queued.started();
         }
-        true
+        Some(started)
     }
 
     /// Notes that the run of a task has failed and another follows. What is known of the task, unless
@@ -386,13 +389,19 @@ impl Entry {
     }
 }
 
+/// A run that begins.
+pub(super) struct Started {
+    pub(super) attempt: u32,
+    pub(super) request: Option<Arc<RequestInfo>>,
+}
+
 /// A run that failed, of a task that will run again.
 pub(super) struct FailedRun {
     pub(super) id: TaskId,
     pub(super) task: TaskInfo,
     pub(super) request: Option<Arc<RequestInfo>>,
     pub(super) span: Span,
-    pub(super) arguments: Option<String>,
+    pub(super) arguments: Option<Box<str>>,
     pub(super) elapsed: Duration,
     pub(super) by_hook: bool,
 }

@@ -37,6 +37,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -249,14 +250,20 @@ impl Runner {
         let runner = self.clone();
         // Boxed, because it is large: tokio moves what it spawns a dozen times, and a list that waits
         // need not carry the space for it.
-        let run = |lists, slot| Box::pin(runner.run_lists(lists, slot));
         match self.limits.line_up() {
-            Turn::Now(slot) => self.spawn(scope::scoped(request, run(lists, slot))),
-            Turn::Later(waiting) => self.spawn(scope::scoped(request, async move {
-                let slot = waiting.come().await;
-                run(lists, slot).await;
-            })),
-        };
+            Turn::Now(slot) => {
+                let run = Box::pin(runner.run_lists(lists, slot));
+                self.spawn(scope::scoped(request, run));
+            }
+            Turn::Later(waiting) => {
+                let lists = lists.into_iter().filter(|list| !list.is_empty());
+                let lists = lists.collect::<Vec<_>>();
+                let run = waiting
+                    .come()
+                    .then(|slot| Box::pin(runner.run_lists(lists, slot)));
+                self.spawn(scope::scoped(request, run));
+            }
+        }
         self.executor.give_away_last_spawn();
     }
 
@@ -287,13 +294,10 @@ impl Runner {
         }
         self.limits.seat(&accepted.admission);
         let runner = self.clone();
-        let run = |accepted, slot| Box::pin(runner.run_single(accepted, slot));
+        let run = |slot| Box::pin(runner.run_single(accepted, slot));
         let abort = match self.limits.line_up() {
-            Turn::Now(slot) => self.spawn(run(accepted, slot)),
-            Turn::Later(waiting) => self.spawn(async move {
-                let slot = waiting.come().await;
-                run(accepted, slot).await;
-            }),
+            Turn::Now(slot) => self.spawn(run(slot)),
+            Turn::Later(waiting) => self.spawn(waiting.come().then(run)),
         };
         Watched {
             outcome,

@@ -107,12 +107,12 @@ impl Runner {
                 let info = accepted.queued.info();
                 let passes = self.limits.passes(&info, &accepted.admission, slot).await;
                 let may_run_again = attempt <= retries && copy(&mut accepted.queued);
-                if !accepted.ticket.start(attempt) {
+                let Some(started) = accepted.ticket.start(attempt) else {
                     // A shutdown or the handle was faster.
                     return Ok(());
-                }
+                };
                 self.limits.start(&accepted.admission);
-                let ended = self.attempt(&mut accepted, attempt, timeout).await;
+                let ended = self.attempt(&mut accepted, started, timeout).await;
                 drop(passes);
                 let (kind, error) = match ended {
                     Ok(()) => {
@@ -188,6 +188,7 @@ fn copy(queued: &mut QueuedTask) -> bool {
 }
 
 /// The arguments, if there are any and all of them can be shown.
-pub(super) fn shown_arguments(queued: &QueuedTask) -> Option<String> {
-    queued.arguments().filter(|shown| !shown.is_empty())
+pub(super) fn shown_arguments(queued: &QueuedTask) -> Option<Box<str>> {
+    let shown = queued.arguments().filter(|shown| !shown.is_empty());
+    shown.map(String::into_boxed_str)
 }

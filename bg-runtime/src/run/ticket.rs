@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::failure::{AbortReason, FailureKind};
-use super::ledger::{Entry, Outcome, Place, Watcher};
+use super::ledger::{Entry, Outcome, Place, Started, Watcher};
 use super::limits::{Admission, Refusal};
 use super::task::shown_arguments;
 use super::{Hold, Runner};
@@ -14,7 +14,6 @@ use crate::task::{BoxError, RequestInfo};
 /// The right, and the duty, to settle one task's outcome.
 pub(crate) struct Ticket {
     runner: Arc<Runner>,
-    request: Option<Arc<RequestInfo>>,
     place: Place,
     by_hook: bool,
     used: bool,
@@ -28,7 +27,7 @@ impl Ticket {
         watcher: Option<Watcher>,
         admission: Admission,
     ) -> Self {
-        let entry = Entry::new(queued, request.clone(), watcher, admission);
+        let entry = Entry::new(queued, request, watcher, admission);
         let by_hook = entry.by_hook;
         let (place, refused) = runner.ledger.enter(entry);
         if let Some(entry) = refused {
@@ -37,7 +36,6 @@ impl Ticket {
         }
         Self {
             runner: runner.clone(),
-            request,
             place,
             by_hook,
             used: false,
@@ -47,10 +45,6 @@ impl Ticket {
     /// Whether a hook queued the task.
     pub(super) fn is_by_hook(&self) -> bool {
         self.by_hook
-    }
-
-    pub(super) fn request(&self) -> Option<Arc<RequestInfo>> {
-        self.request.clone()
     }
 
     pub(super) fn place(&self) -> Place {
@@ -66,14 +60,14 @@ impl Ticket {
     }
 
     /// Keeps the task's arguments for the report of its outcome.
-    pub(super) fn show(&self, arguments: Option<String>) {
+    pub(super) fn show(&self, arguments: Option<Box<str>>) {
         if arguments.is_some() {
             self.runner.ledger.show(self.place, arguments);
         }
     }
 
-    /// Marks the task as running. `false`: it has been settled already, and must not run.
-    pub(super) fn start(&self, attempt: u32) -> bool {
+    /// Marks the task as running. `None`: it has been settled already, and must not run.
+    pub(super) fn start(&self, attempt: u32) -> Option<Started> {
         self.runner.ledger.start(self.place, attempt)
     }
 

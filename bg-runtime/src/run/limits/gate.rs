@@ -1,8 +1,7 @@
-use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use futures_util::future::{BoxFuture, FutureExt};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 /// Lets a number of holders through at once; others wait, in the order in which they came.
 #[derive(Debug, Clone)]
@@ -74,7 +73,7 @@ pub(crate) enum Turn {
 /// A place in the line that is not the first. Small: what waits behind it may be many.
 pub(crate) struct Waiting {
     gate: Gate,
-    enter: Pin<Box<dyn Future<Output = Pass> + Send>>,
+    enter: BoxFuture<'static, Result<Pass, AcquireError>>,
 }
 
 impl Turn {
@@ -83,13 +82,12 @@ impl Turn {
         let Some(gate) = gate else {
             return Self::Now(Slot::free());
         };
-        let waiting = gate.clone();
-        let mut enter = Box::pin(async move { waiting.enter().await });
+        let mut enter = gate.0.clone().acquire_owned().boxed();
         // The semaphore notes the order of the first polls, and this is the first.
         match enter.as_mut().now_or_never() {
             Some(pass) => Self::Now(Slot {
                 gate: Some(gate.clone()),
-                pass: Some(pass),
+                pass: Some(pass.expect(OPEN)),
             }),
             None => Self::Later(Waiting {
                 gate: gate.clone(),
@@ -109,12 +107,12 @@ impl Turn {
 
 impl Waiting {
     /// Waits for the turn to come.
-    pub(in crate::run) async fn come(self) -> Slot {
-        let pass = self.enter.await;
-        Slot {
-            gate: Some(self.gate),
-            pass: Some(pass),
-        }
+    pub(in crate::run) fn come(self) -> impl Future<Output = Slot> + Send {
+        let Self { gate, enter } = self;
+        enter.map(|pass| Slot {
+            gate: Some(gate),
+            pass: Some(pass.expect(OPEN)),
+        })
     }
 }
 
