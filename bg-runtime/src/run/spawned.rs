@@ -110,3 +110,58 @@ impl Drop for Presence {
         }
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+    use crate::Background;
+
+    fn runner() -> Arc<Runner> {
+        let background = Background::builder().build().unwrap();
+        background.runner().clone()
+    }
+
+    fn places(runner: &Arc<Runner>) -> usize {
+        runner.spawned.futures().slots.len()
+    }
+
+    #[tokio::test]
+    async fn a_place_is_free_again_when_its_future_has_ended() {
+        let runner = runner();
+        let (key, future) = Spawned::enter(&runner, ready(()));
+        runner.spawned.note(key, Some(tokio::spawn(future)));
+        assert_eq!(places(&runner), 1);
+        tokio::task::yield_now().await;
+        assert_eq!(places(&runner), 0);
+    }
+
+    #[tokio::test]
+    async fn a_future_may_end_before_it_is_known_how_to_abort_it() {
+        let runner = runner();
+        for spawned in [Some(tokio::spawn(ready(()))), None] {
+            let (key, future) = Spawned::enter(&runner, ready(()));
+            future.await;
+            assert_eq!(places(&runner), 1);
+            runner.spawned.note(key, spawned);
+            assert_eq!(places(&runner), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_runs_is_aborted_and_so_is_what_comes_later() {
+        let runner = runner();
+        let spawn = || {
+            let (key, future) = Spawned::enter(&runner, pending::<()>());
+            runner.spawned.note(key, Some(tokio::spawn(future)));
+        };
+        spawn();
+        tokio::task::yield_now().await;
+        runner.spawned.abort_all();
+        spawn();
+        assert_eq!(places(&runner), 2);
+        tokio::task::yield_now().await;
+        assert_eq!(places(&runner), 0);
+    }
+}

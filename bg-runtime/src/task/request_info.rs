@@ -173,3 +173,43 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 fn text(value: &HeaderValue) -> Option<Box<str>> {
     value.to_str().ok().map(Into::into)
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use bytes::Bytes;
+    use http::Request;
+
+    use super::*;
+
+    #[test]
+    fn what_the_server_has_read_is_not_kept_for_the_tasks_of_a_request() {
+        let path = Bytes::from(String::from("/sign-up?with=a+long+query"));
+        let id = Bytes::from(String::from("7c9e"));
+        let request = Request::builder()
+            .uri(Uri::from_maybe_shared(path.clone()).unwrap())
+            .header(
+                &REQUEST_ID,
+                HeaderValue::from_maybe_shared(id.clone()).unwrap(),
+            )
+            .body(())
+            .unwrap();
+        let mut lazy = LazyInfo::of(&request);
+        drop(request);
+        assert!(!path.is_unique() && !id.is_unique(), "there is no task yet");
+
+        let info = lazy.get();
+        assert!(path.is_unique() && id.is_unique());
+        assert_eq!((info.path(), info.request_id()), ("/sign-up", Some("7c9e")));
+    }
+
+    #[test]
+    fn a_request_id_that_is_set_further_in_is_found() {
+        let mut request = Request::new(());
+        let mut lazy = LazyInfo::of(&request);
+        request
+            .headers_mut()
+            .insert(&REQUEST_ID, HeaderValue::from_static("7c9e"));
+        lazy.complete(request.headers(), request.extensions());
+        assert_eq!(lazy.get().request_id(), Some("7c9e"));
+    }
+}
