@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{self, FutureExt};
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::failure::{FailureKind, TimedOut};
@@ -26,11 +25,16 @@ impl Runner {
         started: Started,
         timeout: Option<Duration>,
     ) -> Result<(), Ending> {
+        // What is borrowed takes up space until the run has ended, so that little is.
         let Accepted { queued, ticket, .. } = accepted;
+        queued.span().record("task.attempt", started.attempt);
         let (task, span) = (queued.info(), queued.span().clone());
         // Dropping the future of a synchronous task does not stop it, so it must be told by itself.
-        let own_cancel = task.is_blocking().then(|| self.cancel.child_token());
-        let _told_when_dropped = own_cancel.clone().map(CancellationToken::drop_guard);
+        let is_told = queued.info().is_blocking();
+        let (own_cancel, _told_when_dropped) = is_told
+            .then(|| self.cancel.child_token())
+            .map(|token| (token.clone(), token.drop_guard()))
+            .unzip();
         let cx = TaskContext {
             id: queued.id(),
             task,
@@ -40,7 +44,6 @@ impl Runner {
             place: ticket.place(),
             runner: self.clone(),
         };
-        span.record("task.attempt", started.attempt);
 
         // Lazy, because the call that makes the task's future may panic as well.
         let work = future::lazy(move |_| queued.run(cx)).flatten();

@@ -164,14 +164,17 @@ pub(super) enum ListStop {
 
 impl Runner {
     /// Runs lists one after the other. What fails in one never stops the next.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` has space for its arguments twice"
+    )]
     pub(super) fn run_lists(
         self: Arc<Self>,
         mut lists: impl AsMut<[List<Accepted>]> + Send,
         mut slot: Slot,
     ) -> impl Future<Output = ()> + Send {
-        // Not an `async fn`, which has space for its arguments twice; nor an iterator that owns the
-        // lists, which would be as large again.
         async move {
+            // Taken from where they are, because an iterator that owns them would be as large again.
             for list in lists.as_mut() {
                 let list = take(list);
                 if !list.is_empty() {
@@ -182,6 +185,10 @@ impl Runner {
     }
 
     /// Runs a task that belongs to no list.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` has space for its arguments twice"
+    )]
     pub(super) fn run_single(
         self: Arc<Self>,
         accepted: Accepted,

@@ -82,8 +82,10 @@ impl Failed {
 
 impl Runner {
     /// Runs the task, again where it fails and may, and settles its outcome unless it failed.
-    ///
-    /// Not an `async fn`, which has space for its arguments twice.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` has space for its arguments twice"
+    )]
     pub(super) fn run_task<'a>(
         self: &'a Arc<Self>,
         mut accepted: Accepted,
