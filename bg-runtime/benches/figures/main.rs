@@ -1,8 +1,8 @@
 //! Measures the figures that the library promises, and prints them as a table:
 //!
 //! ```text
-//! cargo bench -p bg-runtime --bench figures                # all but the builds
-//! cargo bench -p bg-runtime --bench figures -- --builds    # all: minutes
+//! cargo bench -p bg-runtime --bench figures                # all: minutes
+//! cargo bench -p bg-runtime --bench figures -- --quick     # all but the clean builds
 //! cargo bench -p bg-runtime --bench figures -- queue tree  # some
 //! ```
 //!
@@ -46,21 +46,19 @@ const SECTIONS: [(&str, fn(), bool); 8] = [
     ("memory", memory::measure, false),
     ("registry", registry::measure, false),
     ("tree", builds::measure_tree, false),
-    ("check", builds::measure_check, true),
+    ("check", builds::measure_check, false),
     ("build", builds::measure_build, true),
 ];
 
 /// Measures the sections that are named, or else all.
 fn measure(arguments: &[&str]) {
-    let patient = arguments.contains(&"--builds");
+    let quick = arguments.contains(&"--quick");
     let some_are_named = SECTIONS.iter().any(|(name, ..)| arguments.contains(name));
     table::print_head();
     for (name, measure, takes_minutes) in SECTIONS {
         let is_named = arguments.contains(&name);
-        if is_named || (!some_are_named && (patient || !takes_minutes)) {
+        if is_named || (!some_are_named && !(quick && takes_minutes)) {
             measure();
-        } else if !some_are_named {
-            println!("  {name}: not measured, because it takes minutes: `-- --builds`");
         }
     }
 }
