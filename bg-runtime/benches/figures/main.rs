@@ -56,8 +56,8 @@ fn measure(arguments: &[&str]) {
     let some_are_named = SECTIONS.iter().any(|(name, ..)| arguments.contains(name));
     table::print_head();
     for (name, measure, takes_minutes) in SECTIONS {
-        let is_named = arguments.contains(&name);
-        if is_named || (!some_are_named && !(quick && takes_minutes)) {
+        let is_left_out = some_are_named || (quick && takes_minutes);
+        if arguments.contains(&name) || !is_left_out {
             measure();
         }
     }

@@ -1,7 +1,10 @@
 //! Where tasks run: on the runtime of whoever queues them, or on threads of their own.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem::replace;
 use std::sync::OnceLock;
+use std::task::Poll;
 
 use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use tokio::task::JoinHandle;
@@ -74,22 +77,32 @@ impl Executor {
         }
     }
 
-    /// Makes the current worker give away the task that it has just spawned.
+    /// Whether a task that is about to run should step aside first.
     ///
-    /// A worker of tokio keeps the task that it spawned last to itself, in a slot that the next
-    /// spawn empties. Often it is the worker that has just polled the sockets for all: if it kept
-    /// a task that blocks its thread, nobody would see the next request. A second spawn hands the
-    /// task to whoever is free.
-    pub(super) fn give_away_last_spawn(&self) {
-        if let Self::Isolated(_) = self {
-            return;
-        }
-        let workers = Handle::try_current()
-            .ok()
-            .filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-        if let Some(workers) = workers {
-            workers.spawn(std::future::ready(()));
-        }
+    /// A worker of tokio keeps the task that it spawned last to itself, in a slot that nobody else may
+    /// take from. Often it is the worker that has just polled the sockets for all: if it went on with
+    /// a task that blocks its thread, nobody would see the next request. A task that steps aside joins
+    /// the worker's queue, for which another worker is woken, who takes the task or polls the sockets.
+    fn is_shared_with_sockets(&self) -> bool {
+        let runtime = match self {
+            Self::Isolated(_) => return false,
+            Self::Current(_) => Handle::try_current(),
+        };
+        runtime.is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
+    }
+
+    /// Steps aside: see [`is_shared_with_sockets`](Self::is_shared_with_sockets).
+    pub(super) async fn step_aside(&self) {
+        let mut is_aside = !self.is_shared_with_sockets();
+        // Not tokio's `yield_now`, which hides the task from the other workers for a while.
+        poll_fn(|cx| {
+            if replace(&mut is_aside, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 }
 

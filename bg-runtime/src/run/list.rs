@@ -174,6 +174,9 @@ impl Runner {
         mut slot: Slot,
     ) -> impl Future<Output = ()> + Send {
         async move {
+            if self.recording.is_none() {
+                self.executor.step_aside().await;
+            }
             // Taken from where they are, because an iterator that owns them would be as large again.
             for list in lists.as_mut() {
                 let list = take(list);

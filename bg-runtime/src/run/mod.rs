@@ -264,7 +264,6 @@ impl Runner {
                 self.spawn(scope::scoped(request, run));
             }
         }
-        self.executor.give_away_last_spawn();
     }
 
     /// Every task that waits has a seat, if there is a limit to how many do.
