@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     convert::Infallible,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -20,8 +20,8 @@ use axum::{
 };
 use bg_runtime::{
     Background, BackgroundBuilder, BackgroundTasks, Backoff, FailureKind, IntoTask, Overflow,
-    QueuedTask, SkipReason, Task, TaskContext, TaskDef, TaskExt, TaskHandle, TaskResult, named,
-    post, routes, tasks,
+    QueuedTask, SkipReason, Task, TaskContext, TaskDef, TaskExt, TaskFailure, TaskHandle,
+    TaskResult, named, post, routes, tasks,
 };
 use futures_util::{StreamExt, future::join_all, stream};
 use tests::{
@@ -408,6 +408,68 @@ async fn tasks_of_a_key_run_in_turn_and_hold_no_other_key_up() {
         ];
         assert_eq!(lines, expected);
     }
+}
+
+/// P-LIMIT-4
+///
+/// The outcome of a task that is aborted comes before its future is dropped, and may bring the next
+/// one about.
+#[tokio::test(start_paused = true)]
+async fn the_next_task_of_a_key_waits_until_one_that_was_aborted_is_gone() {
+    struct Stays(Diary, &'static str);
+
+    impl Task for Stays {
+        const DEF: &'static TaskDef = &TaskDef::new("stays").max_per_key(1);
+
+        async fn run(self, _: TaskContext) -> TaskResult {
+            let Self(diary, name) = self;
+            diary.note(format!("{name} begins"));
+            let _leaves = Leaves(&diary, name);
+            match name {
+                "first" => std::future::pending().await,
+                _ => Ok(()),
+            }
+        }
+
+        fn key(&self) -> Option<String> {
+            Some("one".to_owned())
+        }
+    }
+
+    struct Leaves<'a>(&'a Diary, &'static str);
+
+    impl Drop for Leaves<'_> {
+        fn drop(&mut self) {
+            self.0.note(format!("{} is gone", self.1));
+        }
+    }
+
+    let diary = Diary::begin();
+    let (background, next) = (Arc::new(OnceLock::new()), Arc::new(Mutex::new(None)));
+    let hook = {
+        let (diary, background, next) = (diary.clone(), background.clone(), next.clone());
+        move |_: &TaskFailure| {
+            let background: &Background = background.get().unwrap();
+            let task = Stays(diary.clone(), "next");
+            *next.lock().unwrap() = Some(background.spawn(task));
+        }
+    };
+    let built = Background::builder().on_error(hook).build().unwrap();
+    let background = background.get_or_init(|| built);
+
+    let first = background.spawn(Stays(diary.clone(), "first"));
+    eventually("the first runs", || background.stats().running == 1).await;
+    first.abort();
+    let next = next.lock().unwrap().take().expect("the hook is told");
+    within("the outcome", next).await.unwrap();
+    let lines = [
+        "0s first begins",
+        "0s first is gone",
+        "0s next begins",
+        "0s next is gone",
+    ];
+    assert_eq!(diary.lines(), lines);
+    within("the outcome", first).await.unwrap_err();
 }
 
 /// P-LIMIT-4

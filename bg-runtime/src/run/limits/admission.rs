@@ -1,7 +1,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::gate::Gate;
-use super::keys::KeyUse;
+use super::keys::{KeyHold, KeyUse};
 use super::room::{Room, Seat};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -56,8 +56,8 @@ impl Admission {
     }
 
     /// The gate that the tasks of its key go through, if it has one.
-    pub(super) fn gate(&self) -> Option<Gate> {
-        self.held()?.key.as_ref()?.gate().cloned()
+    pub(super) fn gate(&self) -> Option<(Gate, KeyHold)> {
+        self.held()?.key.as_ref()?.gate()
     }
 
     /// Notes that the task waits, or runs.

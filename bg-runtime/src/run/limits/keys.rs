@@ -6,7 +6,7 @@ use super::gate::Gate;
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::TaskInfo;
 
-/// The keys that tasks without an outcome have.
+/// The keys of tasks that have no outcome, or whose future is still there.
 #[derive(Debug, Default)]
 pub(super) struct Keys(Mutex<HashMap<Key, Uses>>);
 
@@ -15,7 +15,8 @@ type Key = (&'static str, Arc<str>);
 
 #[derive(Debug)]
 struct Uses {
-    all: usize,
+    /// The key is forgotten with the last.
+    holds: usize,
     waiting: usize,
     gate: Option<Gate>,
 }
@@ -36,7 +37,7 @@ impl Keys {
         let key: Key = (task.name(), key.into());
         let mut keys = self.uses();
         let uses = keys.entry(key.clone()).or_insert_with(|| Uses {
-            all: 0,
+            holds: 0,
             waiting: 0,
             gate: limits.per_key.map(Gate::new),
         });
@@ -46,12 +47,15 @@ impl Keys {
         {
             return Err(Refusal::Key { key: key.1, limit });
         }
-        uses.all += 1;
+        uses.holds += 1;
         uses.waiting += 1;
         let gate = uses.gate.clone();
-        Ok(KeyUse {
+        let hold = KeyHold {
             keys: self.clone(),
             key,
+        };
+        Ok(KeyUse {
+            hold,
             waits: true,
             gate,
         })
@@ -61,16 +65,15 @@ impl Keys {
 /// One task's share of its key.
 #[derive(Debug)]
 pub(super) struct KeyUse {
-    keys: Arc<Keys>,
-    key: Key,
+    hold: KeyHold,
     waits: bool,
     gate: Option<Gate>,
 }
 
 impl KeyUse {
-    /// The gate that the tasks of this key go through one after the other.
-    pub(super) fn gate(&self) -> Option<&Gate> {
-        self.gate.as_ref()
+    /// The gate that the tasks of this key go through one after the other, with a hold on it.
+    pub(super) fn gate(&self) -> Option<(Gate, KeyHold)> {
+        Some((self.gate.clone()?, self.hold.clone()))
     }
 
     /// Whether the task waits to run, or runs.
@@ -79,7 +82,7 @@ impl KeyUse {
             return;
         }
         self.waits = waits;
-        if let Some(uses) = self.keys.uses().get_mut(&self.key) {
+        if let Some(uses) = self.hold.keys.uses().get_mut(&self.hold.key) {
             if waits {
                 uses.waiting += 1;
             } else {
@@ -92,10 +95,37 @@ impl KeyUse {
 impl Drop for KeyUse {
     fn drop(&mut self) {
         self.set_waits(false);
+    }
+}
+
+/// Keeps a key, and thereby its gate, the one that others of the key find.
+///
+/// A run has one of its own: a task that is aborted has its outcome, and no use of its key any more,
+/// before its future is dropped.
+#[derive(Debug)]
+pub(super) struct KeyHold {
+    keys: Arc<Keys>,
+    key: Key,
+}
+
+impl Clone for KeyHold {
+    fn clone(&self) -> Self {
+        if let Some(uses) = self.keys.uses().get_mut(&self.key) {
+            uses.holds += 1;
+        }
+        Self {
+            keys: self.keys.clone(),
+            key: self.key.clone(),
+        }
+    }
+}
+
+impl Drop for KeyHold {
+    fn drop(&mut self) {
         let mut keys = self.keys.uses();
         if let Some(uses) = keys.get_mut(&self.key) {
-            uses.all -= 1;
-            if uses.all == 0 {
+            uses.holds -= 1;
+            if uses.holds == 0 {
                 keys.remove(&self.key);
             }
         }
@@ -138,6 +168,21 @@ mod tests {
         first.set_waits(true);
         drop(third);
         assert!(admit(&keys, DEF, "ada").is_none());
+    }
+
+    #[test]
+    fn a_key_is_kept_for_a_run_that_has_outlived_its_task() {
+        const EXCLUSIVE: &TaskDef = &TaskDef::new("mail.sort").max_per_key(1);
+        let keys = Arc::<Keys>::default();
+        let aborted = admit(&keys, EXCLUSIVE, "ada").unwrap();
+        let (gate, hold) = aborted.gate().unwrap();
+        let pass = gate.try_enter().unwrap();
+        drop(aborted);
+        let next = admit(&keys, EXCLUSIVE, "ada").unwrap();
+        let (gate, _hold) = next.gate().unwrap();
+        assert!(gate.try_enter().is_none(), "the run is still there");
+        drop((pass, hold));
+        assert!(gate.try_enter().is_some());
     }
 
     #[test]

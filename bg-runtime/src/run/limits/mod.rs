@@ -17,7 +17,7 @@ use std::sync::{Arc, PoisonError};
 pub(crate) use self::admission::Admission;
 use self::gate::{Gate, Pass};
 pub(crate) use self::gate::{Slot, Turn};
-use self::keys::Keys;
+use self::keys::{KeyHold, Keys};
 pub(crate) use self::room::{Room, Seat};
 use crate::one_line::OneLine;
 use crate::sync::Mutex;
@@ -138,11 +138,17 @@ impl Limits {
         }
         // Boxed, because most tasks have no limits, and all would have to carry the space for it.
         Box::pin(async move {
-            let key = enter(key.as_ref(), slot).await;
-            let name = enter(name.as_ref(), slot).await;
+            let key = match key {
+                Some((gate, hold)) => Some((enter(&gate, slot).await, hold)),
+                None => None,
+            };
+            let name = match name {
+                Some(gate) => Some(enter(&gate, slot).await),
+                None => None,
+            };
             slot.enter().await;
             Passes {
-                _key: key,
+                _key: key.map(Box::new),
                 _name: name,
             }
         })
@@ -183,18 +189,18 @@ impl Limits {
 /// What a task holds while it runs.
 #[derive(Debug, Default)]
 pub(super) struct Passes {
-    _key: Option<Pass>,
+    /// The pass goes before the hold. Boxed, because few tasks have a key.
+    _key: Option<Box<(Pass, KeyHold)>>,
     _name: Option<Pass>,
 }
 
-/// Goes through the gate, if there is one, and leaves the slot if that means to wait.
-async fn enter(gate: Option<&Gate>, slot: &mut Slot) -> Option<Pass> {
-    let gate = gate?;
+/// Goes through the gate, and leaves the slot if that means to wait.
+async fn enter(gate: &Gate, slot: &mut Slot) -> Pass {
     if let Some(pass) = gate.try_enter() {
-        return Some(pass);
+        return pass;
     }
     slot.leave();
-    Some(gate.enter().await)
+    gate.enter().await
 }
 
 /// Why a task was not let in.
