@@ -63,7 +63,7 @@ impl Tasks {
     /// The tasks as one member of `list`, to which go also those that are added to theirs later.
     pub(super) fn into_member_of(self, list: &BackgroundTasks) -> Option<Member<QueuedTask>> {
         match self.0 {
-            Kind::Member(member) => Some(member),
+            Kind::Member(member) => (!member.is_empty()).then_some(member),
             Kind::List(own) => own.hand_over(list),
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{self, FutureExt};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::failure::{FailureKind, TimedOut};
@@ -25,16 +26,15 @@ impl Runner {
         started: Started,
         timeout: Option<Duration>,
     ) -> Result<(), Ending> {
-        // What is borrowed takes up space until the run has ended, so that little is.
+        // Neither the span nor what is known of the task is borrowed below, or the future would have
+        // space for them until the run has ended.
         let Accepted { queued, ticket, .. } = accepted;
         queued.span().record("task.attempt", started.attempt);
         let (task, span) = (queued.info(), queued.span().clone());
         // Dropping the future of a synchronous task does not stop it, so it must be told by itself.
-        let is_told = queued.info().is_blocking();
-        let (own_cancel, _told_when_dropped) = is_told
-            .then(|| self.cancel.child_token())
-            .map(|token| (token.clone(), token.drop_guard()))
-            .unzip();
+        let is_blocking = queued.info().is_blocking();
+        let own_cancel = is_blocking.then(|| self.cancel.child_token());
+        let _told_when_dropped = own_cancel.clone().map(CancellationToken::drop_guard);
         let cx = TaskContext {
             id: queued.id(),
             task,

@@ -118,7 +118,7 @@ impl<T> List<T> {
 }
 
 impl<T> Member<T> {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Task(_) => false,
             Self::List(list) => list.is_empty(),

@@ -155,8 +155,8 @@ impl Runner {
         self.recording.as_ref()
     }
 
-    /// Asks running tasks to stop.
-    pub(crate) fn cancel(&self) -> &CancellationToken {
+    /// Cancelled when running tasks are asked to stop.
+    pub(crate) fn cancellation(&self) -> &CancellationToken {
         &self.cancel
     }
 

@@ -45,7 +45,8 @@ impl Spawned {
         (key, WhilePresent { future, presence })
     }
 
-    /// Notes how the future with this place can be aborted; `None` where it cannot.
+    /// Notes how the future with this place can be aborted. `None` where it was dropped; or where nobody
+    /// can abort it, as with the model checker's executor, which has no use for its place either.
     pub(super) fn note(&self, key: usize, future: Option<JoinHandle<()>>) {
         let futures = &mut *self.futures();
         match (&mut futures.slots[key], future) {
@@ -60,21 +61,15 @@ impl Spawned {
         }
     }
 
-    /// Drops all futures, now or at their next await point, and those that come.
+    /// Drops all futures at their next await point, and those that come.
     pub(super) fn abort_all(&self) {
-        // Outside the lock, because a future that does not run is dropped at once.
-        let running = {
-            let futures = &mut *self.futures();
-            futures.aborted = true;
-            let slots = futures.slots.iter_mut();
-            let running = slots.filter_map(|(_, slot)| match slot {
-                Slot::Running(future) => Some(future.abort_handle()),
-                Slot::New | Slot::Over => None,
-            });
-            running.collect::<Vec<_>>()
-        };
-        for future in running {
-            future.abort();
+        let futures = &mut *self.futures();
+        futures.aborted = true;
+        for (_, slot) in &futures.slots {
+            if let Slot::Running(future) = slot {
+                // Only asks for it: the future is dropped by its runtime, and not under this lock.
+                future.abort();
+            }
         }
     }
 }

@@ -77,18 +77,18 @@ impl TaskContext {
     /// abort the task shortly. A synchronous task is also told of its timeout, and of
     /// [`TaskHandle::abort`](crate::TaskHandle::abort).
     pub async fn cancelled(&self) {
-        self.cancel().cancelled().await;
+        self.cancellation().cancelled().await;
     }
 
     /// Whether [`cancelled`](Self::cancelled) has completed. For loops in synchronous tasks.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.cancel().is_cancelled()
+        self.cancellation().is_cancelled()
     }
 
-    fn cancel(&self) -> &CancellationToken {
+    fn cancellation(&self) -> &CancellationToken {
         let own = self.own_cancel.as_ref();
-        own.unwrap_or_else(|| self.runner.cancel())
+        own.unwrap_or_else(|| self.runner.cancellation())
     }
 
     /// Says how far the task has come: `done` of `total`, in a unit of its own, and what it is at.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{MatchedPath, OriginalUri};
 use http::uri::PathAndQuery;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use crate::one_line::OneLine;
 
@@ -30,17 +30,23 @@ impl RequestInfo {
         }
     }
 
-    fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) {
-        if self.route.is_none() {
-            self.route = extensions.get::<MatchedPath>().cloned();
-        }
-        if self.request_id.is_none() {
-            self.request_id = headers.get(&REQUEST_ID).and_then(text);
-        }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.route.is_some() && self.request_id.is_some()
+    /// What this would be with what has become known since; `None` where that is nothing.
+    fn completed(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
+        let route = match self.route {
+            Some(_) => None,
+            None => extensions.get().cloned(),
+        };
+        let request_id = match self.request_id {
+            Some(_) => None,
+            None => headers.get(&REQUEST_ID).and_then(text),
+        };
+        let is_news = route.is_some() || request_id.is_some();
+        is_news.then(|| Self {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            route: route.or_else(|| self.route.clone()),
+            request_id: request_id.or_else(|| self.request_id.clone()),
+        })
     }
 
     /// The request's method.
@@ -94,13 +100,8 @@ enum State {
 }
 
 impl LazyInfo {
-    pub(crate) fn of<B>(request: &http::Request<B>) -> Self {
-        Self(State::Head(RequestHead::new(
-            request.method(),
-            request.uri(),
-            request.headers(),
-            request.extensions(),
-        )))
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        Self(State::Head(RequestHead::of(request)))
     }
 
     pub(crate) fn get(&mut self) -> Arc<RequestInfo> {
@@ -119,10 +120,11 @@ impl LazyInfo {
     pub(crate) fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) {
         match &mut self.0 {
             State::Head(head) => head.complete(headers, extensions),
-            State::Made(info) if !info.is_complete() => {
-                Arc::make_mut(info).complete(headers, extensions);
+            State::Made(info) => {
+                if let Some(completed) = info.completed(headers, extensions) {
+                    *info = Arc::new(completed);
+                }
             }
-            State::Made(_) => {}
         }
     }
 }
@@ -134,22 +136,18 @@ struct RequestHead {
     path: Option<PathAndQuery>,
     route: Option<MatchedPath>,
     request_id: Option<HeaderValue>,
-    /// How many headers were searched for the request id.
-    headers: usize,
 }
 
 impl RequestHead {
-    fn new(method: &Method, uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> Self {
+    fn of<B>(request: &Request<B>) -> Self {
+        let (headers, extensions) = (request.headers(), request.extensions());
         let original = extensions.get::<OriginalUri>().map(|original| &original.0);
-        let mut head = Self {
-            method: method.clone(),
-            path: original.unwrap_or(uri).path_and_query().cloned(),
-            route: None,
-            request_id: None,
-            headers: 0,
-        };
-        head.complete(headers, extensions);
-        head
+        Self {
+            method: request.method().clone(),
+            path: original.unwrap_or(request.uri()).path_and_query().cloned(),
+            route: extensions.get().cloned(),
+            request_id: headers.get(&REQUEST_ID).cloned(),
+        }
     }
 
     fn path(&self) -> &str {
@@ -158,10 +156,9 @@ impl RequestHead {
 
     fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) {
         if self.route.is_none() {
-            self.route = extensions.get::<MatchedPath>().cloned();
+            self.route = extensions.get().cloned();
         }
-        if self.request_id.is_none() && self.headers != headers.len() {
-            self.headers = headers.len();
+        if self.request_id.is_none() {
             self.request_id = headers.get(&REQUEST_ID).cloned();
         }
     }
@@ -177,7 +174,7 @@ fn text(value: &HeaderValue) -> Option<Box<str>> {
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use bytes::Bytes;
-    use http::Request;
+    use http::Uri;
 
     use super::*;
 
@@ -204,12 +201,30 @@ mod tests {
 
     #[test]
     fn a_request_id_that_is_set_further_in_is_found() {
+        let mut request = Request::builder()
+            .header("x-correlation-id", "7c9e")
+            .body(())
+            .unwrap();
+        let mut lazy = LazyInfo::of(&request);
+        let id = request.headers_mut().remove("x-correlation-id").unwrap();
+        request.headers_mut().insert(&REQUEST_ID, id);
+        lazy.complete(request.headers(), request.extensions());
+        assert_eq!(lazy.get().request_id(), Some("7c9e"));
+    }
+
+    #[test]
+    fn what_is_shared_changes_only_where_there_is_news() {
         let mut request = Request::new(());
         let mut lazy = LazyInfo::of(&request);
+        let first = lazy.get();
+        lazy.complete(request.headers(), request.extensions());
+        assert!(Arc::ptr_eq(&first, &lazy.get()));
+
         request
             .headers_mut()
             .insert(&REQUEST_ID, HeaderValue::from_static("7c9e"));
         lazy.complete(request.headers(), request.extensions());
+        assert_eq!(first.request_id(), None, "it keeps what was known then");
         assert_eq!(lazy.get().request_id(), Some("7c9e"));
     }
 }
