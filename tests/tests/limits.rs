@@ -30,6 +30,7 @@ use tests::{
     tasks::{Failures, is_balanced, respond_with, settled, skip_reason},
     within,
 };
+use tokio::sync::mpsc;
 use tower_http::timeout::TimeoutLayer;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -1039,6 +1040,43 @@ async fn what_is_spawned_waits_for_no_room_and_leaves_less_of_it() {
     timeline.reached("late answered").await;
     all(spawned).await;
     assert_eq!(settled(&background, 5).await.completed, 5);
+}
+
+/// P-LIMIT-9
+#[tokio::test]
+async fn what_is_added_when_the_response_has_gone_waits_for_no_room_and_leaves_less_of_it() {
+    let timeline = Timeline::new();
+    let (keep, mut kept) = mpsc::unbounded_channel();
+    let keeps = async move |State(timeline): State<Timeline>, tasks: BackgroundTasks| {
+        tasks.add_task(timeline.task("first"));
+        keep.send(tasks).expect("the test waits for it");
+    };
+    let app = Router::new()
+        .route("/keep", routing::get(keeps))
+        .route("/add/{name}/{count}", routing::get(adds));
+    let server = Server::run_with(Setup::DEFAULT, &timeline, app, |builder| {
+        builder.max_concurrent(1).max_pending(1, Overflow::Wait)
+    })
+    .await;
+    let mut client = Client::connect(Protocol::Http1, server.address()).await;
+    client.fetch("GET", "/keep").await;
+    timeline.reached("first done").await;
+    let kept = kept.recv().await.expect("a list");
+    client.fetch("GET", "/add/running/1").await;
+    timeline.reached("running").await;
+
+    kept.add_task(timeline.waiting("added"));
+    kept.add_task(timeline.waiting("added"));
+    assert_eq!(server.background().stats().pending, 2);
+    fetch(&server, Protocol::Http1, &timeline, "late", 1);
+    timeline.reached("late handled").await;
+    let_all_end(&timeline, &["running"]);
+    timeline.reached("added").await;
+    // The other one waits.
+    timeline.stays_without("late answered", A_WHILE).await;
+    let_all_end(&timeline, &["added", "late"]);
+    timeline.reached("late answered").await;
+    assert_eq!(settled(server.background(), 5).await.completed, 5);
 }
 
 #[tokio::test]

@@ -226,6 +226,39 @@ async fn without_a_hook_a_failure_is_an_event_on_one_line() {
     }
 }
 
+#[background_task(name = "visits.forget")]
+async fn forget(place: String) -> Result<(), String> {
+    Err(format!("{place} is unforgettable"))
+}
+
+/// P-REPORT-2
+#[tokio::test]
+async fn the_event_of_a_failure_shows_the_arguments() {
+    let (seen, _guard) = Seen::here();
+    let background = Background::builder().build().unwrap();
+    let forget = background.spawn(Forget::new("Venice"));
+    forget.await.unwrap_err();
+    let failed = seen.line("event in visits.forget message=background task failed");
+    assert!(failed.contains(r#"place: \"Venice\""#), "{failed}");
+}
+
+/// It is logged where a hook cannot be told, and only there.
+#[tokio::test]
+async fn what_an_async_hook_was_told_is_not_logged_as_well() {
+    let (seen, _guard) = Seen::here();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let hook = move |failure| {
+        let tell = tell.clone();
+        async move { tell.send(failure).expect("the test waits for it") }
+    };
+    let background = Background::builder().on_error_async(hook).build().unwrap();
+    background.spawn(Fail).await.unwrap_err();
+    told.recv().await.expect("the hook was told");
+    // The hook is over, too.
+    background.shutdown().await;
+    assert!(!seen.has("event in visits.fail message=background task failed"));
+}
+
 #[derive(Clone)]
 struct Numbered;
 
