@@ -216,6 +216,26 @@ async fn the_requests_own_list_may_be_returned_and_runs_once() {
     assert_eq!(starts(&timeline), ["once"]);
 }
 
+async fn is_a_task(State(timeline): State<Timeline>) -> QueuedTask {
+    timeline.task("task")
+}
+
+async fn is_a_list(State(timeline): State<Timeline>) -> BackgroundTasks {
+    tasks![timeline.task("member")]
+}
+
+#[tokio::test]
+async fn a_task_or_a_list_may_be_the_whole_response() {
+    let timeline = Timeline::new();
+    let app = Router::new()
+        .route("/task", routing::get(is_a_task))
+        .route("/list", routing::get(is_a_list));
+    let server = Server::run(Setup::DEFAULT, &timeline, app).await;
+    fetch(&server, "/task").await;
+    fetch(&server, "/list").await;
+    assert_eq!(starts(&timeline), ["task", "task", "member", "member"]);
+}
+
 async fn returns_its_list_with_an_error(
     State(timeline): State<Timeline>,
     list: BackgroundTasks,

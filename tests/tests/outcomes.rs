@@ -11,8 +11,8 @@ use axum::{
     routing,
 };
 use bg_runtime::{
-    Background, BackgroundTasks, FailureKind, SkipReason, TaskExt, WithBackground, after_response,
-    background_task, get, named, named_blocking, post, routes,
+    Background, BackgroundTasks, FailureKind, SkipReason, TaskContext, TaskExt, WithBackground,
+    after_response, background_task, get, named, named_blocking, post, routes,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -323,6 +323,33 @@ async fn a_failure_tells_what_failed_where_and_for_whom() {
         ("GET", "/error")
     );
     assert_eq!((failed.attempt(), failed.will_retry()), (1, false));
+}
+
+#[background_task]
+async fn notes_its_request(mark: String, #[state] timeline: Timeline, #[context] cx: TaskContext) {
+    let request = cx.request().map(ToString::to_string);
+    timeline.mark(format!("{mark}: {request:?}"));
+}
+
+#[post("/orders", background = NotesItsRequest::new("route"))]
+async fn orders(tasks: BackgroundTasks) -> impl IntoResponse {
+    tasks.add_task(NotesItsRequest::new("handler"));
+    "ok".with_background(NotesItsRequest::new("response"))
+}
+
+#[tokio::test]
+async fn a_task_is_told_of_the_request_that_queued_it() {
+    let timeline = Timeline::new();
+    let server = Server::run(Setup::DEFAULT, &timeline, routes![orders]).await;
+    let mut client = Client::connect(Protocol::Http1, server.address()).await;
+    client.fetch("POST", "/orders").await;
+    for source in ["route", "handler", "response"] {
+        let told = format!("{source}: Some(\"POST /orders\")");
+        timeline.reached(&told).await;
+    }
+    let spawned = server.background().spawn(NotesItsRequest::new("nobody"));
+    spawned.await.unwrap();
+    timeline.reached("nobody: None").await;
 }
 
 #[get("/", background = timeline.task("route"))]

@@ -3,24 +3,27 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Request, Response};
+use http::{Request, Response, Version};
 use tokio::io::AsyncWrite;
+use tokio::time::Instant;
 
 use super::Connection;
 use super::connection::FlushedIo;
 use crate::Background;
-use crate::collect::{Owner, RequestTasks};
+use crate::collect::{Owner, RequestTasks, Source};
 use crate::task::named;
 
 /// Takes what it is given. While it flushes, a response ends.
 #[derive(Default)]
 struct Io {
     ends_meanwhile: Arc<Mutex<Option<Response<Body>>>>,
+    shut_down: Arc<AtomicBool>,
 }
 
 impl AsyncWrite for Io {
@@ -32,28 +35,37 @@ impl AsyncWrite for Io {
         Poll::Ready(Ok(bytes.len()))
     }
 
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         drop(self.ends_meanwhile.lock().unwrap().take());
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shut_down.store(true, Ordering::SeqCst);
         Poll::Ready(Ok(()))
     }
 }
 
-/// A response of this connection with one task. It has been sent when it is dropped and flushed.
-fn respond(background: &Background, connection: &Arc<Connection>) -> Response<Body> {
+/// The response to a request of this version, with one task. It has been sent when it is dropped and
+/// its connection has flushed, if there is one.
+fn respond(
+    background: &Background,
+    connection: Option<&Arc<Connection>>,
+    version: Version,
+) -> Response<Body> {
     let runner = background.runner().clone();
-    let request = RequestTasks::new(runner, Some(connection.clone()), &Request::new(()));
-    request.add_all(
-        crate::collect::Source::Handler,
-        named("follows", std::future::ready(())),
-    );
+    let mut request = Request::new(());
+    *request.version_mut() = version;
+    let request = RequestTasks::new(runner, connection.cloned(), &request);
+    request.add_all(Source::Handler, named("follows", std::future::ready(())));
     let mut cx = Context::from_waker(Waker::noop());
-    let handler =
-        |_: &mut Context<'_>| Poll::Ready(Ok::<_, Infallible>(Response::new("ok".into())));
-    match Owner::new(request).poll_response::<Body, _>(&mut cx, handler) {
+    let response = Response::new(Body::from("ok"));
+    let handler = |_: &mut Context<'_>| Poll::Ready(Ok::<_, Infallible>(response));
+    match Owner::new(request).poll_response(&mut cx, handler) {
         Poll::Ready(Ok(response)) => response,
         Poll::Pending | Poll::Ready(Err(_)) => panic!("the response is there"),
     }
@@ -74,14 +86,48 @@ async fn a_response_that_ends_during_a_flush_waits_for_the_next_one() {
     let ends_meanwhile = Arc::default();
     let mut io = FlushedIo::new(Io {
         ends_meanwhile: Arc::clone(&ends_meanwhile),
+        ..Io::default()
     });
     let connection = io.connection().clone();
-    let (first, second) = (
-        respond(&background, &connection),
-        respond(&background, &connection),
-    );
+    let [first, second] =
+        [(); 2].map(|()| respond(&background, Some(&connection), Version::HTTP_11));
     *ends_meanwhile.lock().unwrap() = Some(second);
     drop(first);
     assert_eq!(flush(&mut io, &background).await, 1);
     assert_eq!(flush(&mut io, &background).await, 2);
+}
+
+/// An HTTP/2 response may have to wait for another task of its server.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_nobody_watches_is_given_a_moment_to_flush() {
+    for (version, least) in [
+        (Version::HTTP_10, 1),
+        (Version::HTTP_11, 1),
+        (Version::HTTP_2, 5),
+    ] {
+        let background = Background::builder().build().unwrap();
+        let response = respond(&background, None, version);
+        let begun = Instant::now();
+        drop(response);
+        background.shutdown().await;
+        assert_eq!(background.stats().completed, 1);
+        // A timer may be late by a millisecond.
+        let least = Duration::from_millis(least);
+        let most = least + Duration::from_millis(1);
+        let took = begun.elapsed();
+        assert!((least..=most).contains(&took), "{version:?} took {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_of_the_connection_is_asked_of_the_socket() {
+    let shut_down = Arc::default();
+    let mut io = FlushedIo::new(Io {
+        shut_down: Arc::clone(&shut_down),
+        ..Io::default()
+    });
+    assert!(io.is_write_vectored());
+    let over = Pin::new(&mut io).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+    assert!(over.is_ready());
+    assert!(shut_down.load(Ordering::SeqCst));
 }
