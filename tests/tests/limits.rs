@@ -617,6 +617,28 @@ async fn a_task_that_waits_for_its_next_run_counts_among_those_of_its_key_that_w
     fails.await.unwrap_err();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_task_without_a_key_runs_without_the_limits_of_one() {
+    struct Keyless(Diary);
+
+    impl Task for Keyless {
+        const DEF: &'static TaskDef = &TaskDef::new("keyless")
+            .max_per_key(1)
+            .max_pending_per_key(1);
+
+        async fn run(self, _: TaskContext) -> TaskResult {
+            self.0.note("runs");
+            tokio::time::sleep(SECOND).await;
+            Ok(())
+        }
+    }
+
+    let (background, _) = background(|builder| builder);
+    let diary = Diary::begin();
+    all([1, 2, 3].map(|_| background.spawn(Keyless(diary.clone())))).await;
+    assert_eq!(diary.lines(), ["0s runs"; 3]);
+}
+
 /// A key whose text cannot be had is no key.
 ///
 /// P-PANIC-3

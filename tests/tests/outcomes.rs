@@ -325,6 +325,30 @@ async fn a_failure_tells_what_failed_where_and_for_whom() {
     assert_eq!((failed.attempt(), failed.will_retry()), (1, false));
 }
 
+/// Whoever does not wait, or asks for what is not there, would fill the log with errors.
+#[tokio::test]
+async fn what_clients_cause_is_no_error_in_the_log() {
+    logs::keep();
+    let background = Timeline::new().background().build().unwrap();
+    let finds_nothing = async |tasks: BackgroundTasks| {
+        tasks.add_task(named("client.asks.in.vain", async {}));
+        StatusCode::NOT_FOUND
+    };
+    let app: Router = Router::new()
+        .route("/", routing::get(finds_nothing))
+        .layer(background.layer());
+    drop(app.oneshot(Request::new(Body::empty())).await.unwrap());
+    settled(&background, 1).await;
+    let lines = logs::lines_with("task.name=\"client.asks.in.vain\"");
+    let [line] = lines.as_slice() else {
+        panic!("{lines:?}");
+    };
+    assert!(
+        line.contains("INFO") && line.contains("background task skipped"),
+        "{line}"
+    );
+}
+
 #[background_task]
 async fn notes_its_request(mark: String, #[state] timeline: Timeline, #[context] cx: TaskContext) {
     let request = cx.request().map(ToString::to_string);

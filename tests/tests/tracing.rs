@@ -242,6 +242,22 @@ async fn the_event_of_a_failure_shows_the_arguments() {
     assert!(failed.contains(r#"place: \"Venice\""#), "{failed}");
 }
 
+#[tokio::test]
+async fn spans_and_events_show_the_id_that_the_handle_has() {
+    let (seen, _guard) = Seen::here();
+    let background = Background::builder().build().unwrap();
+    background.spawn(named("first", async {})).await.unwrap();
+    let second = background.spawn(Fail);
+    let id = format!("task.id={}", second.id());
+    second.await.unwrap_err();
+    for line in [
+        seen.lines("new background_task").remove(1),
+        seen.line("event in visits.fail message=background task failed"),
+    ] {
+        assert!(line.contains(&id), "{id} is not in {line}");
+    }
+}
+
 /// It is logged where a hook cannot be told, and only there.
 #[tokio::test]
 async fn what_an_async_hook_was_told_is_not_logged_as_well() {

@@ -97,6 +97,20 @@ async fn a_response_that_ends_during_a_flush_waits_for_the_next_one() {
     assert_eq!(flush(&mut io, &background).await, 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_http_2_response_has_left_when_nothing_was_written_between_two_flushes() {
+    let background = Background::builder().build().unwrap();
+    let mut io = FlushedIo::new(Io::default());
+    let connection = io.connection().clone();
+    drop(respond(&background, Some(&connection), Version::HTTP_2));
+    assert_eq!(flush(&mut io, &background).await, 0);
+    let mut cx = Context::from_waker(Waker::noop());
+    let written = Pin::new(&mut io).poll_write(&mut cx, b"a frame of another stream");
+    assert!(written.is_ready());
+    assert_eq!(flush(&mut io, &background).await, 0);
+    assert_eq!(flush(&mut io, &background).await, 1);
+}
+
 /// An HTTP/2 response may have to wait for another task of its server.
 #[tokio::test(start_paused = true)]
 async fn a_server_that_nobody_watches_is_given_a_moment_to_flush() {
