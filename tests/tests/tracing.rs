@@ -322,6 +322,11 @@ async fn the_span_names_the_route_and_the_request_id() {
     assert!(!seen.has("record route request_id"), "{seen:#?}");
 }
 
+#[get("/towns/{town}", background = named("town", async {}))]
+async fn every_town(town: u64) -> String {
+    town.to_string()
+}
+
 #[tokio::test]
 async fn a_task_that_was_queued_early_keeps_nothing_from_those_behind_it() {
     async fn queue_early(request: axum::extract::Request, next: Next) -> Response {
@@ -331,14 +336,16 @@ async fn a_task_that_was_queued_early_keeps_nothing_from_those_behind_it() {
 
     let (seen, _guard) = Seen::here();
     let background = Background::builder().build().unwrap();
-    let app = routes![every_place]
+    let app: Router = routes![every_place, every_town]
         .layer(SetRequestIdLayer::x_request_id(Numbered))
         .layer(from_fn(queue_early))
         .layer(background.layer());
-    answer(app, "/places/1").await;
+    answer(app.clone(), "/places/1").await;
+    answer(app, "/towns/1").await;
     assert!(!seen.has("record early request_id"), "{seen:#?}");
     seen.line(r#"record handler http.route="/places/{place}""#);
     seen.line(r#"record handler request_id="req-7""#);
+    seen.line(r#"record town request_id="req-7""#);
 }
 
 #[background_task(name = "flaky", retries = 2, backoff = "5s")]
