@@ -351,7 +351,10 @@ async fn what_clients_cause_is_no_error_in_the_log() {
 
 #[background_task]
 async fn notes_its_request(mark: String, #[state] timeline: Timeline, #[context] cx: TaskContext) {
-    let request = cx.request().map(ToString::to_string);
+    assert!(!cx.is_cancelled());
+    let request = cx
+        .request()
+        .map(|request| format!("{} {}", request.method(), request.path()));
     timeline.mark(format!("{mark}: {request:?}"));
 }
 
@@ -621,6 +624,24 @@ async fn a_response_part_that_nothing_picks_up_is_an_error_in_the_log_and_skippe
     for line in lines {
         assert!(line.contains("ERROR"), "{line}");
         assert!(line.contains("background.layer()"), "{line}");
+    }
+}
+
+async fn says_whether_tasks_are_collected(tasks: Option<BackgroundTasks>) -> String {
+    tasks.is_some().to_string()
+}
+
+#[tokio::test]
+async fn a_handler_may_do_without_a_list() {
+    let background = Timeline::new().background().build().unwrap();
+    let app: Router = Router::new().route("/", routing::get(says_whether_tasks_are_collected));
+    for (app, expected) in [
+        (app.clone(), "false"),
+        (app.layer(background.layer()), "true"),
+    ] {
+        let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 100).await;
+        assert_eq!(body.unwrap(), expected);
     }
 }
 
