@@ -767,6 +767,8 @@ async fn synchronous_tasks_run_in_order_on_the_blocking_pool() {
         client.fetch("GET", "/").await;
         let stats = settled(server.background(), 3).await;
         assert_eq!((stats.completed, stats.failed), (2, 1));
+        // The hook is told after the count.
+        timeline.reached("three error").await;
         let marks = ["one", "one done", "two", "two done", "three", "three error"];
         assert_eq!(timeline.names(), marks);
     })
