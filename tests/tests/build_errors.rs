@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use axum::http::Request;
-use bg_runtime::{Background, TaskFailure, background_task, get, routes};
+use bg_runtime::{Background, MissingState, TaskFailure, background_task, get, routes};
 use tests::{eventually, logs};
 use tower::ServiceExt;
 
@@ -97,8 +97,14 @@ async fn a_missing_state_reaches_the_hook() {
         *visits.lock().unwrap() += 1;
     }
 
-    let ended = Background::global().spawn(Count).await;
-    assert!(ended.is_err());
+    let failure = Background::global().spawn(Count).await.unwrap_err();
+    let missing: &MissingState = failure.error().downcast_ref().expect("the reason");
+    assert_eq!(missing.task().name(), failure.task().name());
+    assert_eq!(missing.parameter(), "visits");
+    assert_eq!(
+        missing.type_name(),
+        std::any::type_name::<Arc<Mutex<u64>>>()
+    );
     let heard = HEARD.lock().unwrap();
     assert!(heard[0].contains("for its parameter `visits`"), "{heard:?}");
 }

@@ -171,6 +171,24 @@ async fn a_hook_may_spawn_a_task_that_fails_and_hears_no_more_of_it() {
     assert_eq!(background.stats().accepted, 2);
 }
 
+/// As opposed to what a hook queues.
+#[tokio::test]
+async fn hooks_are_told_of_what_another_task_has_queued() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let notes = told.clone();
+    let background = Background::builder()
+        .on_error(move |failure| notes.lock().unwrap().push(failure.task().name()))
+        .build()
+        .unwrap();
+    let inner = background.clone();
+    let queues = named("queues", async move {
+        let queued = named("queued", async { Err::<(), _>("no luck") });
+        inner.spawn(queued).await.unwrap_err();
+    });
+    background.spawn(queues).await.unwrap();
+    assert_eq!(*told.lock().unwrap(), ["queued"]);
+}
+
 /// The alert of an application sends a mail, and both fail as what they tell of did.
 #[tokio::test]
 async fn what_a_hooks_task_queues_speaks_for_the_hook_too() {

@@ -7,8 +7,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, StatusCode};
-use bg_runtime::{Background, BackgroundTasks, named, post, routes};
-use tests::eventually;
+use bg_runtime::{Background, BackgroundTasks, SkipReason, named, post, routes};
+use tests::{
+    Timeline, eventually,
+    tasks::{Failures, skip_reason},
+};
 use tokio::sync::Notify;
 use tower::ServiceExt;
 use tower_http::timeout::TimeoutLayer;
@@ -40,4 +43,36 @@ async fn a_timeout_answers_for_it_and_its_tasks_follow_its_own_end() {
 
     go_on.notify_one();
     eventually("its tasks run", || background.stats().completed == 3).await;
+}
+
+#[post("/fail", detach)]
+async fn fails(State(go_on): State<Arc<Notify>>, tasks: BackgroundTasks) {
+    tasks.add_task(named("before", async {}));
+    go_on.notified().await;
+    panic!("out of luck");
+}
+
+/// P-HANDLER-1
+#[tokio::test(start_paused = true)]
+async fn when_it_panics_after_a_timeout_has_answered_for_it_its_tasks_are_skipped() {
+    let (timeline, failures) = (Timeline::new(), Failures::default());
+    let go_on = Arc::new(Notify::new());
+    let hook = failures.hook(&timeline);
+    let background = Background::builder().on_error(hook).build().unwrap();
+    let app: Router = routes![fails]
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            Duration::from_secs(1),
+        ))
+        .layer(background.layer())
+        .with_state(go_on.clone());
+    let request = Request::post("/fail").body(Body::empty()).unwrap();
+    drop(app.oneshot(request).await.unwrap());
+    assert_eq!(background.stats().pending, 1);
+
+    go_on.notify_one();
+    let over = || failures.of("before").is_some();
+    eventually("its task is settled", over).await;
+    let skipped = failures.of("before").expect("it was just there");
+    assert_eq!(skip_reason(&skipped), SkipReason::HandlerPanicked);
 }

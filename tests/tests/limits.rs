@@ -30,6 +30,7 @@ use tests::{
     tasks::{Failures, is_balanced, respond_with, settled, skip_reason},
     within,
 };
+use tokio::sync::mpsc;
 use tower_http::timeout::TimeoutLayer;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -678,6 +679,28 @@ async fn a_task_that_waits_for_its_next_run_counts_among_those_of_its_key_that_w
     fails.await.unwrap_err();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_task_without_a_key_runs_without_the_limits_of_one() {
+    struct Keyless(Diary);
+
+    impl Task for Keyless {
+        const DEF: &'static TaskDef = &TaskDef::new("keyless")
+            .max_per_key(1)
+            .max_pending_per_key(1);
+
+        async fn run(self, _: TaskContext) -> TaskResult {
+            self.0.note("runs");
+            tokio::time::sleep(SECOND).await;
+            Ok(())
+        }
+    }
+
+    let (background, _) = background(|builder| builder);
+    let diary = Diary::begin();
+    all([1, 2, 3].map(|_| background.spawn(Keyless(diary.clone())))).await;
+    assert_eq!(diary.lines(), ["0s runs"; 3]);
+}
+
 /// A key whose text cannot be had is no key.
 ///
 /// P-PANIC-3
@@ -1101,6 +1124,43 @@ async fn what_is_spawned_waits_for_no_room_and_leaves_less_of_it() {
     timeline.reached("late answered").await;
     all(spawned).await;
     assert_eq!(settled(&background, 5).await.completed, 5);
+}
+
+/// P-LIMIT-9
+#[tokio::test]
+async fn what_is_added_when_the_response_has_gone_waits_for_no_room_and_leaves_less_of_it() {
+    let timeline = Timeline::new();
+    let (keep, mut kept) = mpsc::unbounded_channel();
+    let keeps = async move |State(timeline): State<Timeline>, tasks: BackgroundTasks| {
+        tasks.add_task(timeline.task("first"));
+        keep.send(tasks).expect("the test waits for it");
+    };
+    let app = Router::new()
+        .route("/keep", routing::get(keeps))
+        .route("/add/{name}/{count}", routing::get(adds));
+    let server = Server::run_with(Setup::DEFAULT, &timeline, app, |builder| {
+        builder.max_concurrent(1).max_pending(1, Overflow::Wait)
+    })
+    .await;
+    let mut client = Client::connect(Protocol::Http1, server.address()).await;
+    client.fetch("GET", "/keep").await;
+    timeline.reached("first done").await;
+    let kept = kept.recv().await.expect("a list");
+    client.fetch("GET", "/add/running/1").await;
+    timeline.reached("running").await;
+
+    kept.add_task(timeline.waiting("added"));
+    kept.add_task(timeline.waiting("added"));
+    assert_eq!(server.background().stats().pending, 2);
+    fetch(&server, Protocol::Http1, &timeline, "late", 1);
+    timeline.reached("late handled").await;
+    let_all_end(&timeline, &["running"]);
+    timeline.reached("added").await;
+    // The other one waits.
+    timeline.stays_without("late answered", A_WHILE).await;
+    let_all_end(&timeline, &["added", "late"]);
+    timeline.reached("late answered").await;
+    assert_eq!(settled(server.background(), 5).await.completed, 5);
 }
 
 #[tokio::test]

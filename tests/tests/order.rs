@@ -1,7 +1,7 @@
 //! Tasks of three sources (the route, the handler, the response) run in that order, one after the
 //! other, and each source is a list of its own: a failure ends its list, and no other.
 
-use axum::{Router, extract::State, response::IntoResponse, routing};
+use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing};
 use bg_runtime::{BackgroundTasks, QueuedTask, TaskFailure, TaskInfo, get, named, routes, tasks};
 use tests::{Client, Protocol, Server, Setup, Timeline, on_every_setup, tasks::settled};
 
@@ -214,6 +214,63 @@ async fn the_requests_own_list_may_be_returned_and_runs_once() {
     client.fetch("GET", "/").await;
     assert_eq!(settled(server.background(), 1).await.completed, 1);
     assert_eq!(starts(&timeline), ["once"]);
+}
+
+async fn is_a_task(State(timeline): State<Timeline>) -> QueuedTask {
+    timeline.task("task")
+}
+
+async fn is_a_list(State(timeline): State<Timeline>) -> BackgroundTasks {
+    tasks![timeline.task("member")]
+}
+
+#[tokio::test]
+async fn a_task_or_a_list_may_be_the_whole_response() {
+    let timeline = Timeline::new();
+    let app = Router::new()
+        .route("/task", routing::get(is_a_task))
+        .route("/list", routing::get(is_a_list));
+    let server = Server::run(Setup::DEFAULT, &timeline, app).await;
+    fetch(&server, "/task").await;
+    fetch(&server, "/list").await;
+    assert_eq!(starts(&timeline), ["task", "task", "member", "member"]);
+}
+
+async fn returns_its_list_with_an_error(
+    State(timeline): State<Timeline>,
+    list: BackgroundTasks,
+) -> impl IntoResponse {
+    list.add_task(timeline.task("once"));
+    (StatusCode::NOT_FOUND, list, "nowhere")
+}
+
+/// P-STATUS-5
+#[tokio::test]
+async fn the_requests_own_list_runs_after_an_error_response_that_it_is_returned_with() {
+    let timeline = Timeline::new();
+    let app = Router::new().route("/", routing::get(returns_its_list_with_an_error));
+    let server = Server::run(Setup::DEFAULT, &timeline, app).await;
+    let mut client = Client::connect(Protocol::Http1, server.address()).await;
+    client.fetch("GET", "/").await;
+    assert_eq!(settled(server.background(), 1).await.completed, 1);
+}
+
+async fn adds_a_list_to_itself(State(timeline): State<Timeline>) -> impl IntoResponse {
+    let list = tasks![timeline.task("1")];
+    list.add_task(list.clone());
+    list.add_task(timeline.task("2"));
+    (list, "ok")
+}
+
+#[tokio::test]
+async fn a_list_that_is_added_to_itself_stays_as_it_is() {
+    let timeline = Timeline::new();
+    let app = Router::new().route("/", routing::get(adds_a_list_to_itself));
+    let server = Server::run(Setup::DEFAULT, &timeline, app).await;
+    let mut client = Client::connect(Protocol::Http1, server.address()).await;
+    client.fetch("GET", "/").await;
+    assert_eq!(settled(server.background(), 2).await.completed, 2);
+    assert_eq!(starts(&timeline), ["1", "2"]);
 }
 
 async fn several_copies(

@@ -11,8 +11,8 @@ use axum::{
     routing,
 };
 use bg_runtime::{
-    Background, BackgroundTasks, FailureKind, SkipReason, TaskExt, WithBackground, after_response,
-    background_task, get, named, named_blocking, post, routes,
+    Background, BackgroundTasks, FailureKind, SkipReason, TaskContext, TaskExt, WithBackground,
+    after_response, background_task, get, named, named_blocking, post, routes,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -325,6 +325,60 @@ async fn a_failure_tells_what_failed_where_and_for_whom() {
     assert_eq!((failed.attempt(), failed.will_retry()), (1, false));
 }
 
+/// Whoever does not wait, or asks for what is not there, would fill the log with errors.
+#[tokio::test]
+async fn what_clients_cause_is_no_error_in_the_log() {
+    logs::keep();
+    let background = Timeline::new().background().build().unwrap();
+    let finds_nothing = async |tasks: BackgroundTasks| {
+        tasks.add_task(named("client.asks.in.vain", async {}));
+        StatusCode::NOT_FOUND
+    };
+    let app: Router = Router::new()
+        .route("/", routing::get(finds_nothing))
+        .layer(background.layer());
+    drop(app.oneshot(Request::new(Body::empty())).await.unwrap());
+    settled(&background, 1).await;
+    let lines = logs::lines_with("task.name=\"client.asks.in.vain\"");
+    let [line] = lines.as_slice() else {
+        panic!("{lines:?}");
+    };
+    assert!(
+        line.contains("INFO") && line.contains("background task skipped"),
+        "{line}"
+    );
+}
+
+#[background_task]
+async fn notes_its_request(mark: String, #[state] timeline: Timeline, #[context] cx: TaskContext) {
+    assert!(!cx.is_cancelled());
+    let request = cx
+        .request()
+        .map(|request| format!("{} {}", request.method(), request.path()));
+    timeline.mark(format!("{mark}: {request:?}"));
+}
+
+#[post("/orders", background = NotesItsRequest::new("route"))]
+async fn orders(tasks: BackgroundTasks) -> impl IntoResponse {
+    tasks.add_task(NotesItsRequest::new("handler"));
+    "ok".with_background(NotesItsRequest::new("response"))
+}
+
+#[tokio::test]
+async fn a_task_is_told_of_the_request_that_queued_it() {
+    let timeline = Timeline::new();
+    let server = Server::run(Setup::DEFAULT, &timeline, routes![orders]).await;
+    let mut client = Client::connect(Protocol::Http1, server.address()).await;
+    client.fetch("POST", "/orders").await;
+    for source in ["route", "handler", "response"] {
+        let told = format!("{source}: Some(\"POST /orders\")");
+        timeline.reached(&told).await;
+    }
+    let spawned = server.background().spawn(NotesItsRequest::new("nobody"));
+    spawned.await.unwrap();
+    timeline.reached("nobody: None").await;
+}
+
 #[get("/", background = timeline.task("route"))]
 async fn page(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> impl IntoResponse {
     tasks.add_task(timeline.task("handler"));
@@ -573,6 +627,24 @@ async fn a_response_part_that_nothing_picks_up_is_an_error_in_the_log_and_skippe
     }
 }
 
+async fn says_whether_tasks_are_collected(tasks: Option<BackgroundTasks>) -> String {
+    tasks.is_some().to_string()
+}
+
+#[tokio::test]
+async fn a_handler_may_do_without_a_list() {
+    let background = Timeline::new().background().build().unwrap();
+    let app: Router = Router::new().route("/", routing::get(says_whether_tasks_are_collected));
+    for (app, expected) in [
+        (app.clone(), "false"),
+        (app.layer(background.layer()), "true"),
+    ] {
+        let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 100).await;
+        assert_eq!(body.unwrap(), expected);
+    }
+}
+
 /// P-UNPICKED-2
 #[tokio::test]
 async fn background_tasks_where_nothing_collects_them_reject_and_the_log_says_what_to_add() {
@@ -695,6 +767,8 @@ async fn synchronous_tasks_run_in_order_on_the_blocking_pool() {
         client.fetch("GET", "/").await;
         let stats = settled(server.background(), 3).await;
         assert_eq!((stats.completed, stats.failed), (2, 1));
+        // The hook is told after the count.
+        timeline.reached("three error").await;
         let marks = ["one", "one done", "two", "two done", "three", "three error"];
         assert_eq!(timeline.names(), marks);
     })

@@ -419,7 +419,7 @@ async fn a_task_that_cannot_be_copied_runs_once_and_a_warning_says_so() {
     for (text, warnings) in [
         ("was not the first call on it task.name=\"unique\"", 1),
         ("to copy it panicked: no more of these", 1),
-        ("task.name=\"one.off.retried\"", 1),
+        ("a one-off task runs once task.name=\"one.off.retried\"", 1),
     ] {
         let lines = logs::lines_with(text);
         assert_eq!(lines.len(), warnings, "{text}: {lines:?}");
@@ -634,6 +634,19 @@ async fn a_shutdown_does_not_wait_for_a_run_that_comes_too_late_and_names_it() {
         assert_eq!(task.task().name(), name);
         assert!(task.to_string().ends_with(end), "{task}");
     }
+}
+
+/// It is not after the deadline, and then there is the grace period.
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_turn_comes_with_the_deadline_of_a_shutdown_runs() {
+    let background = draining(SECOND);
+    let diary = Diary::begin();
+    let on_time = diary.task("on time", SECOND / 2).delay(SECOND);
+    let handle = background.spawn(on_time);
+    let report = background.shutdown().await;
+    handle.await.unwrap();
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(diary.lines(), ["1s on time"]);
 }
 
 /// What the list goes on with does not have to wait for what the shutdown does not wait for.

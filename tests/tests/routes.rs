@@ -7,7 +7,7 @@ use axum::extract::{FromRef, Path, State};
 use axum::http::{Method, Request, StatusCode};
 use axum::{Router, routing};
 use bg_runtime::{Background, BackgroundTasks, background_task, delete, get, post, route, routes};
-use tests::eventually;
+use tests::{Server, Setup, Timeline, eventually, logs};
 use tower::ServiceExt;
 
 /// What the tasks of one test have done.
@@ -145,4 +145,26 @@ async fn a_route_may_have_several_methods() {
 async fn the_function_is_still_a_function() {
     remove(1, State(Done::default())).await;
     assert_eq!(read("x".into(), 1, State(Done::default())).await, "1/x");
+}
+
+#[get("/remembered")]
+async fn remembered() {}
+
+/// Of a private one that is not mounted the compiler warns.
+#[get("/forgotten")]
+pub async fn forgotten() {}
+
+#[tokio::test]
+async fn a_server_warns_of_a_route_that_is_not_mounted() {
+    logs::keep();
+    let app = routes![remembered].with_state(());
+    let server = Server::run(Setup::DEFAULT, &Timeline::new(), app).await;
+    let warned = || !logs::lines_with("http.route=\"/forgotten\"").is_empty();
+    eventually("the forgotten route is named", warned).await;
+    let warning = logs::lines_with("http.route=\"/forgotten\"").remove(0);
+    for text in ["WARN", "not mounted", "tests/tests/routes.rs:"] {
+        assert!(warning.contains(text), "{text} is not in {warning}");
+    }
+    server.stop().await;
+    assert!(logs::lines_with("http.route=\"/remembered\"").is_empty());
 }

@@ -226,6 +226,56 @@ async fn without_a_hook_a_failure_is_an_event_on_one_line() {
     }
 }
 
+#[background_task(name = "visits.forget")]
+async fn forget(place: String) -> Result<(), String> {
+    Err(format!("{place} is unforgettable"))
+}
+
+/// P-REPORT-2
+#[tokio::test]
+async fn the_event_of_a_failure_shows_the_arguments() {
+    let (seen, _guard) = Seen::here();
+    let background = Background::builder().build().unwrap();
+    let forget = background.spawn(Forget::new("Venice"));
+    forget.await.unwrap_err();
+    let failed = seen.line("event in visits.forget message=background task failed");
+    assert!(failed.contains(r#"place: \"Venice\""#), "{failed}");
+}
+
+#[tokio::test]
+async fn spans_and_events_show_the_id_that_the_handle_has() {
+    let (seen, _guard) = Seen::here();
+    let background = Background::builder().build().unwrap();
+    background.spawn(named("first", async {})).await.unwrap();
+    let second = background.spawn(Fail);
+    let id = format!("task.id={}", second.id());
+    second.await.unwrap_err();
+    for line in [
+        seen.lines("new background_task").remove(1),
+        seen.line("event in visits.fail message=background task failed"),
+    ] {
+        let shows_it = line.split(' ').any(|field| field == id);
+        assert!(shows_it, "{id} is not in {line}");
+    }
+}
+
+/// It is logged where a hook cannot be told, and only there.
+#[tokio::test]
+async fn what_an_async_hook_was_told_is_not_logged_as_well() {
+    let (seen, _guard) = Seen::here();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let hook = move |failure| {
+        let tell = tell.clone();
+        async move { tell.send(failure).expect("the test waits for it") }
+    };
+    let background = Background::builder().on_error_async(hook).build().unwrap();
+    background.spawn(Fail).await.unwrap_err();
+    told.recv().await.expect("the hook was told");
+    // The hook is over, too.
+    background.shutdown().await;
+    assert!(!seen.has("event in visits.fail message=background task failed"));
+}
+
 #[derive(Clone)]
 struct Numbered;
 
@@ -272,6 +322,11 @@ async fn the_span_names_the_route_and_the_request_id() {
     assert!(!seen.has("record route request_id"), "{seen:#?}");
 }
 
+#[get("/towns/{town}", background = named("town", async {}))]
+async fn every_town(town: u64) -> String {
+    town.to_string()
+}
+
 #[tokio::test]
 async fn a_task_that_was_queued_early_keeps_nothing_from_those_behind_it() {
     async fn queue_early(request: axum::extract::Request, next: Next) -> Response {
@@ -281,14 +336,16 @@ async fn a_task_that_was_queued_early_keeps_nothing_from_those_behind_it() {
 
     let (seen, _guard) = Seen::here();
     let background = Background::builder().build().unwrap();
-    let app = routes![every_place]
+    let app: Router = routes![every_place, every_town]
         .layer(SetRequestIdLayer::x_request_id(Numbered))
         .layer(from_fn(queue_early))
         .layer(background.layer());
-    answer(app, "/places/1").await;
+    answer(app.clone(), "/places/1").await;
+    answer(app, "/towns/1").await;
     assert!(!seen.has("record early request_id"), "{seen:#?}");
     seen.line(r#"record handler http.route="/places/{place}""#);
     seen.line(r#"record handler request_id="req-7""#);
+    seen.line(r#"record town request_id="req-7""#);
 }
 
 #[background_task(name = "flaky", retries = 2, backoff = "5s")]

@@ -13,6 +13,8 @@ mod connection;
 mod layer;
 mod sending;
 mod serve;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 
 pub use self::layer::{BackgroundLayer, BackgroundService, ResponseFuture};
 pub use self::serve::Serve;

@@ -44,3 +44,26 @@ impl fmt::Display for Stats {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_shown_on_one_line() {
+        let stats = Stats {
+            accepted: 21,
+            pending: 1,
+            running: 2,
+            completed: 3,
+            failed: 4,
+            skipped: 5,
+            aborted: 6,
+            retries: 7,
+        };
+        assert_eq!(
+            stats.to_string(),
+            "accepted=21 pending=1 running=2 completed=3 failed=4 skipped=5 aborted=6 retries=7"
+        );
+    }
+}
