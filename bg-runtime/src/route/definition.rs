@@ -170,3 +170,55 @@ const fn duplicate(name: &str) -> ! {
         Err(_) => panic!("a handler has the method and path of one before it in this list"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contain::contain;
+
+    const READ: RouteDef = RouteDef::new(&[Method::Head, Method::Get], "/orders");
+    const ADD: RouteDef = RouteDef::new(&[Method::Post], "/orders");
+    const READ_ONE: RouteDef = RouteDef::new(&[Method::Get], "/orders/{id}");
+    const READ_ALL: RouteDef = RouteDef::new(&[Method::Options, Method::Get], "/orders");
+    const READ_USERS: RouteDef = RouteDef::new(&[Method::Get], "/users/");
+
+    fn complaint(routes: &[(RouteDef, &'static str)]) -> Option<String> {
+        let panicked = contain(|| assert_distinct(routes)).err();
+        panicked.map(|panicked| panicked.to_string())
+    }
+
+    #[test]
+    fn routes_that_differ_in_the_path_or_the_method_are_distinct() {
+        let routes = [READ, ADD, READ_ONE, READ_USERS].map(|route| (route, "handler"));
+        assert_eq!(complaint(&routes), None);
+    }
+
+    #[test]
+    fn a_route_with_a_method_and_the_path_of_any_before_it_is_named() {
+        for routes in [
+            &[(READ, "first"), (READ_ALL, "twice")][..],
+            &[(READ, "first"), (ADD, "between"), (READ_ALL, "twice")],
+            &[(ADD, "between"), (READ, "first"), (READ_ALL, "twice")],
+        ] {
+            assert_eq!(
+                complaint(routes).as_deref(),
+                Some("`twice` has the method and path of a handler before it in this list")
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_too_long_for_the_message_is_left_out_of_it() {
+        let rest = "` has the method and path of a handler before it in this list";
+        let longest: &str = "n".repeat(255 - rest.len()).leak();
+        let too_long: &str = "n".repeat(256 - rest.len()).leak();
+        assert_eq!(
+            complaint(&[(READ, "first"), (READ, longest)]),
+            Some(format!("`{longest}{rest}"))
+        );
+        assert_eq!(
+            complaint(&[(READ, "first"), (READ, too_long)]).as_deref(),
+            Some("a handler has the method and path of one before it in this list")
+        );
+    }
+}
