@@ -1,7 +1,13 @@
 //! Middleware around and inside of ours: nothing runs twice, nothing is lost, and no response looks
 //! different.
 
-use std::{convert::Infallible, net::SocketAddr, time::Duration};
+use std::{
+    convert::Infallible,
+    mem::replace,
+    net::SocketAddr,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -22,7 +28,7 @@ use tests::{
     on_every_setup,
     tasks::{settled, skip_reason},
 };
-use tower::ServiceExt;
+use tower::{Layer, Service, ServiceExt};
 use tower_http::{compression::CompressionLayer, timeout::TimeoutLayer};
 
 /// Longer than any time after which a list runs without having seen a flush.
@@ -589,4 +595,48 @@ async fn a_layer_inside_that_of_another_background_says_that_it_does_nothing() {
     assert_eq!(inner.stats().accepted, 0);
     let warnings = logs::lines_with("a `background.layer()` does nothing");
     assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+/// A service may be called only when it has said that it is ready.
+#[derive(Clone)]
+struct Reserved {
+    app: Router,
+    is_ready: bool,
+}
+
+impl Service<Request> for Reserved {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = <Router as Service<Request>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.is_ready = true;
+        Service::<Request>::poll_ready(&mut self.app, cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        assert!(replace(&mut self.is_ready, false), "nobody has asked");
+        self.app.call(request)
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_asked_whether_it_is_ready_before_it_is_called() {
+    let timeline = Timeline::new();
+    let background = Background::builder().build().unwrap();
+    let app = Reserved {
+        app: routes![page].with_state(timeline.clone()),
+        is_ready: false,
+    };
+    let layered = background.layer().layer(app.clone());
+    drop(layered.oneshot(Request::new(Body::empty())).await.unwrap());
+    settled(&background, 3).await;
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(background.serve(listener, app).into_future());
+    let mut client = Client::connect(Protocol::Http1, address).await;
+    assert_eq!(client.fetch("GET", "/").await.body, "a page");
+    settled(&background, 6).await;
+    served.abort();
 }

@@ -147,6 +147,35 @@ async fn run_short(setup: Setup, timeline: &Timeline, app: Router<Timeline>) -> 
     Server::run_with(setup, timeline, app, |builder| builder.drain_timeout(SHORT)).await
 }
 
+#[background_task]
+async fn looks_at_once(#[context] cx: TaskContext) {
+    assert!(!cx.is_cancelled());
+}
+
+#[background_task]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a task owns what it is given"
+)]
+fn looks_at_once_blocking(#[context] cx: TaskContext) {
+    assert!(!cx.is_cancelled());
+}
+
+/// P-SHUTDOWN-3
+#[tokio::test]
+async fn before_the_deadline_no_task_is_asked_to_end() {
+    let timeline = Timeline::new();
+    let background = timeline.background().build().unwrap();
+    let waits = background.spawn(timeline.waiting("waits"));
+    let mut shutdown = pin!(background.shutdown());
+    assert!((&mut shutdown).now_or_never().is_none(), "it waits");
+    background.spawn(LooksAtOnce).await.unwrap();
+    background.spawn(LooksAtOnceBlocking).await.unwrap();
+    timeline.mark("waits may end");
+    waits.await.unwrap();
+    assert!(shutdown.await.is_clean());
+}
+
 /// P-SHUTDOWN-3
 #[tokio::test]
 async fn at_the_deadline_tasks_are_asked_to_end_and_may() {
