@@ -227,4 +227,18 @@ mod tests {
         assert_eq!(first.request_id(), None, "it keeps what was known then");
         assert_eq!(lazy.get().request_id(), Some("7c9e"));
     }
+
+    #[test]
+    fn a_request_keeps_the_first_id_that_it_had() {
+        let mut request = Request::new(());
+        let first = HeaderValue::from_static("first");
+        request.headers_mut().insert(&REQUEST_ID, first);
+        let mut lazy = LazyInfo::of(&request);
+        let second = HeaderValue::from_static("second");
+        request.headers_mut().insert(&REQUEST_ID, second);
+        lazy.complete(request.headers(), request.extensions());
+        assert_eq!(lazy.get().request_id(), Some("first"));
+        lazy.complete(request.headers(), request.extensions());
+        assert_eq!(lazy.get().request_id(), Some("first"));
+    }
 }
