@@ -3,9 +3,9 @@
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -95,6 +95,38 @@ async fn a_response_that_ends_during_a_flush_waits_for_the_next_one() {
     drop(first);
     assert_eq!(flush(&mut io, &background).await, 1);
     assert_eq!(flush(&mut io, &background).await, 2);
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// An idle connection would flush nothing. In its own task a flush follows by itself.
+#[tokio::test]
+async fn a_response_that_ends_in_another_task_wakes_its_connection() {
+    let background = Background::builder().build().unwrap();
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let mut io = FlushedIo::new(Io::default());
+    let connection = io.connection().clone();
+    let [here, elsewhere] =
+        [(); 2].map(|()| respond(&background, Some(&connection), Version::HTTP_11));
+    let own_task = tokio::spawn(async move {
+        let flushed = Pin::new(&mut io).poll_flush(&mut Context::from_waker(&waker));
+        assert!(flushed.is_ready());
+        drop(here);
+        io
+    });
+    let _open = own_task.await.unwrap();
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 0);
+    tokio::spawn(async move { drop(elsewhere) }).await.unwrap();
+    assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
