@@ -7,7 +7,7 @@ use crate::cargo::{Package, axum_and_tokio};
 use crate::table::{Figure, Measured, median};
 
 const CHECKS: usize = 5;
-const BUILDS: usize = 3;
+const BUILDS: usize = 5;
 const TASKS: usize = 200;
 const ROUTES: usize = 100;
 

@@ -14,8 +14,8 @@ use crate::client;
 use crate::table::{Figure, Measured, median};
 use crate::work::Who;
 
-const REQUESTS: usize = 20_000;
-const ROUNDS: usize = 9;
+const REQUESTS: usize = 8_000;
+const ROUNDS: usize = 31;
 
 type Case = (Who, Route);
 
