@@ -6,7 +6,6 @@ mod collect;
 mod contain;
 pub mod guide;
 mod one_line;
-mod registry;
 mod route;
 mod run;
 mod sync;
@@ -22,16 +21,14 @@ pub use self::background::{
     Background, BackgroundBuilder, BuildError, InstallGlobalError, TaskHandle,
 };
 pub use self::collect::{
-    BackgroundTasks, IntoTask, IntoTasks, MissingBackground, NoRequest, QueuedTask, Repeat,
-    TaskExt, WithBackground, after_response,
+    BackgroundTasks, IntoTasks, MissingBackground, NoRequest, WithBackground, after_response,
 };
-pub use self::run::{
-    FailureKind, Overflow, ShutdownReport, SkipReason, Stats, TaskFailure, UnfinishedTask,
-};
+pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
 pub use self::task::{
-    Backoff, BoxError, IntoTaskResult, IntoText, MissingState, Parameter, Progress, ProgressStream,
-    RequestInfo, State, StateDef, Task, TaskContext, TaskDef, TaskId, TaskInfo, TaskLimits,
-    TaskResult, named, named_blocking,
+    Backoff, BoxError, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState, Parameter,
+    Progress, ProgressStream, QueuedTask, Repeat, RequestInfo, SkipReason, State, StateDef, Task,
+    TaskContext, TaskDef, TaskExt, TaskFailure, TaskId, TaskInfo, TaskLimits, TaskResult, named,
+    named_blocking,
 };
 
 #[doc = include_str!("docs/background_task.md")]

@@ -7,11 +7,10 @@ use tracing::Span;
 
 use super::build_error::{BuildError, Problem};
 use crate::Background;
-use crate::registry;
-use crate::run::{
-    Executor, Hooks, Limits, Overflow, Recording, Runner, Settings, SpanHook, TaskFailure,
+use crate::run::{Executor, Hooks, Limits, Overflow, Recording, Runner, Settings, SpanHook};
+use crate::task::{
+    MissingState, State, States, StatesBuilder, TaskFailure, TaskInfo, declared_tasks,
 };
-use crate::task::{MissingState, State, States, StatesBuilder, TaskInfo};
 
 /// How long a shutdown waits by default.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -173,7 +172,7 @@ impl BackgroundBuilder {
 
     /// What was configured, if there is no problem with it, for the current runtime.
     fn settings(self) -> Result<Settings, BuildError> {
-        let tasks = registry::tasks();
+        let tasks = declared_tasks();
         let mut problems: Vec<Problem> = duplicate_names(&tasks).collect();
         let (states, twice) = self.states.finish();
         problems.extend(missing_states(&tasks, &states));

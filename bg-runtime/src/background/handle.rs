@@ -3,9 +3,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::collect::QueuedTask;
-use crate::run::{Runner, TaskFailure, Watched};
-use crate::task::{ProgressStream, TaskId, TaskInfo};
+use crate::run::{Runner, Watched};
+use crate::task::{ProgressStream, QueuedTask, TaskFailure, TaskId, TaskInfo};
 
 /// A spawned task. Awaiting it gives the outcome; dropping it leaves the task running.
 pub struct TaskHandle {

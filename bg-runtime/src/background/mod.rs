@@ -15,10 +15,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::after_response::{BackgroundLayer, Serve};
-use crate::collect::IntoTask;
-use crate::registry;
 use crate::run::{Runner, ShutdownReport, Stats, deadline};
-use crate::task::TaskInfo;
+use crate::task::{IntoTask, TaskInfo, declared_tasks};
 
 /// Runs background tasks. A handle: clones are cheap, and share everything.
 ///
@@ -114,7 +112,7 @@ impl Background {
     /// not linked: `use that_crate as _;` names it.
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskInfo> {
-        registry::tasks()
+        declared_tasks()
     }
 
     /// Waits until every task has its outcome.

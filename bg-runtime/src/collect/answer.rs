@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 
-use super::queued::When;
-use crate::run::{Accepted, List, Member, SkipReason};
+use crate::run::Accepted;
+use crate::task::{List, Member, SkipReason, When};
 
 /// What became of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

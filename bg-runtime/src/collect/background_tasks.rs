@@ -2,11 +2,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::into_tasks::{IntoTasks, Tasks};
-use super::queued::QueuedTask;
 use super::request::{RequestTasks, Source};
 use super::scope;
 use crate::Background;
-use crate::run::{List, Member, SkipReason};
+use crate::task::{List, Member, QueuedTask, SkipReason};
 
 /// A list of background tasks.
 ///

@@ -17,12 +17,11 @@ use http_body::Body as HttpBody;
 
 use super::DetachedHandler;
 use super::answer::{Answer, NoResponse, due, is_due};
-use super::queued::QueuedTask;
 use super::{BackgroundTasks, IntoTasks, respond};
 use crate::after_response::{Connection, GuardedBody, Sending};
-use crate::run::{Accepted, List, Member, Runner};
+use crate::run::{Accepted, Runner};
 use crate::sync::{Mutex, MutexGuard};
-use crate::task::{BoxError, LazyInfo, RequestInfo};
+use crate::task::{BoxError, LazyInfo, List, Member, QueuedTask, RequestInfo};
 
 /// Which of a request's three lists a task belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

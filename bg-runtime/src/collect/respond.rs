@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 use http::Extensions;
 
 use super::into_tasks::IntoTasks;
-use super::queued::QueuedTask;
 use super::{BackgroundTasks, RequestTasks, Source};
+use crate::task::QueuedTask;
 
 /// Adds background tasks to anything that is a response.
 ///

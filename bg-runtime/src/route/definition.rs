@@ -58,6 +58,8 @@ impl RouteDef {
     }
 }
 
+inventory::collect!(&'static RouteDef);
+
 static MOUNTED: Mutex<Vec<&'static Location<'static>>> = Mutex::new(Vec::new());
 
 impl RouteDef {

@@ -9,11 +9,10 @@ use futures_util::future::{self, FutureExt};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::failure::{FailureKind, TimedOut};
 use super::ledger::Started;
 use super::{Accepted, Runner, hook};
 use crate::contain::{Contained, Panicked, contain};
-use crate::task::{BoxError, TaskContext};
+use crate::task::{BoxError, FailureKind, TaskContext, TimedOut};
 
 /// How a run failed.
 pub(super) type Ending = (FailureKind, Contained<BoxError>);

@@ -8,12 +8,11 @@ use futures_util::future::{BoxFuture, Either};
 use tokio::task_local;
 use tracing::{Level, Span};
 
-use super::failure::TaskFailure;
 use super::log::log;
 use super::{Hold, Runner};
 use crate::contain::{Panicked, contain};
 use crate::one_line::OneLine;
-use crate::task::TaskInfo;
+use crate::task::{TaskFailure, TaskInfo};
 
 /// The hooks of one `Background`, in the order they were given.
 #[derive(Default)]

@@ -17,10 +17,12 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner as Checker, future, thread};
 
 use super::limits::Room;
-use super::{Accepted, Executor, Hooks, Limits, List, Member, Overflow, Runner, Settings, Stats};
+use super::{Accepted, Executor, Hooks, Limits, Overflow, Runner, Settings, Stats};
 use crate::after_response::Connection;
-use crate::collect::{Owner, QueuedTask, RequestTasks, Source};
-use crate::task::{StatesBuilder, Task, TaskContext, TaskDef, TaskResult, named};
+use crate::collect::{Owner, RequestTasks, Source};
+use crate::task::{
+    List, Member, QueuedTask, StatesBuilder, Task, TaskContext, TaskDef, TaskResult, named,
+};
 
 fn check(scenario: fn()) {
     const ORDERS: usize = 3_000;

@@ -12,14 +12,15 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::failure::{AbortReason, FailureKind, SkipReason, TaskFailure};
 use super::limits::{Admission, Refusal};
 use super::shutdown::UnfinishedTask;
 use super::{Stats, hook, metrics};
-use crate::collect::QueuedTask;
 use crate::contain::Contained;
 use crate::sync::{Mutex, MutexGuard};
-use crate::task::{BoxError, Progress, RequestInfo, TaskId, TaskInfo};
+use crate::task::{
+    AbortReason, BoxError, FailureKind, Progress, QueuedTask, RequestInfo, SkipReason, TaskFailure,
+    TaskId, TaskInfo,
+};
 
 pub(super) type Watcher = oneshot::Sender<Result<(), TaskFailure>>;
 

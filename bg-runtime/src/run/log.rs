@@ -4,9 +4,8 @@ use std::fmt;
 
 use tracing::Span;
 
-use super::failure::{Chain, FailureKind, SkipReason, TaskFailure};
 use crate::one_line::OneLine;
-use crate::task::{RequestInfo, TaskInfo};
+use crate::task::{Chain, FailureKind, RequestInfo, SkipReason, TaskFailure, TaskInfo};
 
 pub(super) fn log(failure: &TaskFailure, span: &Span) {
     let request = failure.request();

@@ -2,15 +2,14 @@
 
 mod attempt;
 mod executor;
-mod failure;
 mod hook;
 #[cfg(all(test, shuttle))]
 mod interleavings;
 mod ledger;
 mod limits;
-mod list;
 mod log;
 mod metrics;
+mod order;
 mod recording;
 mod report;
 mod shutdown;
@@ -20,7 +19,6 @@ mod stats;
 mod task;
 mod ticket;
 
-pub use self::failure::{FailureKind, SkipReason, TaskFailure};
 pub use self::limits::Overflow;
 pub use self::shutdown::{ShutdownReport, UnfinishedTask};
 pub use self::stats::Stats;
@@ -29,7 +27,6 @@ pub(crate) use self::executor::Executor;
 pub(crate) use self::hook::{Hooks, is_telling, on_behalf_of_sync};
 pub(crate) use self::ledger::Place;
 pub(crate) use self::limits::{Limits, Seat};
-pub(crate) use self::list::{List, Member};
 pub(crate) use self::recording::Recording;
 pub(crate) use self::shutdown::deadline;
 
@@ -50,9 +47,11 @@ use self::limits::{Admission, Turn};
 use self::slow_poll::SlowPolls;
 use self::spawned::{Spawned, WhilePresent};
 use self::ticket::Ticket;
-use crate::collect::{QueuedTask, RequestTasks, scope};
+use crate::collect::{RequestTasks, scope};
 use crate::one_line::OneLine;
-use crate::task::{Progress, RequestInfo, States, TaskInfo};
+use crate::task::{
+    List, Progress, QueuedTask, RequestInfo, SkipReason, States, TaskFailure, TaskInfo,
+};
 
 /// A task that will end in one outcome, whatever happens: dropping it is an outcome too.
 pub(crate) struct Accepted {

@@ -6,13 +6,12 @@ use std::sync::Arc;
 use tracing::Span;
 
 use super::Runner;
-use super::failure::{FailureKind, TaskFailure};
 use super::ledger::{Entry, FailedRun, Outcome};
 use super::log::log;
 use super::metrics;
 use crate::contain::{Contained, contain};
 use crate::one_line::OneLine;
-use crate::task::{BoxError, TaskInfo};
+use crate::task::{BoxError, FailureKind, TaskFailure, TaskInfo};
 
 impl Runner {
     /// Reports the outcome of a task that has left the books.

@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::failure::{AbortReason, FailureKind, SkipReason};
 use super::ledger::Outcome;
 use super::limits::Slot;
 use super::ticket::Ticket;
 use super::{Accepted, Runner, deadline};
-use crate::collect::QueuedTask;
 use crate::contain::{Contained, contain};
-use crate::task::{BoxError, TaskInfo};
+use crate::task::{AbortReason, BoxError, FailureKind, QueuedTask, SkipReason, TaskInfo};
 
 impl Accepted {
     /// Settles a task that will not run.
@@ -35,7 +33,7 @@ impl Accepted {
     fn show_arguments(&self) {
         let Self { queued, ticket, .. } = self;
         if ticket.runner().has_audience(&queued.info()) {
-            ticket.show(shown_arguments(queued));
+            ticket.show(queued.shown_arguments());
         }
     }
 
@@ -187,10 +185,4 @@ fn copy(queued: &mut QueuedTask) -> bool {
         "a background task with retries will not run again: {reason}"
     );
     false
-}
-
-/// The arguments, if there are any and all of them can be shown.
-pub(super) fn shown_arguments(queued: &QueuedTask) -> Option<Box<str>> {
-    let shown = queued.arguments().filter(|shown| !shown.is_empty());
-    shown.map(String::into_boxed_str)
 }

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use super::failure::{AbortReason, FailureKind};
 use super::ledger::{Entry, Outcome, Place, Started, Watcher};
 use super::limits::{Admission, Refusal};
-use super::task::shown_arguments;
 use super::{Hold, Runner};
-use crate::collect::QueuedTask;
 use crate::contain::Contained;
-use crate::task::{BoxError, RequestInfo};
+use crate::task::{AbortReason, BoxError, FailureKind, QueuedTask, RequestInfo};
 
 /// The right, and the duty, to settle one task's outcome.
 pub(crate) struct Ticket {
@@ -124,7 +121,7 @@ impl Runner {
     ) {
         let mut entry = Entry::new(queued, request, watcher, Admission::default());
         if self.has_audience(&entry.task) {
-            entry.arguments = shown_arguments(queued);
+            entry.arguments = queued.shown_arguments();
         }
         let outcome = self.ledger.refuse(&entry, refusal);
         let _until_reported = Hold(self.clone());

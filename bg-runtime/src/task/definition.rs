@@ -4,7 +4,7 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use crate::run::TaskFailure;
+use super::failure::TaskFailure;
 
 /// The record of a task: everything that is known without an instance.
 ///

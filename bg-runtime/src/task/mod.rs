@@ -5,14 +5,20 @@ mod again;
 #[allow(missing_docs, reason = "public for generated code only")]
 mod arguments;
 mod backoff;
+mod boxed;
 mod context;
 mod definition;
+mod failure;
 mod info;
+mod into_task;
 #[allow(missing_docs, reason = "public for generated code only")]
 mod key;
+mod list;
 mod one_off;
+mod options;
 mod outcome;
 mod progress;
+mod registry;
 mod request_info;
 mod state;
 mod text;
@@ -26,9 +32,12 @@ pub(crate) mod private {
 }
 
 pub use self::backoff::Backoff;
+pub use self::boxed::QueuedTask;
 pub use self::context::{TaskContext, TaskId};
 pub use self::definition::{Parameter, StateDef, TaskDef, TaskLimits};
+pub use self::failure::{FailureKind, SkipReason, TaskFailure};
 pub use self::info::TaskInfo;
+pub use self::into_task::{IntoTask, Repeat, TaskExt};
 pub use self::one_off::{named, named_blocking};
 pub use self::outcome::{BoxError, IntoTaskResult, TaskResult};
 pub use self::progress::{Progress, ProgressStream};
@@ -37,6 +46,10 @@ pub use self::state::{MissingState, State};
 pub use self::text::IntoText;
 
 pub(crate) use self::arguments::render;
+pub(crate) use self::failure::{AbortReason, Chain, TimedOut};
+pub(crate) use self::list::{List, Member};
+pub(crate) use self::options::When;
+pub(crate) use self::registry::declared_tasks;
 pub(crate) use self::request_info::LazyInfo;
 pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
 

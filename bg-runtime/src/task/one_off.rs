@@ -2,10 +2,10 @@ use std::panic::Location;
 
 use futures_util::future::BoxFuture;
 
+use super::boxed::{QueuedTask, TAKEN, Work};
 use super::context::TaskContext;
 use super::info::TaskInfo;
 use super::outcome::{IntoTaskResult, TaskResult, blocking};
-use crate::collect::{QueuedTask, TAKEN, Work};
 
 /// A task made from a future, for work that needs no declaration.
 ///

@@ -14,12 +14,11 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::failure::{AbortReason, TaskFailure};
+use super::Accepted;
 use super::ledger::Outcome;
-use super::{Accepted, List, Member};
-use crate::collect::{QueuedTask, RequestTasks};
+use crate::collect::RequestTasks;
 use crate::sync::{Mutex, MutexGuard};
-use crate::task::{Task, TaskInfo};
+use crate::task::{AbortReason, List, Member, QueuedTask, Task, TaskFailure, TaskInfo};
 
 /// What a runner was given, until somebody wants it run.
 #[derive(Default)]

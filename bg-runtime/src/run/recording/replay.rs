@@ -9,8 +9,9 @@ use futures_util::stream::FuturesUnordered;
 
 use super::{Batch, Cause, Recording};
 use crate::collect::scope;
+use crate::run::Runner;
 use crate::run::limits::Slot;
-use crate::run::{Runner, TaskFailure};
+use crate::task::TaskFailure;
 
 impl Runner {
     /// Runs what is recorded, and what that queues, until nothing is left. The failures meanwhile.

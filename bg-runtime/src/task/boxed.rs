@@ -6,9 +6,10 @@ use futures_util::future::BoxFuture;
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::options::Options;
+use super::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, render};
 use crate::contain::{Contained, contain};
 use crate::one_line::OneLine;
-use crate::task::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, render};
 
 /// A task ready to be queued: what [`TaskExt`](crate::TaskExt), [`named`](crate::named) and
 /// [`named_blocking`](crate::named_blocking) give.
@@ -25,35 +26,6 @@ struct Job<W: ?Sized> {
     /// The span in which the task was made, where anybody listens.
     origin: Option<Box<Span>>,
     work: W,
-}
-
-/// What [`TaskExt`](crate::TaskExt) has set.
-#[derive(Debug)]
-pub(crate) struct Options {
-    pub(crate) when: When,
-    pub(crate) delay: Duration,
-    /// Instead of the declared one.
-    pub(crate) timeout: Option<Duration>,
-    /// Instead of the declared number.
-    pub(crate) retries: Option<u32>,
-}
-
-impl Options {
-    const NONE: Self = Self {
-        when: When::Default,
-        delay: Duration::ZERO,
-        timeout: None,
-        retries: None,
-    };
-}
-
-/// Which responses a task runs after.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum When {
-    /// Where the task was attached decides.
-    Default,
-    Always,
-    OnErrorResponse,
 }
 
 impl QueuedTask {
@@ -168,6 +140,12 @@ impl QueuedTask {
     /// The user's `Debug` may panic; then the arguments are not shown.
     pub(crate) fn arguments(&self) -> Option<String> {
         contain(|| self.0.work.arguments()).ok().flatten()
+    }
+
+    /// The arguments, if there are any and all of them can be shown.
+    pub(crate) fn shown_arguments(&self) -> Option<Box<str>> {
+        let shown = self.arguments().filter(|shown| !shown.is_empty());
+        shown.map(String::into_boxed_str)
     }
 
     /// The user's `Display` may panic; then the limits of the key do not apply.

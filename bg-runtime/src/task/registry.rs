@@ -1,13 +1,11 @@
 //! What was declared anywhere in the program, collected by the linker.
 
-use crate::route::RouteDef;
-use crate::task::{TaskDef, TaskInfo};
+use super::{TaskDef, TaskInfo};
 
 inventory::collect!(&'static TaskDef);
-inventory::collect!(&'static RouteDef);
 
 /// Every registered task, sorted by name; the linker's own order is arbitrary.
-pub(crate) fn tasks() -> Vec<TaskInfo> {
+pub(crate) fn declared_tasks() -> Vec<TaskInfo> {
     let mut tasks: Vec<TaskInfo> = inventory::iter::<&'static TaskDef>
         .into_iter()
         .map(|def| TaskInfo::declared(def))

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::{BoxError, RequestInfo, TaskId, TaskInfo};
 use crate::contain::Contained;
 use crate::one_line::OneLine;
-use crate::task::{BoxError, RequestInfo, TaskId, TaskInfo};
 
 /// Why a task was not a success. What the error hook receives, and what a
 /// [`TaskHandle`](crate::TaskHandle) ends with.
@@ -67,7 +67,7 @@ impl fmt::Display for FailureKind {
 }
 
 impl TaskFailure {
-    pub(super) fn new(
+    pub(crate) fn new(
         task: TaskInfo,
         id: TaskId,
         kind: FailureKind,
@@ -91,28 +91,28 @@ impl TaskFailure {
         Arc::make_mut(&mut self.0)
     }
 
-    pub(super) fn with_arguments(mut self, arguments: Option<Box<str>>) -> Self {
+    pub(crate) fn with_arguments(mut self, arguments: Option<Box<str>>) -> Self {
         self.inner().arguments = arguments;
         self
     }
 
-    pub(super) fn with_attempt(mut self, attempt: u32, will_retry: bool) -> Self {
+    pub(crate) fn with_attempt(mut self, attempt: u32, will_retry: bool) -> Self {
         let inner = self.inner();
         (inner.attempt, inner.will_retry) = (attempt, will_retry);
         self
     }
 
-    pub(super) fn with_elapsed(mut self, elapsed: Duration) -> Self {
+    pub(crate) fn with_elapsed(mut self, elapsed: Duration) -> Self {
         self.inner().elapsed = elapsed;
         self
     }
 
-    pub(super) fn with_request(mut self, request: Option<Arc<RequestInfo>>) -> Self {
+    pub(crate) fn with_request(mut self, request: Option<Arc<RequestInfo>>) -> Self {
         self.inner().request = request;
         self
     }
 
-    pub(super) fn with_skipped(mut self, skipped: Vec<TaskInfo>) -> Self {
+    pub(crate) fn with_skipped(mut self, skipped: Vec<TaskInfo>) -> Self {
         self.inner().skipped = skipped;
         self
     }
@@ -237,7 +237,7 @@ impl fmt::Debug for TaskFailure {
 
 /// An error with its causes, as far as it does not name them itself: `mail not sent: connection
 /// refused`.
-pub(super) struct Chain<'a>(pub(super) &'a (dyn Error + 'static));
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -296,7 +296,7 @@ pub enum SkipReason {
 impl SkipReason {
     /// Whether the error hook is told. Not of a condition that simply did not hold, and not of what
     /// the failure before it has named already.
-    pub(super) fn is_news(self) -> bool {
+    pub(crate) fn is_news(self) -> bool {
         !matches!(self, Self::NoErrorResponse(_) | Self::EarlierFailure { .. })
     }
 }
@@ -350,7 +350,7 @@ pub(crate) enum AbortReason {
 
 impl AbortReason {
     /// Whether the error hook is told. Not of what a test wants.
-    pub(super) fn is_news(self) -> bool {
+    pub(crate) fn is_news(self) -> bool {
         !matches!(self, Self::Taken | Self::RecorderDropped)
     }
 }
@@ -374,7 +374,7 @@ impl Error for AbortReason {}
 
 /// The error of a task that ran for too long.
 #[derive(Debug)]
-pub(super) struct TimedOut(pub(super) Duration);
+pub(crate) struct TimedOut(pub(crate) Duration);
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

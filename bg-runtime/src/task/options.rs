@@ -1,0 +1,30 @@
+use std::time::Duration;
+
+/// What [`TaskExt`](crate::TaskExt) has set.
+#[derive(Debug)]
+pub(crate) struct Options {
+    pub(crate) when: When,
+    pub(crate) delay: Duration,
+    /// Instead of the declared one.
+    pub(crate) timeout: Option<Duration>,
+    /// Instead of the declared number.
+    pub(crate) retries: Option<u32>,
+}
+
+impl Options {
+    pub(super) const NONE: Self = Self {
+        when: When::Default,
+        delay: Duration::ZERO,
+        timeout: None,
+        retries: None,
+    };
+}
+
+/// Which responses a task runs after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Where the task was attached decides.
+    Default,
+    Always,
+    OnErrorResponse,
+}
