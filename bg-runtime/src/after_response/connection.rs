@@ -1,6 +1,6 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
@@ -8,7 +8,7 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::collect::RequestTasks;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 
 /// How many flushes a response on a busy HTTP/2 connection waits for at most. h2 takes a frame of
 /// one stream after the other, so every stream's turn comes within as many frames as there are
@@ -63,10 +63,6 @@ impl Until {
 }
 
 impl Connection {
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Runs the request's tasks once what is buffered now has been written.
     pub(super) fn after_flush(&self, request: &Arc<RequestTasks>) {
         // In the connection's own task a flush follows by itself.
@@ -81,7 +77,7 @@ impl Connection {
     }
 
     fn wait(&self, request: &Arc<RequestTasks>, until: Until, wake: bool) {
-        let mut waiting = self.waiting();
+        let mut waiting = self.waiting.lock();
         if waiting.closed {
             drop(waiting);
             return request.run_due();
@@ -97,7 +93,7 @@ impl Connection {
     /// for another.
     fn flushed(&self, eligible: usize, quiet: bool) -> bool {
         // Outside the lock, because running tasks may drop values of the user's.
-        let mut requests = std::mem::take(&mut self.waiting().requests);
+        let mut requests = std::mem::take(&mut self.waiting.lock().requests);
         let mut position = 0;
         requests.retain_mut(|(request, until)| {
             position += 1;
@@ -107,7 +103,7 @@ impl Connection {
             }
             !proven
         });
-        let mut waiting = self.waiting();
+        let mut waiting = self.waiting.lock();
         // Put back even when it is empty, so that the next request finds space. In front of those
         // that came meanwhile.
         requests.append(&mut waiting.requests);
@@ -119,7 +115,7 @@ impl Connection {
     /// now.
     pub(crate) fn close(&self) {
         let requests = {
-            let mut waiting = self.waiting();
+            let mut waiting = self.waiting.lock();
             waiting.closed = true;
             std::mem::take(&mut waiting.requests)
         };
@@ -200,7 +196,7 @@ impl<T: AsyncWrite> AsyncWrite for FlushedIo<T> {
         connection.task.get_or_init(tokio::task::try_id);
         // Before the look at who waits, so that one who comes later finds the waker.
         connection.waker.register(cx.waker());
-        let eligible = connection.waiting().requests.len();
+        let eligible = connection.waiting.lock().requests.len();
         let flushed = this.io.poll_flush(cx);
         if flushed.is_ready() {
             let quiet = !std::mem::take(this.written);

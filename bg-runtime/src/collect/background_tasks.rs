@@ -1,10 +1,11 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::into_tasks::{IntoTasks, Tasks};
 use super::request::{RequestTasks, Source};
 use super::scope;
 use crate::Background;
+use crate::sync::Mutex;
 use crate::task::{List, Member, QueuedTask, SkipReason};
 
 /// A list of background tasks.
@@ -115,7 +116,7 @@ impl BackgroundTasks {
             Target::Request(request) => return request.add(Source::Handler, member),
             Target::Own(own) => own,
         };
-        let moved_to = match &mut *own.state() {
+        let moved_to = match &mut *own.0.lock() {
             State::Open { list, .. } => return list.push(member),
             State::Moved(target) => target.clone(),
         };
@@ -134,7 +135,7 @@ impl BackgroundTasks {
         match &self.0 {
             Target::Request(request) => request.continue_on_error(),
             Target::Own(own) => {
-                if let State::Open { list, .. } = &mut *own.state() {
+                if let State::Open { list, .. } = &mut *own.0.lock() {
                     list.continue_on_error = true;
                 }
             }
@@ -152,8 +153,7 @@ impl BackgroundTasks {
         let Target::Own(own) = &self.0 else {
             return None;
         };
-        let _turn = matches!(to.0, Target::Own(_))
-            .then(|| HANDING_OVER.lock().unwrap_or_else(PoisonError::into_inner));
+        let _turn = matches!(to.0, Target::Own(_)).then(|| HANDING_OVER.lock());
         let to = to.resolve();
         match &to.0 {
             Target::Own(other) if Arc::ptr_eq(own, other) => return None,
@@ -161,7 +161,7 @@ impl BackgroundTasks {
             Target::Request(request) if Arc::strong_count(own) > 1 => request.hand_out(),
             _ => {}
         }
-        let mut state = own.state();
+        let mut state = own.0.lock();
         match std::mem::replace(&mut *state, State::Moved(to)) {
             State::Open { list, .. } if list.is_empty() => None,
             State::Open { list, .. } => Some(Member::List(list)),
@@ -176,7 +176,7 @@ impl BackgroundTasks {
     fn resolve(&self) -> Self {
         let next = match &self.0 {
             Target::Request(_) => None,
-            Target::Own(own) => match &*own.state() {
+            Target::Own(own) => match &*own.0.lock() {
                 State::Open { .. } => None,
                 State::Moved(target) => Some(target.clone()),
             },
@@ -193,19 +193,12 @@ impl BackgroundTasks {
     }
 }
 
-impl OwnList {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Drop for OwnList {
     fn drop(&mut self) {
-        let state = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let State::Open {
             list,
             reason_when_dropped,
-        } = state
+        } = self.0.get_mut()
         {
             report_skipped(std::mem::take(list), *reason_when_dropped);
         }

@@ -7,8 +7,8 @@
 
 use std::fmt;
 use std::mem::take;
+use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
-use std::sync::{Arc, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -116,8 +116,7 @@ impl RequestTasks {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing of the user's runs under the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(crate) fn runner(&self) -> &Arc<Runner> {

@@ -1,7 +1,8 @@
 use std::panic::Location;
-use std::sync::{Mutex, PoisonError};
 
 use axum::routing::MethodFilter;
+
+use crate::sync::Mutex;
 
 /// The record of a route.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +65,7 @@ static MOUNTED: Mutex<Vec<&'static Location<'static>>> = Mutex::new(Vec::new());
 
 impl RouteDef {
     pub(crate) fn mark_mounted(&self) {
-        let mut mounted = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mounted = MOUNTED.lock();
         if !mounted.contains(&self.location) {
             mounted.push(self.location);
         }
@@ -74,7 +75,7 @@ impl RouteDef {
 /// Tells of routes that were declared and then forgotten in `routes![..]`. The compiler does so for
 /// private handlers.
 pub(crate) fn warn_of_unmounted() {
-    let mounted = MOUNTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let mounted = MOUNTED.lock();
     for route in inventory::iter::<&'static RouteDef> {
         if !mounted.contains(&route.location) {
             tracing::warn!(

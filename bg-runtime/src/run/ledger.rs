@@ -4,7 +4,7 @@
 //! whoever removes an entry first (the run, a handle, a shutdown) decides the outcome.
 
 use std::mem::take;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use slab::Slab;
@@ -16,7 +16,7 @@ use super::limits::{Admission, Refusal};
 use super::shutdown::UnfinishedTask;
 use super::{Stats, hook, metrics};
 use crate::contain::Contained;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 use crate::task::{
     AbortReason, BoxError, FailureKind, Progress, QueuedTask, RequestInfo, SkipReason, TaskFailure,
     TaskId, TaskInfo,
@@ -119,15 +119,9 @@ pub(crate) enum Outcome {
 }
 
 impl Ledger {
-    fn books(&self) -> MutexGuard<'_, Books> {
-        // Nothing panics while it holds the lock; if something did, the counts would still be
-        // whole.
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Changes the books, and moves the gauge of those that wait along with them.
     fn change<R>(&self, change: impl FnOnce(&mut Books) -> R) -> R {
-        let mut books = self.books();
+        let mut books = self.books.lock();
         let before = books.pending();
         let changed = change(&mut books);
         let after = books.pending();
@@ -138,7 +132,7 @@ impl Ledger {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let books = self.books();
+        let books = self.books.lock();
         Stats {
             accepted: books.accepted,
             pending: books.pending(),
@@ -153,17 +147,17 @@ impl Ledger {
 
     /// What a shutdown aborted, oldest first.
     pub(super) fn unfinished(&self) -> Vec<UnfinishedTask> {
-        let mut unfinished = self.books().unfinished.clone();
+        let mut unfinished = self.books.lock().unfinished.clone();
         unfinished.sort_by_key(UnfinishedTask::id);
         unfinished
     }
 
     pub(super) fn hold(&self) {
-        self.books().holds += 1;
+        self.books.lock().holds += 1;
     }
 
     pub(super) fn release_hold(&self) {
-        let mut books = self.books();
+        let mut books = self.books.lock();
         books.holds -= 1;
         self.notify_if_idle(&books);
     }
@@ -172,7 +166,7 @@ impl Ledger {
     pub(super) async fn idle(&self) {
         loop {
             let notified = self.idle.notified();
-            if self.books().is_idle() {
+            if self.books.lock().is_idle() {
                 return;
             }
             notified.await;
@@ -204,7 +198,7 @@ impl Ledger {
 
     /// Counts a task that is not taken in. Its report is a hold.
     pub(super) fn refuse(&self, entry: &Entry, refusal: Refusal) -> Outcome {
-        let mut books = self.books();
+        let mut books = self.books.lock();
         let outcome = if books.closed {
             Outcome::Aborted(AbortReason::AfterShutdown)
         } else {
@@ -218,7 +212,7 @@ impl Ledger {
 
     /// Keeps the task's arguments.
     pub(super) fn show(&self, place: Place, arguments: Option<Box<str>>) {
-        if let Some(entry) = self.books().entry(place) {
+        if let Some(entry) = self.books.lock().entry(place) {
             entry.arguments = arguments;
         }
     }
@@ -266,12 +260,13 @@ impl Ledger {
 
     /// Whether the task has no outcome yet.
     pub(super) fn is_open(&self, place: Place) -> bool {
-        self.books().entry(place).is_some()
+        self.books.lock().entry(place).is_some()
     }
 
     pub(super) fn set_progress(&self, place: Place, progress: Progress) {
         let readers = self
-            .books()
+            .books
+            .lock()
             .entry(place)
             .map(|entry| entry.progress().clone());
         // Outside the lock, because readers are woken, and those are the user's.
@@ -282,7 +277,7 @@ impl Ledger {
 
     /// The progress of a task from now on. `None` for a task that has been settled.
     pub(super) fn watch_progress(&self, place: Place) -> Option<watch::Receiver<Option<Progress>>> {
-        let mut books = self.books();
+        let mut books = self.books.lock();
         let mut progress = books.entry(place)?.progress().subscribe();
         progress.mark_changed();
         Some(progress)

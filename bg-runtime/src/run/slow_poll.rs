@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::PoisonError;
 use std::task::{Context, Poll};
 // Not tokio's, which stands still in tests that pause it: a thread is blocked in real time.
 use std::time::{Duration, Instant};
@@ -39,9 +38,7 @@ impl SlowPolls {
     }
 
     fn warn(&self, task: &TaskInfo, took: Duration) {
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_first = warned.insert(task.name());
-        drop(warned);
+        let is_first = self.warned.lock().insert(task.name());
         if is_first {
             tracing::warn!(
                 task.name = task.name(),

@@ -1,7 +1,7 @@
 //! The futures that run tasks, or wait to, so that a shutdown can drop those that are left.
 
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
@@ -9,7 +9,7 @@ use slab::Slab;
 use tokio::task::JoinHandle;
 
 use super::Runner;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 
 /// Not a token that every future waits for beside its work: to wait costs more than this.
 #[derive(Default)]
@@ -31,13 +31,9 @@ enum Slot {
 }
 
 impl Spawned {
-    fn futures(&self) -> MutexGuard<'_, Futures> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Gives a future a place, which is free again when the future is dropped.
     pub(super) fn enter<F>(runner: &Arc<Runner>, future: F) -> (usize, WhilePresent<F>) {
-        let key = runner.spawned.futures().slots.insert(Slot::New);
+        let key = runner.spawned.0.lock().slots.insert(Slot::New);
         let presence = Presence {
             runner: runner.clone(),
             key,
@@ -48,7 +44,7 @@ impl Spawned {
     /// Notes how the future with this place can be aborted. `None` where it was dropped; or where nobody
     /// can abort it, as with the model checker's executor, which has no use for its place either.
     pub(super) fn note(&self, key: usize, future: Option<JoinHandle<()>>) {
-        let futures = &mut *self.futures();
+        let futures = &mut *self.0.lock();
         match (&mut futures.slots[key], future) {
             (Slot::Over, _) => drop(futures.slots.remove(key)),
             (_, None) => {}
@@ -63,7 +59,7 @@ impl Spawned {
 
     /// Drops all futures at their next await point, and those that come.
     pub(super) fn abort_all(&self) {
-        let futures = &mut *self.futures();
+        let futures = &mut *self.0.lock();
         futures.aborted = true;
         for (_, slot) in &futures.slots {
             if let Slot::Running(future) = slot {
@@ -98,7 +94,7 @@ struct Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        let futures = &mut *self.runner.spawned.futures();
+        let futures = &mut *self.runner.spawned.0.lock();
         match &mut futures.slots[self.key] {
             slot @ Slot::New => *slot = Slot::Over,
             Slot::Running(_) | Slot::Over => drop(futures.slots.remove(self.key)),
@@ -119,7 +115,7 @@ mod tests {
     }
 
     fn places(runner: &Arc<Runner>) -> usize {
-        runner.spawned.futures().slots.len()
+        runner.spawned.0.lock().slots.len()
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::gate::Gate;
 use super::keys::{KeyHold, KeyUse};
@@ -30,8 +30,7 @@ impl Admission {
     }
 
     fn held(&self) -> Option<MutexGuard<'_, Held>> {
-        let held = self.0.as_ref()?;
-        Some(held.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.as_deref().map(Mutex::lock)
     }
 
     /// Whether the task needs no seat any more.

@@ -1,9 +1,9 @@
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::Refusal;
 use super::gate::Gate;
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 use crate::task::TaskInfo;
 
 /// The keys of tasks that have no outcome, or whose future is still there.
@@ -22,20 +22,16 @@ struct Uses {
 }
 
 impl Keys {
-    fn uses(&self) -> MutexGuard<'_, HashMap<Key, Uses>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.uses().is_empty()
+        self.0.lock().is_empty()
     }
 
     /// Notes one more task of this key, which waits to run.
     pub(super) fn admit(self: &Arc<Self>, task: &TaskInfo, key: &str) -> Result<KeyUse, Refusal> {
         let limits = task.limits();
         let key: Key = (task.name(), key.into());
-        let mut keys = self.uses();
+        let mut keys = self.0.lock();
         let uses = keys.entry(key.clone()).or_insert_with(|| Uses {
             holds: 0,
             waiting: 0,
@@ -82,7 +78,7 @@ impl KeyUse {
             return;
         }
         self.waits = waits;
-        if let Some(uses) = self.hold.keys.uses().get_mut(&self.hold.key) {
+        if let Some(uses) = self.hold.keys.0.lock().get_mut(&self.hold.key) {
             if waits {
                 uses.waiting += 1;
             } else {
@@ -110,7 +106,7 @@ pub(super) struct KeyHold {
 
 impl Clone for KeyHold {
     fn clone(&self) -> Self {
-        if let Some(uses) = self.keys.uses().get_mut(&self.key) {
+        if let Some(uses) = self.keys.0.lock().get_mut(&self.key) {
             uses.holds += 1;
         }
         Self {
@@ -122,7 +118,7 @@ impl Clone for KeyHold {
 
 impl Drop for KeyHold {
     fn drop(&mut self) {
-        let mut keys = self.keys.uses();
+        let mut keys = self.keys.0.lock();
         if let Some(uses) = keys.get_mut(&self.key) {
             uses.holds -= 1;
             if uses.holds == 0 {

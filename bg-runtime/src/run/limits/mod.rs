@@ -12,7 +12,7 @@ mod room;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 pub(crate) use self::admission::Admission;
 use self::gate::{Gate, Pass};
@@ -162,7 +162,7 @@ impl Limits {
 
     fn gate_of(&self, task: &TaskInfo) -> Option<Gate> {
         let limit = task.limits().concurrent?;
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.names.lock();
         let gate = names.entry(task.name()).or_insert_with(|| Gate::new(limit));
         Some(gate.clone())
     }

@@ -1,8 +1,8 @@
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::Mutex;
 
 /// Room for the tasks that wait to run.
 ///
@@ -30,10 +30,6 @@ impl Room {
         self.limit
     }
 
-    fn excess(&self) -> MutexGuard<'_, usize> {
-        self.excess.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A seat, if there is one.
     pub(crate) fn try_take(self: &Arc<Self>) -> Option<Seat> {
         let permit = self.free.try_acquire().ok()?;
@@ -43,7 +39,7 @@ impl Room {
 
     /// A seat, whether or not there is one.
     pub(crate) fn take_anyway(self: &Arc<Self>) -> Seat {
-        let mut excess = self.excess();
+        let mut excess = self.excess.lock();
         match self.free.try_acquire() {
             Ok(permit) => permit.forget(),
             Err(_) => *excess += 1,
@@ -78,7 +74,7 @@ pub(crate) struct Seat(Arc<Room>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut excess = self.0.excess();
+        let mut excess = self.0.excess.lock();
         if *excess > 0 {
             *excess -= 1;
         } else {

@@ -8,7 +8,7 @@ mod replay;
 use std::any::TypeId;
 use std::collections::VecDeque;
 use std::mem::take;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -68,7 +68,7 @@ pub(crate) struct SkippedTask {
 impl Recording {
     fn tape(&self) -> MutexGuard<'_, Tape> {
         // A test's own code runs under the lock, and may panic: its `PartialEq` and `Clone`.
-        self.tape.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tape.lock()
     }
 
     /// Keeps the tasks of a response.
