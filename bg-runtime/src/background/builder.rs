@@ -7,16 +7,13 @@ use tracing::Span;
 
 use super::build_error::{BuildError, Problem};
 use crate::Background;
-use crate::run::{Executor, Hooks, Limits, Overflow, Recording, Runner, Settings, SpanHook};
+use crate::run::{
+    DRAIN_TIMEOUT, Executor, Hooks, Limits, Overflow, Recording, SLOW_POLL_THRESHOLD, Settings,
+    SpanHook,
+};
 use crate::task::{
     MissingState, State, States, StatesBuilder, TaskFailure, TaskInfo, declared_tasks,
 };
-
-/// How long a shutdown waits by default.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a poll may take by default before the task is said to block its thread.
-const SLOW_POLL_THRESHOLD: Duration = Duration::from_millis(10);
 
 /// Configures a [`Background`].
 #[must_use = "a builder does nothing until `build()`"]
@@ -156,14 +153,14 @@ impl BackgroundBuilder {
             settings.executor = Executor::isolated(threads)
                 .map_err(|error| BuildError::new(vec![Problem::Threads(Arc::new(error))]))?;
         }
-        Ok(background(settings))
+        Ok(Background::new(settings))
     }
 
     /// Builds a `Background` that records its tasks. It has no threads of its own, because tasks run
     /// where the test says so; and no response waits for room, because nothing would make any.
     pub(crate) fn build_recording(self) -> Result<Background, BuildError> {
         let settings = self.settings()?;
-        Ok(background(Settings {
+        Ok(Background::new(Settings {
             limits: settings.limits.without_waiting(),
             recording: Some(Recording::default()),
             ..settings
@@ -191,43 +188,11 @@ impl BackgroundBuilder {
             hooks: self.hooks,
             on_span: self.on_span,
             limits: Limits::new(self.max_concurrent, self.max_pending),
-            executor: Executor::current(),
             slow_poll_threshold: self.slow_poll_threshold,
             drain_timeout: self.drain_timeout,
-            recording: None,
+            ..Settings::default()
         })
     }
-
-    /// For a `Background` that needs no configuration, and whose tasks may lack a state until they
-    /// run.
-    pub(super) fn build_unconfigured() -> Background {
-        background(unconfigured())
-    }
-
-    /// The same, which records its tasks.
-    pub(crate) fn build_unconfigured_recording() -> Background {
-        background(Settings {
-            recording: Some(Recording::default()),
-            ..unconfigured()
-        })
-    }
-}
-
-fn unconfigured() -> Settings {
-    Settings {
-        states: States::default(),
-        hooks: Hooks::default(),
-        on_span: None,
-        limits: Limits::default(),
-        executor: Executor::current(),
-        slow_poll_threshold: SLOW_POLL_THRESHOLD,
-        drain_timeout: DRAIN_TIMEOUT,
-        recording: None,
-    }
-}
-
-fn background(settings: Settings) -> Background {
-    Background::from_runner(Arc::new(Runner::new(settings)))
 }
 
 fn zeros<const N: usize>(

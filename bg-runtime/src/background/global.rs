@@ -1,19 +1,17 @@
 use std::error::Error;
 use std::fmt;
-use std::sync::OnceLock;
 
-use super::{Background, BackgroundBuilder};
-
-static GLOBAL: OnceLock<Background> = OnceLock::new();
+use super::Background;
+use crate::run;
 
 impl Background {
     /// The `Background` of route attributes that stand under no layer: the installed one, or else
     /// one with no state and no error hook, made on first use.
     #[must_use]
     pub fn global() -> Self {
-        GLOBAL
-            .get_or_init(BackgroundBuilder::build_unconfigured)
-            .clone()
+        Self {
+            runner: run::global().clone(),
+        }
     }
 
     /// Makes this the [`global`](Self::global) one.
@@ -22,7 +20,7 @@ impl Background {
     ///
     /// When there is a global one already, because one was installed or because it has been used.
     pub fn install_global(&self) -> Result<(), InstallGlobalError> {
-        GLOBAL.set(self.clone()).map_err(|_| InstallGlobalError(()))
+        run::install_global(self.runner.clone()).map_err(|_| InstallGlobalError(()))
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::after_response::{BackgroundLayer, Serve};
-use crate::run::{Runner, ShutdownReport, Stats, deadline};
+use crate::run::{Runner, Settings, ShutdownReport, Stats, deadline};
 use crate::task::{IntoTask, TaskInfo, declared_tasks};
 
 /// Runs background tasks. A handle: clones are cheap, and share everything.
@@ -50,8 +50,10 @@ impl Background {
         BackgroundBuilder::new()
     }
 
-    pub(crate) fn from_runner(runner: Arc<Runner>) -> Self {
-        Self { runner }
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            runner: Runner::new(settings),
+        }
     }
 
     pub(crate) fn runner(&self) -> &Arc<Runner> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::into_tasks::{IntoTasks, Tasks};
 use super::request::{RequestTasks, Source};
 use super::scope;
-use crate::Background;
+use crate::run;
 use crate::sync::Mutex;
 use crate::task::{List, Member, QueuedTask, SkipReason};
 
@@ -214,7 +214,7 @@ fn report_skipped(list: List<QueuedTask>, reason: SkipReason) {
     let request = scope::current();
     let runner = match &request {
         Some(request) => request.runner().clone(),
-        None => Background::global().runner().clone(),
+        None => run::global().clone(),
     };
     let info = request.map(|request| request.info());
     list.for_each(&mut |task| runner.skip(task, info.clone(), reason));

@@ -14,9 +14,9 @@ use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::RouteDef;
-use crate::Background;
 use crate::collect::scope::{self, Scoped};
 use crate::collect::{BackgroundTasks, IntoTasks, Owner, RequestTasks, Source};
+use crate::run;
 
 /// Adds a route to a router.
 pub fn mount<H, T, S>(router: Router<S>, route: RouteDef, handler: H) -> Router<S>
@@ -62,8 +62,7 @@ where
                 (tasks, None)
             }
             None => {
-                let tasks =
-                    RequestTasks::new(Background::global().runner().clone(), None, &request);
+                let tasks = RequestTasks::new(run::global().clone(), None, &request);
                 request.extensions_mut().insert(tasks.clone());
                 (tasks.clone(), Some(Owner::new(tasks)))
             }

@@ -17,12 +17,10 @@ use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner as Checker, future, thread};
 
 use super::limits::Room;
-use super::{Accepted, Executor, Hooks, Limits, Overflow, Runner, Settings, Stats};
+use super::{Accepted, Limits, Overflow, Runner, Settings, Stats};
 use crate::after_response::Connection;
 use crate::collect::{Owner, RequestTasks, Source};
-use crate::task::{
-    List, Member, QueuedTask, StatesBuilder, Task, TaskContext, TaskDef, TaskResult, named,
-};
+use crate::task::{List, Member, QueuedTask, Task, TaskContext, TaskDef, TaskResult, named};
 
 fn check(scenario: fn()) {
     const ORDERS: usize = 3_000;
@@ -36,16 +34,12 @@ fn check(scenario: fn()) {
 }
 
 fn runner(limits: Limits) -> Arc<Runner> {
-    Arc::new(Runner::new(Settings {
-        states: StatesBuilder::default().finish().0,
-        hooks: Hooks::default(),
-        on_span: None,
+    Runner::new(Settings {
         limits,
-        executor: Executor::current(),
         slow_poll_threshold: Duration::MAX,
         drain_timeout: Duration::ZERO,
-        recording: None,
-    }))
+        ..Settings::default()
+    })
 }
 
 impl Runner {

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod executor;
+mod global;
 mod hook;
 #[cfg(all(test, shuttle))]
 mod interleavings;
@@ -24,6 +25,7 @@ pub use self::shutdown::{ShutdownReport, UnfinishedTask};
 pub use self::stats::Stats;
 
 pub(crate) use self::executor::Executor;
+pub(crate) use self::global::{global, install_global};
 pub(crate) use self::hook::{Hooks, is_telling, on_behalf_of_sync};
 pub(crate) use self::ledger::Place;
 pub(crate) use self::limits::{Limits, Seat};
@@ -85,6 +87,28 @@ pub(crate) struct Settings {
     pub(crate) recording: Option<Recording>,
 }
 
+/// How long a shutdown waits by default.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a poll may take by default before the task is said to block its thread.
+pub(crate) const SLOW_POLL_THRESHOLD: Duration = Duration::from_millis(10);
+
+/// The settings of a `Background` that was not configured. Its tasks may lack a state until they run.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            states: States::default(),
+            hooks: Hooks::default(),
+            on_span: None,
+            limits: Limits::default(),
+            executor: Executor::current(),
+            slow_poll_threshold: SLOW_POLL_THRESHOLD,
+            drain_timeout: DRAIN_TIMEOUT,
+            recording: None,
+        }
+    }
+}
+
 /// What all handles of one `Background` share.
 pub(crate) struct Runner {
     states: States,
@@ -108,7 +132,7 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Arc<Self> {
         let Settings {
             states,
             hooks,
@@ -120,7 +144,7 @@ impl Runner {
             recording,
         } = settings;
         metrics::describe();
-        Self {
+        Arc::new(Self {
             states,
             hooks,
             on_span,
@@ -135,7 +159,7 @@ impl Runner {
             spawned: Spawned::default(),
             hurry: CancellationToken::new(),
             shutdown: tokio::sync::OnceCell::new(),
-        }
+        })
     }
 
     pub(crate) fn states(&self) -> &States {

@@ -107,11 +107,10 @@ mod tests {
     use std::future::{pending, ready};
 
     use super::*;
-    use crate::Background;
+    use crate::run::Settings;
 
     fn runner() -> Arc<Runner> {
-        let background = Background::builder().build().unwrap();
-        background.runner().clone()
+        Runner::new(Settings::default())
     }
 
     fn places(runner: &Arc<Runner>) -> usize {

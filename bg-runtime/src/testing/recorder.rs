@@ -2,7 +2,7 @@ use std::fmt;
 use std::ops::Deref;
 
 use super::message::{Mismatch, call};
-use crate::run::Recording;
+use crate::run::{Recording, Settings};
 use crate::task::{Task, render};
 use crate::{Background, BackgroundBuilder, BuildError, TaskFailure};
 
@@ -28,7 +28,10 @@ impl Recorder {
     /// Tasks that need a state are recorded like any other. They fail when they are run.
     pub fn new() -> Self {
         Self {
-            background: BackgroundBuilder::build_unconfigured_recording(),
+            background: Background::new(Settings {
+                recording: Some(Recording::default()),
+                ..Settings::default()
+            }),
         }
     }
 
