@@ -1,13 +1,16 @@
 #![doc = include_str!("docs/crate.md")]
 
-mod after_response;
 mod background;
-mod collect;
 mod contain;
 pub mod guide;
+#[cfg(all(test, shuttle))]
+mod interleavings;
 mod one_line;
+mod request;
 mod route;
 mod run;
+mod scope;
+mod service;
 mod sync;
 mod task;
 pub mod testing;
@@ -16,14 +19,14 @@ pub mod testing;
 #[path = "private.rs"]
 pub mod __private;
 
-pub use self::after_response::{BackgroundLayer, BackgroundService, ResponseFuture, Serve};
 pub use self::background::{
     Background, BackgroundBuilder, BuildError, InstallGlobalError, TaskHandle,
 };
-pub use self::collect::{
+pub use self::request::{
     BackgroundTasks, IntoTasks, MissingBackground, NoRequest, WithBackground, after_response,
 };
 pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
+pub use self::service::{BackgroundLayer, BackgroundService, ResponseFuture, Serve};
 pub use self::task::{
     Backoff, BoxError, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState, Parameter,
     Progress, ProgressStream, QueuedTask, Repeat, RequestInfo, SkipReason, State, StateDef, Task,

@@ -1,36 +1,45 @@
 use std::fmt::{self, Write};
 
-/// Where text from outside is cut off, in bytes: more than most errors have to say, and a bound on what
-/// one line of a log can grow to.
+/// Where text from outside is cut off, in bytes: beyond the length of most errors, and a bound on the
+/// length of a log line.
 const LIMIT: usize = 4096;
 
-/// Text from outside on one line of bounded length, with what a terminal or an editor would act upon
-/// escaped: it can neither forge a line of a log nor flood one.
+/// Displays text from outside on one line of bounded length, with what a terminal or an editor would
+/// act upon escaped: it can neither forge log lines nor flood the log.
 pub(crate) struct OneLine<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for OneLine<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut line = Line {
-            f,
-            room: LIMIT,
-            is_cut: false,
-        };
-        let written = write!(line, "{}", self.0);
-        if line.is_cut {
-            return line.f.write_char('…');
-        }
-        written
+        write_within(LIMIT, &self.0, f)
     }
 }
 
-struct Line<'a, 'b> {
-    f: &'a mut fmt::Formatter<'b>,
+/// Writes text like [`OneLine`], cut off at `limit` bytes.
+pub(crate) fn write_within(
+    limit: usize,
+    text: impl fmt::Display,
+    to: &mut impl Write,
+) -> fmt::Result {
+    let mut line = Line {
+        to,
+        room: limit,
+        is_cut: false,
+    };
+    let written = write!(line, "{text}");
+    if line.is_cut {
+        return line.to.write_char('…');
+    }
+    written
+}
+
+struct Line<'a, W> {
+    to: &'a mut W,
     room: usize,
     is_cut: bool,
 }
 
-impl Line<'_, '_> {
-    /// Writes what there is room for. Where that is not all, an error spares whoever writes the rest.
+impl<W: Write> Line<'_, W> {
+    /// Writes what there is room for. If that is not all, the error stops the formatting of the rest.
     fn put(&mut self, text: &str) -> fmt::Result {
         let end = if text.len() <= self.room {
             text.len()
@@ -38,7 +47,7 @@ impl Line<'_, '_> {
             let boundary = |end: &usize| text.is_char_boundary(*end);
             (0..=self.room).rev().find(boundary).unwrap_or(0)
         };
-        self.f.write_str(&text[..end])?;
+        self.to.write_str(&text[..end])?;
         if end < text.len() {
             self.room = 0;
             self.is_cut = true;
@@ -49,7 +58,7 @@ impl Line<'_, '_> {
     }
 }
 
-impl Write for Line<'_, '_> {
+impl<W: Write> Write for Line<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
         while let Some((at, c)) = rest.char_indices().find(|(_, c)| is_escaped(*c)) {
@@ -61,8 +70,8 @@ impl Write for Line<'_, '_> {
     }
 }
 
-/// Control characters, the line breaks that are none of those, and what turns the direction of text
-/// round.
+/// Returns `true` for control characters, for line breaks that are not among them, and for characters
+/// that change the direction of text.
 fn is_escaped(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}')

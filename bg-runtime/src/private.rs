@@ -5,13 +5,14 @@ pub use inventory;
 
 pub use crate::__response_part as response_part;
 pub use crate::__value as value;
-pub use crate::collect::private::attach;
+pub use crate::request::attach;
 pub use crate::route::{
     ByReference, ByValue, Method, Named, ParameterNames, RouteDef, RouteTasks, Seen,
     assert_distinct, handler_future, mount, route_tasks,
 };
 pub use crate::task::IntoTaskResult;
-pub use crate::task::private::{
+pub use crate::task::blocking;
+pub use crate::task::macro_support::{
     ClonedAgain, DebugArgument, KeyArgument, NeverAgain, OpaqueArgument, Probe, RetriedArgument,
-    SECRET, arguments, blocking, copy, key, state,
+    SECRET, arguments, copy, key, state,
 };

@@ -418,7 +418,7 @@ async fn a_task_that_cannot_be_copied_runs_once_and_a_warning_says_so() {
     assert_eq!(background.stats().retries, 0);
     for (text, warnings) in [
         ("was not the first call on it task.name=\"unique\"", 1),
-        ("to copy it panicked: no more of these", 1),
+        ("cloning it panicked: no more of these", 1),
         ("a one-off task runs once task.name=\"one.off.retried\"", 1),
     ] {
         let lines = logs::lines_with(text);

@@ -8,8 +8,8 @@ use tracing::Span;
 use super::build_error::{BuildError, Problem};
 use crate::Background;
 use crate::run::{
-    DRAIN_TIMEOUT, Executor, Hooks, Limits, Overflow, Recording, SLOW_POLL_THRESHOLD, Settings,
-    SpanHook,
+    DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, Overflow, Recording, SLOW_POLL_THRESHOLD,
+    Settings, SpanHook,
 };
 use crate::task::{
     MissingState, State, States, StatesBuilder, TaskFailure, TaskInfo, declared_tasks,
@@ -158,11 +158,14 @@ impl BackgroundBuilder {
 
     /// Builds a `Background` that records its tasks. It has no threads of its own, because tasks run
     /// where the test says so; and no response waits for room, because nothing would make any.
-    pub(crate) fn build_recording(self) -> Result<Background, BuildError> {
+    pub(crate) fn build_recording(
+        self,
+        recording: Arc<Recording>,
+    ) -> Result<Background, BuildError> {
         let settings = self.settings()?;
         Ok(Background::new(Settings {
             limits: settings.limits.without_waiting(),
-            recording: Some(Recording::default()),
+            dispatch: Dispatch::Record(recording),
             ..settings
         }))
     }

@@ -3,7 +3,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::run::{Runner, Watched};
+use crate::run::{Runner, Spawned};
 use crate::task::{ProgressStream, QueuedTask, TaskFailure, TaskId, TaskInfo};
 
 /// A spawned task. Awaiting it gives the outcome; dropping it leaves the task running.
@@ -11,7 +11,7 @@ pub struct TaskHandle {
     runner: Arc<Runner>,
     info: TaskInfo,
     id: TaskId,
-    watched: Watched,
+    spawned: Spawned,
 }
 
 impl TaskHandle {
@@ -21,7 +21,7 @@ impl TaskHandle {
             runner: runner.clone(),
             info,
             id,
-            watched: runner.spawn_watched(task),
+            spawned: runner.spawn_task(task),
         }
     }
 
@@ -54,8 +54,8 @@ impl TaskHandle {
     /// # }
     /// ```
     pub fn progress(&self) -> ProgressStream {
-        let place = self.watched.place;
-        ProgressStream::new(place.and_then(|place| self.runner.watch_progress(place)))
+        let key = self.spawned.key;
+        ProgressStream::new(key.and_then(|key| self.runner.watch_progress(key)))
     }
 
     /// Stops the task, unless it has ended: its outcome is `aborted`, and its future is dropped at
@@ -64,10 +64,10 @@ impl TaskHandle {
     /// A synchronous task that runs already cannot be stopped; its
     /// [`TaskContext`](crate::TaskContext) is told.
     pub fn abort(&self) {
-        if let Some(place) = self.watched.place {
-            self.runner.abort_task(place);
+        if let Some(key) = self.spawned.key {
+            self.runner.abort_task(key);
         }
-        if let Some(abort) = &self.watched.abort {
+        if let Some(abort) = &self.spawned.abort {
             abort.abort();
         }
     }
@@ -77,7 +77,7 @@ impl Future for TaskHandle {
     type Output = Result<(), TaskFailure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = ready!(Pin::new(&mut self.watched.outcome).poll(cx));
+        let outcome = ready!(Pin::new(&mut self.spawned.outcome).poll(cx));
         Poll::Ready(outcome.unwrap_or_else(|_| Err(TaskFailure::lost(self.info, self.id))))
     }
 }

@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::after_response::{BackgroundLayer, Serve};
 use crate::run::{Runner, Settings, ShutdownReport, Stats, deadline};
+use crate::service::{BackgroundLayer, Serve};
 use crate::task::{IntoTask, TaskInfo, declared_tasks};
 
 /// Runs background tasks. A handle: clones are cheap, and share everything.

@@ -14,9 +14,11 @@ use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::RouteDef;
-use crate::collect::scope::{self, Scoped};
-use crate::collect::{BackgroundTasks, IntoTasks, Owner, RequestTasks, Source};
+use crate::request::{
+    BackgroundTasks, DetachedGuard, IntoTasks, RequestGuard, RequestTasks, Source, current,
+};
 use crate::run;
+use crate::scope::Scoped;
 
 /// Adds a route to a router.
 pub fn mount<H, T, S>(router: Router<S>, route: RouteDef, handler: H) -> Router<S>
@@ -39,7 +41,7 @@ where
     router.route(route.path(), methods)
 }
 
-/// A handler that collects its request's tasks, and runs them where nothing further out does.
+/// A handler that collects its request's tasks, and ends the request if nothing further out does.
 #[derive(Clone)]
 struct RouteHandler<H> {
     handler: H,
@@ -56,7 +58,7 @@ where
 
     fn call(self, mut request: Request<Body>, state: S) -> RouteFuture<H::Future> {
         let outer = RequestTasks::of(request.extensions());
-        let (tasks, owner) = match outer {
+        let (tasks, guard) = match outer {
             Some(tasks) => {
                 tasks.complete_info(request.headers(), request.extensions());
                 (tasks, None)
@@ -64,29 +66,30 @@ where
             None => {
                 let tasks = RequestTasks::new(run::global().clone(), None, &request);
                 request.extensions_mut().insert(tasks.clone());
-                (tasks.clone(), Some(Owner::new(tasks)))
+                (tasks.clone(), Some(RequestGuard::new(tasks)))
             }
         };
         let call = if self.detach {
-            let detached = tasks.detach();
-            let scoped = tasks.clone();
+            let detached = DetachedGuard::new(tasks.clone());
+            let scope = tasks.scope();
             Call::Detached {
                 handler: tokio::spawn(
-                    scope::scoped(scoped, async move {
-                        let mut response = self.handler.call(request, state).await;
-                        detached.finish(&mut response);
-                        response
-                    })
-                    .in_current_span(),
+                    scope
+                        .scope(async move {
+                            let mut response = self.handler.call(request, state).await;
+                            detached.finish(&mut response);
+                            response
+                        })
+                        .in_current_span(),
                 ),
             }
         } else {
             let future = self.handler.call(request, state);
             Call::Attached {
-                handler: scope::scoped(tasks.clone(), future),
+                handler: tasks.scope().scope(future),
             }
         };
-        RouteFuture { call, tasks, owner }
+        RouteFuture { call, tasks, guard }
     }
 }
 
@@ -96,8 +99,8 @@ pin_project! {
     pub struct RouteFuture<F> {
         #[pin] call: Call<F>,
         tasks: Arc<RequestTasks>,
-        // After the call: what its destructors queue still counts.
-        owner: Option<Owner>,
+        // Dropped after the call: what its destructors queue still counts.
+        guard: Option<RequestGuard>,
     }
 }
 
@@ -114,14 +117,14 @@ impl<F: Future<Output = Response>> Future for RouteFuture<F> {
     type Output = Response;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        let RouteFutureProject { call, tasks, owner } = self.project();
+        let RouteFutureProject { call, tasks, guard } = self.project();
         let handler = |cx: &mut Context<'_>| -> Poll<Result<Response, Infallible>> {
             let mut response = ready!(call.poll(tasks, cx));
             tasks.pick_up(&mut response);
             Poll::Ready(Ok(response))
         };
-        let response = match owner {
-            Some(owner) => ready!(owner.poll_response(cx, handler)),
+        let response = match guard {
+            Some(guard) => ready!(guard.poll_response(cx, handler)),
             None => ready!(handler(cx)),
         };
         let Ok(response) = response;
@@ -151,7 +154,7 @@ impl<F: Future<Output = Response>> Call<F> {
 
 /// The route-level list of the request that is being handled.
 pub fn route_tasks() -> RouteTasks {
-    RouteTasks(scope::current())
+    RouteTasks(current())
 }
 
 #[derive(Debug)]

@@ -35,7 +35,7 @@ impl Executor {
         Ok(Self::Isolated(Threads(Some(runtime))))
     }
 
-    /// Runs a future. Where there is no runtime, it is dropped.
+    /// Spawns a future where tasks run. Without a runtime, the future is dropped.
     pub(super) fn spawn(
         &self,
         work: impl Future<Output = ()> + Send + 'static,
@@ -50,7 +50,7 @@ impl Executor {
         Some(self.runtime()?.spawn(work))
     }
 
-    /// Runs a future on the caller's own runtime, wherever tasks run.
+    /// Spawns a future on the caller's own runtime, even if tasks run elsewhere.
     pub(super) fn spawn_here(
         &self,
         work: impl Future<Output = ()> + Send + 'static,
@@ -61,7 +61,7 @@ impl Executor {
         }
     }
 
-    /// The runtime to run tasks on, if there is one.
+    /// Returns the runtime to run tasks on, if there is one.
     pub(super) fn runtime(&self) -> Option<Handle> {
         match self {
             Self::Isolated(Threads(threads)) => {
@@ -77,12 +77,13 @@ impl Executor {
         }
     }
 
-    /// Whether a task that is about to run should step aside first.
+    /// Returns whether a task that is about to run should step aside first.
     ///
-    /// A worker of tokio keeps the task that it spawned last to itself, in a slot that nobody else may
-    /// take from. Often it is the worker that has just polled the sockets for all: if it went on with
-    /// a task that blocks its thread, nobody would see the next request. A task that steps aside joins
-    /// the worker's queue, for which another worker is woken, who takes the task or polls the sockets.
+    /// A worker of tokio keeps the task that it spawned last to itself, in a slot that no other worker
+    /// may take from. Often it is the worker that has just polled the sockets for all of them: if it
+    /// went on with a task that blocks its thread, the next request would wait for that. A task that
+    /// steps aside joins the worker's queue, and another worker is woken, which takes the task or polls
+    /// the sockets.
     fn is_shared_with_sockets(&self) -> bool {
         let runtime = match self {
             Self::Isolated(_) => return false,
@@ -91,7 +92,7 @@ impl Executor {
         runtime.is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread)
     }
 
-    /// Steps aside: see [`is_shared_with_sockets`](Self::is_shared_with_sockets).
+    /// Steps aside, if the executor is [shared with sockets](Self::is_shared_with_sockets).
     pub(super) async fn step_aside(&self) {
         let mut is_aside = !self.is_shared_with_sockets();
         // Not tokio's `yield_now`, which hides the task from the other workers for a while.
@@ -106,7 +107,7 @@ impl Executor {
     }
 }
 
-/// Threads that end with the last handle of their `Background`.
+/// Threads that end with the last handle of their `Background`, and its last task.
 pub(crate) struct Threads(Option<Runtime>);
 
 impl Drop for Threads {

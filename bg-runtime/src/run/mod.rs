@@ -1,76 +1,85 @@
-//! Running tasks: from an accepted task to its one outcome.
+//! Running tasks: from an accepted task to its one outcome. Knows no request.
+//!
+//! ```text
+//! accepted.rs ──> dispatch/ ──> order.rs ──> task.rs ──> attempt.rs
+//!     │         to the executor   lists       one task     one run
+//!     │         or to a test
+//! settle.rs ──> ledger.rs ──> report/
+//!  the duty      the books      one event, its sinks
+//! ```
+//!
+//! [`Runner`] is what all of these share: its parts are fields, and what the rooms above may ask of it
+//! are its methods. Everything else is a function in the file that is named for it.
+//!
+//! Futures are kept small, because one waits for each response and each turn: rare states are boxed,
+//! and what would take up space twice in an `async fn` is an `async` block.
 
+mod aborts;
+mod accepted;
 mod attempt;
+mod dispatch;
 mod executor;
 mod global;
-mod hook;
-#[cfg(all(test, shuttle))]
-mod interleavings;
 mod ledger;
 mod limits;
-mod log;
-mod metrics;
 mod order;
-mod recording;
+mod outcome;
+mod queued_at;
 mod report;
+mod settle;
 mod shutdown;
 mod slow_poll;
 mod spawned;
 mod stats;
 mod task;
-mod ticket;
+mod unfinished;
 
 pub use self::limits::Overflow;
-pub use self::shutdown::{ShutdownReport, UnfinishedTask};
+pub use self::shutdown::ShutdownReport;
 pub use self::stats::Stats;
+pub use self::unfinished::UnfinishedTask;
 
+pub(crate) use self::accepted::AcceptedTask;
+pub(crate) use self::dispatch::{Dispatch, Recording, replay};
 pub(crate) use self::executor::Executor;
 pub(crate) use self::global::{global, install_global};
-pub(crate) use self::hook::{Hooks, is_telling, on_behalf_of_sync};
-pub(crate) use self::ledger::Place;
-pub(crate) use self::limits::{Limits, Seat};
-pub(crate) use self::recording::Recording;
-pub(crate) use self::shutdown::deadline;
+pub(crate) use self::ledger::EntryKey;
+#[cfg(all(test, shuttle))]
+pub(crate) use self::limits::PendingLimit;
+pub(crate) use self::limits::{Limits, PendingPermit};
+pub(crate) use self::report::Hooks;
+pub(crate) use self::shutdown::{Deadline, deadline};
+pub(crate) use self::spawned::Spawned;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use self::ledger::{Ledger, Watcher};
-use self::limits::{Admission, Turn};
+use self::aborts::AbortRegistry;
+use self::ledger::{Ledger, OutcomeSender};
+use self::limits::Permits;
+use self::outcome::Outcome;
+use self::settle::OutcomeGuard;
+use self::shutdown::Shutdown;
 use self::slow_poll::SlowPolls;
-use self::spawned::{Spawned, WhilePresent};
-use self::ticket::Ticket;
-use crate::collect::{RequestTasks, scope};
+use crate::contain::contain;
 use crate::one_line::OneLine;
+use crate::scope::Scope;
 use crate::task::{
-    List, Progress, QueuedTask, RequestInfo, SkipReason, States, TaskFailure, TaskInfo,
+    AbortReason, Progress, QueuedTask, RequestInfo, SkipReason, States, TaskInfo, TaskList,
 };
 
-/// A task that will end in one outcome, whatever happens: dropping it is an outcome too.
-pub(crate) struct Accepted {
-    pub(crate) queued: QueuedTask,
-    ticket: Ticket,
-    admission: Admission,
-}
+/// How long a shutdown waits by default.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-impl Accepted {
-    pub(crate) fn has_seat(&self) -> bool {
-        self.admission.has_seat()
-    }
-
-    pub(crate) fn take_seat(&self, seat: Seat) {
-        self.admission.take_seat(seat);
-    }
-}
+/// How long a poll may take by default before the task is said to block its thread.
+pub(crate) const SLOW_POLL_THRESHOLD: Duration = Duration::from_millis(10);
 
 /// Joins the trace of a task to that of the place where it was made.
 pub(crate) type SpanHook = Box<dyn Fn(&Span, &Span) + Send + Sync>;
@@ -82,16 +91,10 @@ pub(crate) struct Settings {
     pub(crate) on_span: Option<SpanHook>,
     pub(crate) limits: Limits,
     pub(crate) executor: Executor,
+    pub(crate) dispatch: Dispatch,
     pub(crate) slow_poll_threshold: Duration,
     pub(crate) drain_timeout: Duration,
-    pub(crate) recording: Option<Recording>,
 }
-
-/// How long a shutdown waits by default.
-pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a poll may take by default before the task is said to block its thread.
-pub(crate) const SLOW_POLL_THRESHOLD: Duration = Duration::from_millis(10);
 
 /// The settings of a `Background` that was not configured. Its tasks may lack a state until they run.
 impl Default for Settings {
@@ -102,9 +105,9 @@ impl Default for Settings {
             on_span: None,
             limits: Limits::default(),
             executor: Executor::current(),
+            dispatch: Dispatch::Run,
             slow_poll_threshold: SLOW_POLL_THRESHOLD,
             drain_timeout: DRAIN_TIMEOUT,
-            recording: None,
         }
     }
 }
@@ -116,19 +119,11 @@ pub(crate) struct Runner {
     on_span: Option<SpanHook>,
     limits: Limits,
     executor: Executor,
+    dispatch: Dispatch,
     slow_polls: SlowPolls,
-    drain_timeout: Duration,
     ledger: Ledger,
-    /// Of the testing kit: tasks are kept there instead of running.
-    recording: Option<Recording>,
-    /// When the shutdown that is under way ends.
-    shutdown_deadline: watch::Sender<Option<Instant>>,
-    /// Asks running tasks to stop, through their `TaskContext`.
-    cancel: CancellationToken,
-    spawned: Spawned,
-    /// Ends the wait of a shutdown early.
-    hurry: CancellationToken,
-    shutdown: tokio::sync::OnceCell<ShutdownReport>,
+    aborts: AbortRegistry,
+    shutdown: Shutdown,
 }
 
 impl Runner {
@@ -139,26 +134,22 @@ impl Runner {
             on_span,
             limits,
             executor,
+            dispatch,
             slow_poll_threshold,
             drain_timeout,
-            recording,
         } = settings;
-        metrics::describe();
+        report::describe_metrics();
         Arc::new(Self {
             states,
             hooks,
             on_span,
             limits,
             executor,
+            dispatch,
             slow_polls: SlowPolls::new(slow_poll_threshold),
-            drain_timeout,
             ledger: Ledger::default(),
-            recording,
-            shutdown_deadline: watch::Sender::new(None),
-            cancel: CancellationToken::new(),
-            spawned: Spawned::default(),
-            hurry: CancellationToken::new(),
-            shutdown: tokio::sync::OnceCell::new(),
+            aborts: AbortRegistry::default(),
+            shutdown: Shutdown::new(drain_timeout),
         })
     }
 
@@ -170,73 +161,47 @@ impl Runner {
         &self.limits
     }
 
-    pub(crate) fn drain_timeout(&self) -> Duration {
-        self.drain_timeout
-    }
-
-    pub(crate) fn recording(&self) -> Option<&Recording> {
-        self.recording.as_ref()
-    }
-
-    /// Cancelled when running tasks are asked to stop.
-    pub(crate) fn cancellation(&self) -> &CancellationToken {
-        &self.cancel
-    }
-
     pub(crate) fn stats(&self) -> Stats {
         self.ledger.stats()
     }
 
-    /// Takes responsibility for a task. After a shutdown its outcome is `aborted`, at once. A task
-    /// that a limit keeps out has its outcome then, too, and what is left of it is its name.
-    pub(crate) fn accept(
-        self: &Arc<Self>,
-        queued: QueuedTask,
-        request: Option<Arc<RequestInfo>>,
-    ) -> Result<Accepted, TaskInfo> {
-        self.accept_watched(queued, request, None)
+    /// Returns whether a request's lists wait until its response has been sent.
+    pub(crate) fn waits_for_sending(&self) -> bool {
+        self.dispatch.waits_for_sending()
     }
 
-    fn accept_watched(
+    /// Takes responsibility for a task. After a shutdown its outcome is `aborted`, at once. A task that
+    /// a limit refuses has its outcome then, too, and only its name is left.
+    pub(crate) fn accept(
         self: &Arc<Self>,
-        mut queued: QueuedTask,
+        task: QueuedTask,
         request: Option<Arc<RequestInfo>>,
-        watcher: Option<Watcher>,
-    ) -> Result<Accepted, TaskInfo> {
-        let info = queued.info();
-        self.announce_span(&mut queued, request.as_deref());
-        match self.limits.admit(&info, || queued.key()) {
-            Ok(admission) => {
-                let ticket = Ticket::issue(self, &queued, request, watcher, admission.clone());
-                Ok(Accepted {
-                    queued,
-                    ticket,
-                    admission,
+    ) -> Result<AcceptedTask, TaskInfo> {
+        self.accept_for(task, request, None)
+    }
+
+    /// Like [`accept`](Self::accept), for a handle that waits for the outcome.
+    fn accept_for(
+        self: &Arc<Self>,
+        mut task: QueuedTask,
+        request: Option<Arc<RequestInfo>>,
+        sender: Option<OutcomeSender>,
+    ) -> Result<AcceptedTask, TaskInfo> {
+        let info = task.info();
+        self.prepare_span(&mut task, request.as_deref());
+        match self.limits.admit(&info, || task.key()) {
+            Ok(permits) => {
+                let guard = OutcomeGuard::new(self, &task, request, sender, permits.clone());
+                Ok(AcceptedTask {
+                    task,
+                    guard,
+                    permits,
                 })
             }
             Err(refusal) => {
-                if let Some(recording) = &self.recording {
-                    recording.note_skipped(&queued, &refusal);
-                }
-                self.refuse(&queued, request, watcher, refusal);
+                self.dispatch.note_skipped(&task, &refusal);
+                settle::refuse(self, &task, request, sender, refusal);
                 Err(info)
-            }
-        }
-    }
-
-    /// Before anything happens in the span.
-    fn announce_span(&self, queued: &mut QueuedTask, request: Option<&RequestInfo>) {
-        if let Some(request) = request {
-            queued.record_request(request);
-        }
-        let origin = queued.take_origin();
-        if let Some(on_span) = &self.on_span {
-            if let Err(panic) = crate::contain::contain(|| on_span(queued.span(), &origin)) {
-                tracing::error!(
-                    task.name = queued.info().name(),
-                    panic = %OneLine(panic),
-                    "`on_span` panicked"
-                );
             }
         }
     }
@@ -245,141 +210,140 @@ impl Runner {
     /// other.
     pub(crate) fn skip(
         self: &Arc<Self>,
-        mut queued: QueuedTask,
+        mut task: QueuedTask,
         request: Option<Arc<RequestInfo>>,
         reason: SkipReason,
     ) {
-        self.announce_span(&mut queued, request.as_deref());
-        let admission = Admission::default();
-        let ticket = Ticket::issue(self, &queued, request, None, admission.clone());
-        let accepted = Accepted {
-            queued,
-            ticket,
-            admission,
+        self.prepare_span(&mut task, request.as_deref());
+        let permits = Permits::default();
+        let guard = OutcomeGuard::new(self, &task, request, None, permits.clone());
+        let accepted = AcceptedTask {
+            task,
+            guard,
+            permits,
         };
         accepted.skip(reason);
     }
 
-    /// Runs a request's lists one after the other, when their turn has come. In the request's scope, so
-    /// that its tasks can add tasks with `after_response` too.
-    ///
-    /// The response is out, so they may start on any thread.
-    pub(crate) fn run_aside<const N: usize>(
+    /// Completes a task's span, before anything happens in it.
+    fn prepare_span(&self, task: &mut QueuedTask, request: Option<&RequestInfo>) {
+        if let Some(request) = request {
+            task.record_request(request);
+        }
+        // Taken in any case: the task must not keep the span open in which it was made.
+        let origin = task.take_origin();
+        if let Some(on_span) = &self.on_span {
+            if let Err(panic) = contain(|| on_span(task.span(), &origin)) {
+                tracing::error!(
+                    task.name = task.info().name(),
+                    panic = %OneLine(panic),
+                    "`on_span` panicked"
+                );
+            }
+        }
+    }
+
+    /// Runs a request's lists one after the other, in the request's scope.
+    pub(crate) fn run<const N: usize>(
         self: &Arc<Self>,
-        request: Arc<RequestTasks>,
-        mut lists: [List<Accepted>; N],
+        scope: Scope,
+        lists: [TaskList<AcceptedTask>; N],
     ) {
-        self.give_seats(&mut lists);
-        let runner = self.clone();
-        // Boxed, because it is large: tokio moves what it spawns a dozen times, and a list that waits
-        // need not carry the space for it.
-        match self.limits.line_up() {
-            Turn::Now(slot) => {
-                let run = Box::pin(runner.run_lists(lists, slot));
-                self.spawn(scope::scoped(request, run));
-            }
-            Turn::Later(waiting) => {
-                let lists = lists.into_iter().filter(|list| !list.is_empty());
-                let lists = lists.collect::<Vec<_>>();
-                let run = waiting
-                    .come()
-                    .then(|slot| Box::pin(runner.run_lists(lists, slot)));
-                self.spawn(scope::scoped(request, run));
-            }
-        }
+        self.dispatch.lists(self, scope, lists);
     }
 
-    /// Every task that waits has a seat, if there is a limit to how many do.
-    fn give_seats(&self, lists: &mut [List<Accepted>]) {
-        for list in lists {
-            list.for_each_mut(&mut |task| self.limits.seat(&task.admission));
-        }
+    /// Runs tasks that were added while their response's body was being sent, if those
+    /// [do not wait](Self::waits_for_sending) for its end.
+    pub(crate) fn run_late(self: &Arc<Self>, scope: Scope, part: TaskList<AcceptedTask>) {
+        self.dispatch.late(self, scope, part);
     }
 
-    /// Runs one task now. The receiver gets its outcome.
-    pub(crate) fn spawn_watched(self: &Arc<Self>, queued: QueuedTask) -> Watched {
-        let (watcher, outcome) = oneshot::channel();
-        let Ok(accepted) = self.accept_watched(queued, None, Some(watcher)) else {
-            return Watched {
+    /// Accepts and runs one task, for a handle.
+    pub(crate) fn spawn_task(self: &Arc<Self>, task: QueuedTask) -> Spawned {
+        let (sender, outcome) = oneshot::channel();
+        let Ok(accepted) = self.accept_for(task, None, Some(sender)) else {
+            return Spawned {
                 outcome,
                 abort: None,
-                place: None,
+                key: None,
             };
         };
-        let place = accepted.ticket.place();
-        if let Some(recording) = &self.recording {
-            return Watched {
-                outcome,
-                abort: Some(Abort::Recorded(recording.record_spawned(accepted))),
-                place: Some(place),
-            };
-        }
-        self.limits.seat(&accepted.admission);
-        let runner = self.clone();
-        let run = |slot| Box::pin(runner.run_single(accepted, slot));
-        let abort = match self.limits.line_up() {
-            Turn::Now(slot) => self.spawn(run(slot)),
-            Turn::Later(waiting) => self.spawn(waiting.come().then(run)),
-        };
-        Watched {
+        let key = Some(accepted.guard.key());
+        let abort = self.dispatch.single(self, accepted);
+        Spawned {
             outcome,
-            abort: abort.map(Abort::Spawned),
-            place: Some(place),
+            abort,
+            key,
         }
     }
 
-    /// Runs a future where tasks run, until it ends or a shutdown does. Where there is no runtime, the
-    /// future is dropped, which every ticket in it counts and reports.
+    /// Settles a task from its handle.
+    pub(crate) fn abort_task(self: &Arc<Self>, key: EntryKey) {
+        let outcome = Outcome::Aborted(AbortReason::Handle);
+        settle::settle(self, key, outcome);
+    }
+
+    pub(crate) fn set_progress(&self, key: EntryKey, progress: Progress) {
+        self.ledger.set_progress(key, progress);
+    }
+
+    pub(crate) fn watch_progress(
+        &self,
+        key: EntryKey,
+    ) -> Option<watch::Receiver<Option<Progress>>> {
+        self.ledger.watch_progress(key)
+    }
+
+    /// Makes sure that each task that waits counts as waiting, if there is a limit to how many may.
+    fn hold_pending(&self, lists: &mut [TaskList<AcceptedTask>]) {
+        for list in lists {
+            list.for_each_mut(&mut |accepted| self.limits.hold_pending(&accepted.permits));
+        }
+    }
+
+    /// Spawns a future where tasks run, until it ends or a shutdown does. Without a runtime the future
+    /// is dropped, and the guards in it settle their tasks.
     fn spawn(
         self: &Arc<Self>,
         work: impl Future<Output = ()> + Send + 'static,
     ) -> Option<AbortHandle> {
-        self.until_aborted(work, |work| self.executor.spawn(work))
+        AbortRegistry::spawn(self, work, |work| self.executor.spawn(work))
     }
 
-    /// Like [`spawn`](Self::spawn), for a wait on what the caller's runtime does: it must not be ahead
-    /// of that when it is busy, as a thread for tasks would be.
+    /// Like [`spawn`](Self::spawn), on the caller's runtime: for a wait on what that runtime does, so
+    /// that it queues behind the server's own work.
     pub(crate) fn spawn_here(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
-        self.until_aborted(work, |work| self.executor.spawn_here(work));
-    }
-
-    fn until_aborted<F: Future<Output = ()> + Send + 'static>(
-        self: &Arc<Self>,
-        work: F,
-        spawn: impl FnOnce(WhilePresent<F>) -> Option<JoinHandle<()>>,
-    ) -> Option<AbortHandle> {
-        let (key, work) = Spawned::enter(self, work);
-        let spawned = spawn(work);
-        let abort = spawned.as_ref().map(JoinHandle::abort_handle);
-        self.spawned.note(key, spawned);
-        abort
-    }
-
-    fn runtime(&self) -> Option<Handle> {
-        self.executor.runtime()
-    }
-
-    async fn wait_until(&self, due: Instant) {
-        if self.recording.is_none() {
-            tokio::time::sleep_until(due).await;
-        } else {
-            // A task that fails for ever must leave a test's own timeout a chance.
-            tokio::task::yield_now().await;
-        }
-    }
-
-    pub(crate) fn set_progress(&self, place: Place, progress: Progress) {
-        self.ledger.set_progress(place, progress);
-    }
-
-    pub(crate) fn watch_progress(&self, place: Place) -> Option<watch::Receiver<Option<Progress>>> {
-        self.ledger.watch_progress(place)
+        AbortRegistry::spawn(self, work, |work| self.executor.spawn_here(work));
     }
 
     /// Keeps a shutdown waiting while the guard lives, for work that is not a task itself.
     pub(crate) fn hold(self: &Arc<Self>) -> Hold {
         self.ledger.hold();
-        Hold(self.clone())
+        Hold::adopt(self)
+    }
+
+    pub(crate) fn drain_timeout(&self) -> Duration {
+        self.shutdown.drain_timeout
+    }
+
+    /// Cancelled when running tasks are asked to stop.
+    pub(crate) fn cancellation(&self) -> &CancellationToken {
+        &self.shutdown.cancel
+    }
+
+    /// Waits for all tasks until `deadline`, asks those left to stop, and aborts those that do not.
+    pub(crate) async fn shut_down(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
+        shutdown::shut_down(self, deadline).await
+    }
+
+    /// Lets tasks that wait know when the shutdown will end, before it begins.
+    pub(crate) fn set_shutdown_deadline(&self, deadline: Instant) -> Deadline<'_> {
+        self.shutdown.set_deadline(deadline)
+    }
+
+    /// Ends the wait of a shutdown now.
+    pub(crate) fn hurry(&self) {
+        self.shutdown.hurry.cancel();
     }
 }
 
@@ -391,34 +355,45 @@ impl fmt::Debug for Runner {
     }
 }
 
-/// A spawned task, seen from its handle.
-pub(crate) struct Watched {
-    pub(crate) outcome: oneshot::Receiver<Result<(), TaskFailure>>,
-    pub(crate) abort: Option<Abort>,
-    /// `None` for a task that was refused.
-    pub(crate) place: Option<Place>,
-}
-
-/// The way to drop the future that runs a spawned task.
-pub(crate) enum Abort {
-    Spawned(AbortHandle),
-    Recorded(CancellationToken),
-}
-
-impl Abort {
-    pub(crate) fn abort(&self) {
-        match self {
-            Self::Spawned(task) => task.abort(),
-            Self::Recorded(token) => token.cancel(),
-        }
-    }
-}
-
 /// See [`Runner::hold`].
 pub(crate) struct Hold(Arc<Runner>);
+
+impl Hold {
+    /// Takes over a hold that the books have counted already, under the lock under which they were
+    /// changed: no shutdown may find them idle in between.
+    fn adopt(runner: &Arc<Runner>) -> Self {
+        Self(runner.clone())
+    }
+}
 
 impl Drop for Hold {
     fn drop(&mut self) {
         self.0.ledger.release_hold();
+    }
+}
+
+/// What only the model checker's scenarios ask for: see `interleavings`.
+#[cfg(all(test, shuttle))]
+impl Runner {
+    /// As for a request, but in the caller's own future.
+    pub(crate) fn run_here<const N: usize>(
+        self: &Arc<Self>,
+        mut lists: [TaskList<AcceptedTask>; N],
+    ) -> impl Future<Output = ()> + Send + use<N> {
+        self.hold_pending(&mut lists);
+        let (runner, turn) = (self.clone(), self.limits.line_up());
+        async move { order::run_lists(runner, lists, turn.wait().await).await }
+    }
+
+    pub(crate) fn close_books(self: &Arc<Self>) {
+        settle::close_books(self);
+    }
+
+    pub(crate) async fn idle(&self) {
+        self.ledger.idle().await;
+    }
+
+    pub(crate) fn unfinished(&self) -> Vec<UnfinishedTask> {
+        self.ledger.unfinished()
     }
 }

@@ -6,170 +6,173 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, Either, FutureExt};
 use tokio::task::JoinSet;
 
-use super::limits::Slot;
-use super::task::Stop;
-use super::{Accepted, Runner};
-use crate::collect::scope;
-use crate::task::{AbortReason, List, Member, SkipReason, TaskInfo};
+use super::limits::ListSlot;
+use super::outcome::Outcome;
+use super::task::{TaskEnd, run_task};
+use super::{AcceptedTask, Runner};
+use crate::scope::Scope;
+use crate::task::{AbortReason, Item, SkipReason, TaskInfo, TaskList};
 
-/// Why a list was no success, as far as those behind it are concerned.
+/// How a list ended that is not a success: what becomes of the tasks behind it.
 #[derive(Clone, Copy)]
-pub(super) enum ListStop {
+enum ListEnd {
     Failed(TaskInfo),
     Refused(TaskInfo),
     Shutdown,
 }
 
-impl Runner {
-    /// Runs lists one after the other. What fails in one never stops the next.
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an `async fn` has space for its arguments twice"
-    )]
-    pub(super) fn run_lists(
-        self: Arc<Self>,
-        mut lists: impl AsMut<[List<Accepted>]> + Send,
-        mut slot: Slot,
-    ) -> impl Future<Output = ()> + Send {
-        async move {
-            if self.recording.is_none() {
-                self.executor.step_aside().await;
-            }
-            // Taken from where they are, because an iterator that owns them would be as large again.
-            for list in lists.as_mut() {
-                let list = take(list);
-                if !list.is_empty() {
-                    let _ = self.run_list(list, &[], &mut slot).await;
-                }
+/// Runs lists one after the other. A failure in one never stops the next.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` has space for its arguments twice"
+)]
+pub(super) fn run_lists(
+    runner: Arc<Runner>,
+    mut lists: impl AsMut<[TaskList<AcceptedTask>]> + Send,
+    mut slot: ListSlot,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        runner.dispatch.step_aside(&runner.executor).await;
+        // Taken from where they are, because an iterator that owns them would be as large again.
+        for list in lists.as_mut() {
+            let list = take(list);
+            if !list.is_empty() {
+                let _ = run_list(&runner, list, &[], &mut slot).await;
             }
         }
-    }
-
-    /// Runs a task that belongs to no list.
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "an `async fn` has space for its arguments twice"
-    )]
-    pub(super) fn run_single(
-        self: Arc<Self>,
-        accepted: Accepted,
-        mut slot: Slot,
-    ) -> impl Future<Output = ()> + Send {
-        async move {
-            if let Err(Stop::Failed(failed)) = self.run_task(accepted, &mut slot).await {
-                failed.settle(Vec::new());
-            }
-        }
-    }
-
-    /// Runs a list; `after` are the tasks outside of the list that a failure in it keeps from running.
-    fn run_list<'a>(
-        self: &'a Arc<Self>,
-        list: List<Accepted>,
-        after: &'a [TaskInfo],
-        slot: &'a mut Slot,
-    ) -> impl Future<Output = Result<(), ListStop>> + Send + 'a {
-        if list.concurrent {
-            // Boxed, because few lists are, and all would have to carry the space for it.
-            Either::Left(self.run_concurrently(list, after, slot).boxed())
-        } else {
-            Either::Right(self.run_in_order(list.members, !list.continue_on_error, after, slot))
-        }
-    }
-
-    async fn run_in_order(
-        self: &Arc<Self>,
-        members: Vec<Member<Accepted>>,
-        stop_on_error: bool,
-        after: &[TaskInfo],
-        slot: &mut Slot,
-    ) -> Result<(), ListStop> {
-        let mut result = Ok(());
-        let mut members = members.into_iter();
-        loop {
-            let ended = match members.next() {
-                None => return result,
-                Some(Member::Task(task)) => self.run_task(task, slot).await.map_err(|stop| {
-                    stop.settle(|| kept_back(stop_on_error, members.as_slice(), after))
-                }),
-                Some(Member::List(list)) => {
-                    let after = kept_back(stop_on_error, members.as_slice(), after);
-                    self.run_nested(list, after, slot).await
-                }
-                Some(Member::Refused(task)) => Err(ListStop::Refused(task)),
-            };
-            if let Err(stop) = ended {
-                result = result.and(Err(stop));
-                if stop_on_error {
-                    members.for_each(|member| member.for_each(&mut |task| stop.keep_back(task)));
-                    return result;
-                }
-            }
-        }
-    }
-
-    async fn run_concurrently(
-        self: &Arc<Self>,
-        list: List<Accepted>,
-        after: &[TaskInfo],
-        slot: &mut Slot,
-    ) -> Result<(), ListStop> {
-        // Each member has a slot of its own. This list needs none while it waits for them, and whatever
-        // follows it lines up by itself.
-        slot.leave();
-        let mut result = Ok(());
-        // A set, so that members are dropped, and thereby counted, with the future that waits for
-        // them.
-        let mut running = JoinSet::new();
-        for member in list.members {
-            let (runner, after) = (self.clone(), after.to_vec());
-            let turn = self.limits.line_up();
-            running.spawn(scope::within(scope::current(), async move {
-                let mut slot = turn.come().await;
-                match member {
-                    Member::Task(task) => runner
-                        .run_task(task, &mut slot)
-                        .await
-                        .map_err(|stop| stop.settle(|| after)),
-                    Member::List(list) => runner.run_nested(list, after, &mut slot).await,
-                    Member::Refused(task) => Err(ListStop::Refused(task)),
-                }
-            }));
-        }
-        while let Some(ended) = running.join_next().await {
-            // A join error is a runtime that shuts down: the tickets have told.
-            result = result.and(ended.unwrap_or(Ok(())));
-        }
-        result
-    }
-
-    /// Boxed, because a list may hold lists.
-    fn run_nested<'a>(
-        self: &'a Arc<Self>,
-        list: List<Accepted>,
-        after: Vec<TaskInfo>,
-        slot: &'a mut Slot,
-    ) -> BoxFuture<'a, Result<(), ListStop>> {
-        Box::pin(async move { self.run_list(list, &after, slot).await })
     }
 }
 
-impl Stop {
-    /// Settles the task that stopped, with what it keeps from running.
-    fn settle(self, kept_back: impl FnOnce() -> Vec<TaskInfo>) -> ListStop {
+/// Runs a task that belongs to no list.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` has space for its arguments twice"
+)]
+pub(super) fn run_single(
+    runner: Arc<Runner>,
+    task: AcceptedTask,
+    mut slot: ListSlot,
+) -> impl Future<Output = ()> + Send {
+    async move {
+        if let Err(end) = run_task(&runner, task, &mut slot).await {
+            end.settle(Vec::new);
+        }
+    }
+}
+
+/// Runs a list; `after` are the tasks outside the list that a failure in it keeps from running.
+fn run_list<'a>(
+    runner: &'a Arc<Runner>,
+    list: TaskList<AcceptedTask>,
+    after: &'a [TaskInfo],
+    slot: &'a mut ListSlot,
+) -> impl Future<Output = Result<(), ListEnd>> + Send + 'a {
+    if list.concurrent {
+        // Rare, so boxed.
+        Either::Left(run_concurrently(runner, list, after, slot).boxed())
+    } else {
+        let stop_on_error = !list.continue_on_error;
+        Either::Right(run_in_order(runner, list.items, stop_on_error, after, slot))
+    }
+}
+
+async fn run_in_order(
+    runner: &Arc<Runner>,
+    items: Vec<Item<AcceptedTask>>,
+    stop_on_error: bool,
+    after: &[TaskInfo],
+    slot: &mut ListSlot,
+) -> Result<(), ListEnd> {
+    let mut result = Ok(());
+    let mut items = items.into_iter();
+    loop {
+        let ended = match items.next() {
+            None => return result,
+            Some(Item::Task(task)) => run_task(runner, task, slot)
+                .await
+                .map_err(|end| end.settle(|| kept_back(stop_on_error, items.as_slice(), after))),
+            Some(Item::List(list)) => {
+                let after = kept_back(stop_on_error, items.as_slice(), after);
+                run_nested(runner, list, after, slot).await
+            }
+            Some(Item::Refused(task)) => Err(ListEnd::Refused(task)),
+        };
+        if let Err(end) = ended {
+            result = result.and(Err(end));
+            if stop_on_error {
+                items.for_each(|item| item.for_each(&mut |task| end.keep_back(task)));
+                return result;
+            }
+        }
+    }
+}
+
+async fn run_concurrently(
+    runner: &Arc<Runner>,
+    list: TaskList<AcceptedTask>,
+    after: &[TaskInfo],
+    slot: &mut ListSlot,
+) -> Result<(), ListEnd> {
+    // Each member has a slot of its own. This list needs none while it waits for them, and the next
+    // task behind it acquires one again.
+    slot.release();
+    let mut result = Ok(());
+    // A set, so that the members are dropped, and thereby settled, with the future that waits for
+    // them.
+    let mut running = JoinSet::new();
+    for item in list.items {
+        let (runner, after) = (runner.clone(), after.to_vec());
+        let turn = runner.limits.line_up();
+        let member = async move {
+            let mut slot = turn.wait().await;
+            match item {
+                Item::Task(task) => run_task(&runner, task, &mut slot)
+                    .await
+                    .map_err(|end| end.settle(|| after)),
+                Item::List(list) => run_nested(&runner, list, after, &mut slot).await,
+                Item::Refused(task) => Err(ListEnd::Refused(task)),
+            }
+        };
+        match Scope::current() {
+            Some(scope) => running.spawn(scope.scope(member)),
+            None => running.spawn(member),
+        };
+    }
+    while let Some(ended) = running.join_next().await {
+        // Only a runtime that shuts down gives a join error; the dropped guards have settled these
+        // tasks.
+        result = result.and(ended.unwrap_or(Ok(())));
+    }
+    result
+}
+
+/// Boxed, because a list may hold lists.
+fn run_nested<'a>(
+    runner: &'a Arc<Runner>,
+    list: TaskList<AcceptedTask>,
+    after: Vec<TaskInfo>,
+    slot: &'a mut ListSlot,
+) -> BoxFuture<'a, Result<(), ListEnd>> {
+    Box::pin(async move { run_list(runner, list, &after, slot).await })
+}
+
+impl TaskEnd {
+    /// Settles a task that failed, with what it keeps from running.
+    fn settle(self, kept_back: impl FnOnce() -> Vec<TaskInfo>) -> ListEnd {
         match self {
-            Self::Failed(failed) => {
-                let task = failed.info;
-                failed.settle(kept_back());
-                ListStop::Failed(task)
+            Self::Failed { info, guard, error } => {
+                let skipped = kept_back();
+                guard.settle(Outcome::Failed { error, skipped });
+                ListEnd::Failed(info)
             }
-            Self::Shutdown => ListStop::Shutdown,
+            Self::Shutdown => ListEnd::Shutdown,
         }
     }
 }
 
-impl ListStop {
-    fn keep_back(self, task: Accepted) {
+impl ListEnd {
+    /// Settles a task behind the list, which does not run.
+    fn keep_back(self, task: AcceptedTask) {
         match self {
             Self::Failed(failed) => task.skip(SkipReason::EarlierFailure {
                 failed: failed.name(),
@@ -182,17 +185,17 @@ impl ListStop {
     }
 }
 
-/// What a failure keeps from running: the members after it, if the list stops, and what is behind
-/// the list.
+/// Returns what a failure keeps from running: the items after it, if the list stops, and what is
+/// behind the list.
 fn kept_back(
     stop_on_error: bool,
-    members: &[Member<Accepted>],
+    items: &[Item<AcceptedTask>],
     after: &[TaskInfo],
 ) -> Vec<TaskInfo> {
     let mut infos = Vec::new();
     if stop_on_error {
-        for member in members {
-            member.visit(&mut |task| infos.push(task.queued.info()));
+        for item in items {
+            item.visit(&mut |accepted| infos.push(accepted.task.info()));
         }
     }
     infos.extend_from_slice(after);

@@ -3,96 +3,117 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{OnceCell, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::ledger::Run;
+use super::settle::close_books;
+use super::unfinished::UnfinishedTask;
 use super::{Runner, Stats};
-use crate::task::{RequestInfo, TaskId, TaskInfo};
 
 /// How long tasks have after [`TaskContext::cancelled`](crate::TaskContext::cancelled) has
 /// completed, and how long async error hooks have after that.
 const GRACE: Duration = Duration::from_secs(1);
 
-impl Runner {
-    /// Waits for all tasks until `deadline`, asks those left to stop, and aborts what does not.
-    /// Every call gets the report of the first.
-    pub(crate) async fn shut_down(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
-        let report = self.shutdown.get_or_init(|| self.drain(deadline));
-        report.await.clone()
+/// What a shutdown shares with the tasks that it waits for.
+pub(super) struct Shutdown {
+    pub(super) drain_timeout: Duration,
+    /// The end of the shutdown that is under way.
+    deadline: watch::Sender<Option<Instant>>,
+    /// Asks running tasks to stop, through their `TaskContext`.
+    pub(super) cancel: CancellationToken,
+    /// Ends the wait of a shutdown early.
+    pub(super) hurry: CancellationToken,
+    report: OnceCell<ShutdownReport>,
+}
+
+impl Shutdown {
+    pub(super) fn new(drain_timeout: Duration) -> Self {
+        Self {
+            drain_timeout,
+            deadline: watch::Sender::new(None),
+            cancel: CancellationToken::new(),
+            hurry: CancellationToken::new(),
+            report: OnceCell::new(),
+        }
     }
 
-    /// Tells tasks that wait when the shutdown ends: those that wait for longer give up.
-    pub(crate) fn announce_end(&self, deadline: Instant) -> Announced<'_> {
-        let announced = Announced(self);
-        announced.deadline(deadline);
-        announced
+    /// Lets tasks that wait know when the shutdown ends: those that would wait for longer give up.
+    pub(super) fn set_deadline(&self, deadline: Instant) -> Deadline<'_> {
+        self.deadline.send_replace(Some(deadline));
+        Deadline(self)
     }
 
-    /// Ends the wait of a shutdown now.
-    pub(crate) fn hurry(&self) {
-        self.hurry.cancel();
-    }
-
-    /// Completes when no task is without an outcome. What a test has recorded runs for that.
-    async fn idle(self: &Arc<Self>) {
-        if self.recording.is_some() {
-            self.run_recorded().await;
-        }
-        self.ledger.idle().await;
-    }
-
-    /// May be dropped and begun again: what it has done so far stands in the books.
-    async fn drain(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
-        let begun = Instant::now();
-        let announced = self.announce_end(deadline);
-        let mut idle = pin!(self.idle());
-        tokio::select! {
-            biased;
-            () = &mut idle => idle.set(self.idle()),
-            () = tokio::time::sleep_until(deadline) => {}
-            () = self.hurry.cancelled() => {}
-        }
-        announced.deadline(Instant::now());
-        self.cancel.cancel();
-        let _ = tokio::time::timeout(GRACE, idle).await;
-
-        self.close_books();
-        self.limits.close();
-        self.spawned.abort_all();
-        // The hooks that tell of the aborted tasks.
-        if tokio::time::timeout(GRACE, self.ledger.idle())
-            .await
-            .is_err()
-        {
-            tracing::error!(
-                "async error hooks or detached handlers did not finish, and are left behind"
-            );
-        }
-        ShutdownReport {
-            stats: self.stats(),
-            unfinished: self.ledger.unfinished(),
-            elapsed: begun.elapsed(),
-        }
+    /// Resolves once a shutdown is under way that ends before `due`.
+    pub(super) async fn ends_before(&self, due: Instant) {
+        let mut deadline = self.deadline.subscribe();
+        let is_sooner = |deadline: &Option<Instant>| deadline.is_some_and(|end| end < due);
+        // Its sender lives as long as this does.
+        let _ = deadline.wait_for(is_sooner).await;
     }
 }
 
-/// The end of a shutdown, which tasks that wait are told of as long as this lives: not beyond the
-/// shutdown itself, whose future may be dropped.
-pub(crate) struct Announced<'a>(&'a Runner);
+/// Keeps the end of a shutdown known while it lives. Not for longer than the shutdown itself, whose
+/// future may be dropped.
+pub(crate) struct Deadline<'a>(&'a Shutdown);
 
-impl Announced<'_> {
-    fn deadline(&self, deadline: Instant) {
-        self.0.shutdown_deadline.send_replace(Some(deadline));
-    }
-}
-
-impl Drop for Announced<'_> {
+impl Drop for Deadline<'_> {
     fn drop(&mut self) {
-        self.0.shutdown_deadline.send_replace(None);
+        self.0.deadline.send_replace(None);
     }
 }
 
-/// The end of a wait that begins now. A wait too long to be told ends in thirty years.
+/// Waits for all tasks until `deadline`, asks those left to stop, and aborts those that do not.
+/// Every call gets the report of the first.
+pub(super) async fn shut_down(runner: &Arc<Runner>, deadline: Instant) -> ShutdownReport {
+    let report = &runner.shutdown.report;
+    report.get_or_init(|| drain(runner, deadline)).await.clone()
+}
+
+/// Resolves once every task has an outcome.
+async fn idle(runner: &Arc<Runner>) {
+    runner.dispatch.run_remaining(runner).await;
+    runner.ledger.idle().await;
+}
+
+/// May be dropped and begun again: the books keep what it has done so far.
+async fn drain(runner: &Arc<Runner>, deadline: Instant) -> ShutdownReport {
+    let begun = Instant::now();
+    let shutdown = &runner.shutdown;
+    let _deadline = shutdown.set_deadline(deadline);
+    let mut idle = pin!(idle(runner));
+    tokio::select! {
+        biased;
+        () = &mut idle => idle.set(self::idle(runner)),
+        () = tokio::time::sleep_until(deadline) => {}
+        () = shutdown.hurry.cancelled() => {}
+    }
+    // Tasks that wait give up now, before those that run are asked to stop.
+    shutdown.deadline.send_replace(Some(Instant::now()));
+    shutdown.cancel.cancel();
+    let _ = tokio::time::timeout(GRACE, idle).await;
+
+    // The books first: the destructors of what is aborted below find their tasks settled, as aborted
+    // by a shutdown and not as lost.
+    close_books(runner);
+    runner.limits.close();
+    runner.aborts.abort_all();
+    // For the hooks that report the aborted tasks.
+    let told = tokio::time::timeout(GRACE, runner.ledger.idle());
+    if told.await.is_err() {
+        tracing::error!(
+            "async error hooks or detached handlers did not finish, and are left behind"
+        );
+    }
+    ShutdownReport {
+        stats: runner.stats(),
+        unfinished: runner.ledger.unfinished(),
+        elapsed: begun.elapsed(),
+    }
+}
+
+/// Returns the end of a wait that begins at `begun`. Waits that no clock can represent end in thirty
+/// years.
 pub(crate) fn deadline(begun: Instant, wait: Duration) -> Instant {
     const LONG: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     begun + wait.min(LONG)
@@ -153,82 +174,5 @@ impl fmt::Display for ShutdownReport {
             write!(f, "\n  not finished: {task}")?;
         }
         Ok(())
-    }
-}
-
-/// A task that a shutdown aborted.
-#[derive(Debug, Clone)]
-pub struct UnfinishedTask {
-    task: TaskInfo,
-    id: TaskId,
-    request: Option<Arc<RequestInfo>>,
-    run: Run,
-    running_for: Option<Duration>,
-}
-
-impl UnfinishedTask {
-    pub(super) fn new(
-        task: TaskInfo,
-        id: TaskId,
-        request: Option<Arc<RequestInfo>>,
-        run: Run,
-    ) -> Self {
-        Self {
-            task,
-            id,
-            request,
-            run,
-            running_for: run.elapsed(),
-        }
-    }
-
-    /// The task's name, file and line.
-    #[must_use]
-    pub fn task(&self) -> &TaskInfo {
-        &self.task
-    }
-
-    /// The id of this very task.
-    #[must_use]
-    pub fn id(&self) -> TaskId {
-        self.id
-    }
-
-    /// The request that queued the task; `None` for tasks that were spawned.
-    #[must_use]
-    pub fn request(&self) -> Option<&RequestInfo> {
-        self.request.as_deref()
-    }
-
-    /// How long the task had been running; `None` where it waited, for its first run or another.
-    #[must_use]
-    pub fn running_for(&self) -> Option<Duration> {
-        self.running_for
-    }
-
-    /// The number of the run that the task was in or waited for, from 1.
-    #[must_use]
-    pub fn attempt(&self) -> u32 {
-        match self.run {
-            Run::After { attempt, .. } => attempt.saturating_add(1),
-            Run::Running { attempt, .. } => attempt,
-            Run::First => 1,
-        }
-    }
-}
-
-impl fmt::Display for UnfinishedTask {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.task)?;
-        if let Some(request) = &self.request {
-            write!(f, ", queued by {request}")?;
-        }
-        match (self.run, self.running_for) {
-            (Run::After { of, .. }, _) => {
-                write!(f, ", waiting for attempt {} of {of}", self.attempt())
-            }
-            (_, Some(time)) => write!(f, ", running for {time:.1?}"),
-            (_, None) => write!(f, ", not started"),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Tasks that block their thread, found out by how long their polls take.
+//! Finding tasks that block their thread, by how long their polls take.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -26,11 +26,11 @@ impl SlowPolls {
         }
     }
 
-    /// Watches the polls of a task.
-    pub(super) fn watch<F: Future>(&self, task: TaskInfo, future: F) -> Watched<'_, F> {
-        // Who waits for the blocking pool does not block.
+    /// Times the polls of a task.
+    pub(super) fn watch<F: Future>(&self, task: TaskInfo, future: F) -> Timed<'_, F> {
+        // A synchronous task blocks a thread of the blocking pool, and not the one that polls this.
         let is_watched = self.threshold != Duration::MAX && !task.is_blocking();
-        Watched {
+        Timed {
             future,
             task,
             slow_polls: is_watched.then_some(self),
@@ -54,7 +54,7 @@ impl SlowPolls {
 
 pin_project! {
     /// A future whose polls are timed.
-    pub(super) struct Watched<'a, F> {
+    pub(super) struct Timed<'a, F> {
         #[pin]
         future: F,
         task: TaskInfo,
@@ -62,7 +62,7 @@ pin_project! {
     }
 }
 
-impl<F: Future> Future for Watched<'_, F> {
+impl<F: Future> Future for Timed<'_, F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {

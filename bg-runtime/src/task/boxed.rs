@@ -155,7 +155,7 @@ impl QueuedTask {
             tracing::error!(
                 task.name = task,
                 panic = %OneLine(panic),
-                "to show a task's key panicked: the limits of its key do not apply"
+                "a task's key panicked in `Display`; its per-key limits are not applied"
             );
             None
         })

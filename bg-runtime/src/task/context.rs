@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
-use super::info::TaskInfo;
 use super::progress::Progress;
 use super::request_info::RequestInfo;
 use super::state::{MissingState, State};
+use super::task_ref::TaskRef;
 use crate::one_line::OneLine;
-use crate::run::{Place, Runner};
+use crate::run::{EntryKey, Runner};
 
 /// Identifies one queued task within this process. Displays as a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,16 +40,16 @@ impl fmt::Debug for TaskId {
     }
 }
 
-/// What a task knows about the run it is in (`#[context]`).
+/// The run that a task is in, as the task sees it (`#[context]`).
 #[derive(Clone)]
 pub struct TaskContext {
-    pub(crate) id: TaskId,
-    pub(crate) task: TaskInfo,
+    pub(crate) task: TaskRef,
     pub(crate) attempt: u32,
-    pub(crate) request: Option<Arc<RequestInfo>>,
-    /// Of a task that is told of more than the shutdown.
+    /// For a run that is cancelled by more than the shutdown.
     pub(crate) own_cancel: Option<CancellationToken>,
-    pub(crate) place: Place,
+    pub(crate) key: EntryKey,
+    // The one arrow from here up to the runner: a context is a handle to it, and a trait between the
+    // two would have one implementor.
     pub(crate) runner: Arc<Runner>,
 }
 
@@ -57,7 +57,7 @@ impl TaskContext {
     /// The task's id, which logs and reports show too.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.id
+        self.task.id
     }
 
     /// The number of this run, from 1. More than 1 where an earlier run failed, and the task has
@@ -70,11 +70,11 @@ impl TaskContext {
     /// The request that queued the task; `None` for tasks that were spawned.
     #[must_use]
     pub fn request(&self) -> Option<&RequestInfo> {
-        self.request.as_deref()
+        self.task.request.as_deref()
     }
 
     /// Completes when the task should stop: a shutdown has waited for its `drain_timeout`, and will
-    /// abort the task shortly. A synchronous task is also told of its timeout, and of
+    /// abort the task shortly. For a synchronous task it also completes at the task's timeout, and at
     /// [`TaskHandle::abort`](crate::TaskHandle::abort).
     pub async fn cancelled(&self) {
         self.cancellation().cancelled().await;
@@ -113,12 +113,12 @@ impl TaskContext {
     pub fn progress(&self, done: u64, total: u64, message: impl Into<String>) {
         let progress = Progress::new(done, total, message.into());
         tracing::debug!(
-            task.name = self.task.name(),
+            task.name = self.task.task.name(),
             done,
             total,
             message = %OneLine(progress.message()),
         );
-        self.runner.set_progress(self.place, progress);
+        self.runner.set_progress(self.key, progress);
     }
 
     /// A clone of the state of type `T` that was given to `Background::builder().state(..)`.
@@ -131,7 +131,7 @@ impl TaskContext {
     /// that lists its states in [`TaskDef::states`](crate::TaskDef::states).
     pub fn state<T: State>(&self, parameter: &'static str) -> Result<T, MissingState> {
         self.runner.states().get().ok_or_else(|| MissingState {
-            task: self.task,
+            task: self.task.task,
             parameter,
             type_name: std::any::type_name::<T>(),
         })
@@ -141,10 +141,10 @@ impl TaskContext {
 impl fmt::Debug for TaskContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskContext")
-            .field("id", &self.id)
-            .field("task", &self.task.name())
+            .field("id", &self.id())
+            .field("task", &self.task.task.name())
             .field("attempt", &self.attempt)
-            .field("request", &self.request)
+            .field("request", &self.request())
             .field("cancelled", &self.is_cancelled())
             .finish_non_exhaustive()
     }

@@ -5,30 +5,29 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{BoxError, RequestInfo, TaskId, TaskInfo};
+use super::task_ref::TaskRef;
+use super::{RequestInfo, TaskId, TaskInfo};
 use crate::contain::Contained;
 use crate::one_line::OneLine;
 
-/// Why a task was not a success. What the error hook receives, and what a
+/// Describes a task that was not a success: what an error hook receives, and a
 /// [`TaskHandle`](crate::TaskHandle) ends with.
 ///
 /// Cheap to clone. Displays as one line that names the task, its place, and the error: cut at 4 KiB, and
 /// with what would break the line escaped.
 #[derive(Clone)]
-pub struct TaskFailure(Arc<Inner>);
+pub struct TaskFailure(Arc<FailureParts>);
 
-#[derive(Clone)]
-struct Inner {
-    task: TaskInfo,
-    id: TaskId,
-    kind: FailureKind,
-    error: Contained<Arc<dyn Error + Send + Sync>>,
-    arguments: Option<Box<str>>,
-    attempt: u32,
-    will_retry: bool,
-    elapsed: Duration,
-    request: Option<Arc<RequestInfo>>,
-    skipped: Vec<TaskInfo>,
+/// What a [`TaskFailure`] is made of.
+pub(crate) struct FailureParts {
+    pub(crate) task: TaskRef,
+    pub(crate) kind: FailureKind,
+    pub(crate) error: Contained<Arc<dyn Error + Send + Sync>>,
+    pub(crate) arguments: Option<Box<str>>,
+    pub(crate) attempt: u32,
+    pub(crate) will_retry: bool,
+    pub(crate) elapsed: Duration,
+    pub(crate) skipped: Vec<TaskInfo>,
 }
 
 /// The sort of a [`TaskFailure`].
@@ -67,76 +66,43 @@ impl fmt::Display for FailureKind {
 }
 
 impl TaskFailure {
-    pub(crate) fn new(
-        task: TaskInfo,
-        id: TaskId,
-        kind: FailureKind,
-        error: Contained<BoxError>,
-    ) -> Self {
-        Self(Arc::new(Inner {
-            task,
-            id,
-            kind,
-            error: Contained::new(Arc::from(error.into_inner())),
+    pub(crate) fn new(parts: FailureParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The failure of a task whose outcome is not known any more, because the sender of its handle
+    /// was dropped.
+    pub(crate) fn lost(task: TaskInfo, id: TaskId) -> Self {
+        Self::new(FailureParts {
+            task: TaskRef {
+                task,
+                id,
+                request: None,
+            },
+            kind: FailureKind::Aborted,
+            error: Contained::new(Arc::new(AbortReason::Dropped)),
             arguments: None,
             attempt: 0,
             will_retry: false,
             elapsed: Duration::ZERO,
-            request: None,
             skipped: Vec::new(),
-        }))
+        })
     }
 
-    fn inner(&mut self) -> &mut Inner {
-        Arc::make_mut(&mut self.0)
-    }
-
-    pub(crate) fn with_arguments(mut self, arguments: Option<Box<str>>) -> Self {
-        self.inner().arguments = arguments;
-        self
-    }
-
-    pub(crate) fn with_attempt(mut self, attempt: u32, will_retry: bool) -> Self {
-        let inner = self.inner();
-        (inner.attempt, inner.will_retry) = (attempt, will_retry);
-        self
-    }
-
-    pub(crate) fn with_elapsed(mut self, elapsed: Duration) -> Self {
-        self.inner().elapsed = elapsed;
-        self
-    }
-
-    pub(crate) fn with_request(mut self, request: Option<Arc<RequestInfo>>) -> Self {
-        self.inner().request = request;
-        self
-    }
-
-    pub(crate) fn with_skipped(mut self, skipped: Vec<TaskInfo>) -> Self {
-        self.inner().skipped = skipped;
-        self
-    }
-
-    /// The failure of a task whose outcome nobody can tell any more.
-    pub(crate) fn lost(task: TaskInfo, id: TaskId) -> Self {
-        Self::new(
-            task,
-            id,
-            FailureKind::Aborted,
-            Contained::new(AbortReason::Dropped.into()),
-        )
+    pub(crate) fn task_ref(&self) -> &TaskRef {
+        &self.0.task
     }
 
     /// The task's name, file and line.
     #[must_use]
     pub fn task(&self) -> &TaskInfo {
-        &self.0.task
+        &self.0.task.task
     }
 
     /// The id of this very task.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.0.id
+        self.0.task.id
     }
 
     /// The task's arguments as their `Debug` shows them, on one line, cut at 1 KiB; `#[secret]`
@@ -184,7 +150,7 @@ impl TaskFailure {
     /// The request that queued the task; `None` for tasks that were spawned.
     #[must_use]
     pub fn request(&self) -> Option<&RequestInfo> {
-        self.0.request.as_deref()
+        self.0.task.request.as_deref()
     }
 
     /// The tasks after this one that will not run because of it.
@@ -294,9 +260,9 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
-    /// Whether the error hook is told. Not of a condition that simply did not hold, and not of what
-    /// the failure before it has named already.
-    pub(crate) fn is_news(self) -> bool {
+    /// Returns whether error hooks and the log hear about it. `false` for a condition that did not
+    /// hold, and for tasks that the earlier failure has already listed.
+    pub(crate) fn is_reported(self) -> bool {
         !matches!(self, Self::NoErrorResponse(_) | Self::EarlierFailure { .. })
     }
 }
@@ -344,13 +310,14 @@ pub(crate) enum AbortReason {
     Dropped,
     /// A test took it from its recorder.
     Taken,
-    /// A test did not care to run it.
+    /// A test dropped its recorder before it had run the task.
     RecorderDropped,
 }
 
 impl AbortReason {
-    /// Whether the error hook is told. Not of what a test wants.
-    pub(crate) fn is_news(self) -> bool {
+    /// Returns whether error hooks and the log hear about it. `false` for aborts that a test asked
+    /// for.
+    pub(crate) fn is_reported(self) -> bool {
         !matches!(self, Self::Taken | Self::RecorderDropped)
     }
 }
@@ -362,7 +329,7 @@ impl fmt::Display for AbortReason {
             Self::AfterShutdown => "it was queued after the shutdown, when nothing runs any more",
             Self::Handle => "its handle aborted it",
             Self::Dropped => {
-                "nothing is left to run it: there is no tokio runtime, it was shut down, or it has no timers"
+                "no tokio runtime is left to run it (none was running, it was shut down, or it has no timers)"
             }
             Self::Taken => "the test took it from its recorder",
             Self::RecorderDropped => "its recorder was dropped before it ran",

@@ -10,10 +10,10 @@ use super::definition::{Parameter, StateDef, TaskDef, TaskLimits};
 ///
 /// Displays as `name (file:line)`.
 #[derive(Clone, Copy)]
-pub struct TaskInfo(Source);
+pub struct TaskInfo(Declaration);
 
 #[derive(Clone, Copy)]
-enum Source {
+enum Declaration {
     Declared(&'static TaskDef),
     OneOff {
         name: &'static str,
@@ -24,7 +24,7 @@ enum Source {
 
 impl TaskInfo {
     pub(crate) fn declared(def: &'static TaskDef) -> Self {
-        Self(Source::Declared(def))
+        Self(Declaration::Declared(def))
     }
 
     pub(crate) fn one_off(
@@ -32,7 +32,7 @@ impl TaskInfo {
         location: &'static Location<'static>,
         blocking: bool,
     ) -> Self {
-        Self(Source::OneOff {
+        Self(Declaration::OneOff {
             name,
             location,
             blocking,
@@ -41,15 +41,15 @@ impl TaskInfo {
 
     pub(crate) fn def(&self) -> Option<&'static TaskDef> {
         match self.0 {
-            Source::Declared(def) => Some(def),
-            Source::OneOff { .. } => None,
+            Declaration::Declared(def) => Some(def),
+            Declaration::OneOff { .. } => None,
         }
     }
 
     fn location(&self) -> &'static Location<'static> {
         match self.0 {
-            Source::Declared(def) => def.location(),
-            Source::OneOff { location, .. } => location,
+            Declaration::Declared(def) => def.location(),
+            Declaration::OneOff { location, .. } => location,
         }
     }
 
@@ -57,8 +57,8 @@ impl TaskInfo {
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self.0 {
-            Source::Declared(def) => def.name(),
-            Source::OneOff { name, .. } => name,
+            Declaration::Declared(def) => def.name(),
+            Declaration::OneOff { name, .. } => name,
         }
     }
 
@@ -120,8 +120,8 @@ impl TaskInfo {
     #[must_use]
     pub fn is_blocking(&self) -> bool {
         match self.0 {
-            Source::Declared(def) => def.is_blocking(),
-            Source::OneOff { blocking, .. } => blocking,
+            Declaration::Declared(def) => def.is_blocking(),
+            Declaration::OneOff { blocking, .. } => blocking,
         }
     }
 }

@@ -2,32 +2,32 @@
 
 use super::TaskInfo;
 
-/// Tasks that belong together.
-pub(crate) struct List<T> {
-    pub(crate) members: Vec<Member<T>>,
+/// Tasks that belong together, with the rules by which they run.
+pub(crate) struct TaskList<T> {
+    pub(crate) items: Vec<Item<T>>,
     pub(crate) concurrent: bool,
     pub(crate) continue_on_error: bool,
 }
 
 /// A task, or a list that keeps its own rules inside another one.
-pub(crate) enum Member<T> {
+pub(crate) enum Item<T> {
     Task(T),
-    List(List<T>),
+    List(TaskList<T>),
     /// Where a task would be that was refused: what is behind it does not run.
     Refused(TaskInfo),
 }
 
-impl<T> Default for List<T> {
+impl<T> Default for TaskList<T> {
     fn default() -> Self {
         Self {
-            members: Vec::new(),
+            items: Vec::new(),
             concurrent: false,
             continue_on_error: false,
         }
     }
 }
 
-impl<T> List<T> {
+impl<T> TaskList<T> {
     pub(crate) fn concurrent() -> Self {
         Self {
             concurrent: true,
@@ -35,78 +35,78 @@ impl<T> List<T> {
         }
     }
 
-    /// Puts the members of `list`, which were taken from here, before those that came meanwhile.
+    /// Puts the items of `list`, which were taken from here, before those that came meanwhile.
     pub(crate) fn put_back(&mut self, list: Self) {
         let came_meanwhile = std::mem::replace(self, list);
-        self.members.extend(came_meanwhile.members);
+        self.items.extend(came_meanwhile.items);
         self.continue_on_error |= came_meanwhile.continue_on_error;
     }
 
-    /// Adds a member. Most lists have one, so the space for more comes with the second.
-    pub(crate) fn push(&mut self, member: Member<T>) {
-        if self.members.is_empty() {
-            self.members.reserve_exact(1);
+    /// Adds an item. Most lists have one, so the space for more comes with the second.
+    pub(crate) fn push(&mut self, item: Item<T>) {
+        if self.items.is_empty() {
+            self.items.reserve_exact(1);
         }
-        self.members.push(member);
+        self.items.push(item);
     }
 
-    /// Adds a member; the members of a list that keeps the same rules, instead of the list.
-    pub(crate) fn push_flat(&mut self, member: Member<T>) {
+    /// Adds an item; the items of a list that keeps the same rules, instead of the list.
+    pub(crate) fn push_flat(&mut self, item: Item<T>) {
         let rules = |list: &Self| (list.concurrent, list.continue_on_error);
-        match member {
-            Member::List(list) if rules(&list) == rules(self) && !list.concurrent => {
-                if self.members.is_empty() {
-                    self.members = list.members;
+        match item {
+            Item::List(list) if rules(&list) == rules(self) && !list.concurrent => {
+                if self.items.is_empty() {
+                    self.items = list.items;
                 } else {
-                    self.members.extend(list.members);
+                    self.items.extend(list.items);
                 }
             }
-            member => self.push(member),
+            item => self.push(item),
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.members.iter().all(Member::is_empty)
+        self.items.iter().all(Item::is_empty)
     }
 
-    pub(crate) fn filter_map<U>(self, f: &mut impl FnMut(T) -> Option<Member<U>>) -> List<U> {
-        let members = self
-            .members
+    pub(crate) fn filter_map<U>(self, f: &mut impl FnMut(T) -> Option<Item<U>>) -> TaskList<U> {
+        let items = self
+            .items
             .into_iter()
-            .filter_map(|member| member.filter_map(f))
+            .filter_map(|item| item.filter_map(f))
             .collect();
-        List {
-            members,
+        TaskList {
+            items,
             concurrent: self.concurrent,
             continue_on_error: self.continue_on_error,
         }
     }
 
     pub(crate) fn for_each(self, f: &mut impl FnMut(T)) {
-        for member in self.members {
-            member.for_each(f);
+        for item in self.items {
+            item.for_each(f);
         }
     }
 
     /// Shows every task, in order.
     pub(crate) fn visit(&self, f: &mut impl FnMut(&T)) {
-        for member in &self.members {
-            member.visit(f);
+        for item in &self.items {
+            item.visit(f);
         }
     }
 
     pub(crate) fn for_each_mut(&mut self, f: &mut impl FnMut(&mut T)) {
-        for member in &mut self.members {
-            match member {
-                Member::Task(task) => f(task),
-                Member::List(list) => list.for_each_mut(f),
-                Member::Refused(_) => {}
+        for item in &mut self.items {
+            match item {
+                Item::Task(task) => f(task),
+                Item::List(list) => list.for_each_mut(f),
+                Item::Refused(_) => {}
             }
         }
     }
 }
 
-impl<T> Member<T> {
+impl<T> Item<T> {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Task(_) => false,
@@ -115,14 +115,11 @@ impl<T> Member<T> {
         }
     }
 
-    pub(crate) fn filter_map<U>(
-        self,
-        f: &mut impl FnMut(T) -> Option<Member<U>>,
-    ) -> Option<Member<U>> {
+    pub(crate) fn filter_map<U>(self, f: &mut impl FnMut(T) -> Option<Item<U>>) -> Option<Item<U>> {
         match self {
             Self::Task(task) => f(task),
-            Self::List(list) => Some(Member::List(list.filter_map(f))),
-            Self::Refused(task) => Some(Member::Refused(task)),
+            Self::List(list) => Some(Item::List(list.filter_map(f))),
+            Self::Refused(task) => Some(Item::Refused(task)),
         }
     }
 

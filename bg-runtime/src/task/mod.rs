@@ -1,19 +1,18 @@
-//! What a user declares: the [`Task`] trait, its record, and what a task receives and returns.
+//! What a task is: its declaration, its record, what it is given and what it returns, and the boxed
+//! form in which all of them are queued. Knows no request, and of the runner only what
+//! [`TaskContext`] needs.
 
-#[allow(missing_docs, reason = "public for generated code only")]
-mod again;
-#[allow(missing_docs, reason = "public for generated code only")]
-mod arguments;
 mod backoff;
+mod blocking;
 mod boxed;
 mod context;
 mod definition;
 mod failure;
 mod info;
 mod into_task;
-#[allow(missing_docs, reason = "public for generated code only")]
-mod key;
 mod list;
+#[allow(missing_docs, reason = "public for generated code only")]
+pub(crate) mod macro_support;
 mod one_off;
 mod options;
 mod outcome;
@@ -21,17 +20,11 @@ mod progress;
 mod registry;
 mod request_info;
 mod state;
+mod task_ref;
 mod text;
 
-pub(crate) mod private {
-    pub use super::again::{ClonedAgain, NeverAgain, RetriedArgument, copy};
-    pub use super::arguments::{DebugArgument, OpaqueArgument, Probe, SECRET, arguments};
-    pub use super::key::{KeyArgument, key};
-    pub use super::outcome::blocking;
-    pub use super::state::state;
-}
-
 pub use self::backoff::Backoff;
+pub use self::blocking::blocking;
 pub use self::boxed::QueuedTask;
 pub use self::context::{TaskContext, TaskId};
 pub use self::definition::{Parameter, StateDef, TaskDef, TaskLimits};
@@ -45,13 +38,14 @@ pub use self::request_info::RequestInfo;
 pub use self::state::{MissingState, State};
 pub use self::text::IntoText;
 
-pub(crate) use self::arguments::render;
-pub(crate) use self::failure::{AbortReason, Chain, TimedOut};
-pub(crate) use self::list::{List, Member};
+pub(crate) use self::failure::{AbortReason, Chain, FailureParts, TimedOut};
+pub(crate) use self::list::{Item, TaskList};
+pub(crate) use self::macro_support::render;
 pub(crate) use self::options::When;
 pub(crate) use self::registry::declared_tasks;
 pub(crate) use self::request_info::LazyInfo;
 pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
+pub(crate) use self::task_ref::TaskRef;
 
 use std::fmt;
 

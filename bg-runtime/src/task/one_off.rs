@@ -2,10 +2,11 @@ use std::panic::Location;
 
 use futures_util::future::BoxFuture;
 
+use super::blocking::blocking;
 use super::boxed::{QueuedTask, TAKEN, Work};
 use super::context::TaskContext;
 use super::info::TaskInfo;
-use super::outcome::{IntoTaskResult, TaskResult, blocking};
+use super::outcome::{IntoTaskResult, TaskResult};
 
 /// A task made from a future, for work that needs no declaration.
 ///

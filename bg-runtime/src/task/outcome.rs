@@ -1,11 +1,5 @@
 use std::error::Error;
 
-use tokio_util::task::AbortOnDropHandle;
-use tracing::Span;
-
-use crate::collect::scope;
-use crate::run;
-
 /// An error of any type.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
@@ -57,26 +51,4 @@ pub trait Returns {
 
 impl<T> Returns for fn() -> T {
     type Output = T;
-}
-
-/// Runs a synchronous task on tokio's blocking pool, with the span and the request of the task that
-/// waits for it. Dropped before a thread was free for it, the work does not run.
-///
-/// # Panics
-///
-/// With the panic of `work`.
-pub async fn blocking(work: impl FnOnce() -> TaskResult + Send + 'static) -> TaskResult {
-    let span = Span::current();
-    let request = scope::current();
-    let by_hook = run::is_telling();
-    let work = move || span.in_scope(work);
-    let work = move || run::on_behalf_of_sync(by_hook, work);
-    let run = move || scope::enter_if_any(request, work);
-    match AbortOnDropHandle::new(tokio::task::spawn_blocking(run)).await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(error.into()),
-        },
-    }
 }

@@ -30,7 +30,7 @@ impl RequestInfo {
         }
     }
 
-    /// What this would be with what has become known since; `None` where that is nothing.
+    /// Returns a copy completed with what is known now; `None` if nothing is new.
     fn completed(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
         let route = match self.route {
             Some(_) => None,
@@ -91,36 +91,36 @@ impl fmt::Debug for RequestInfo {
     }
 }
 
-/// A [`RequestInfo`] that is made when the request has its first task.
-pub(crate) struct LazyInfo(State);
+/// A [`RequestInfo`] that is made for the request's first task, because most requests have none.
+pub(crate) struct LazyInfo(InfoState);
 
-enum State {
+enum InfoState {
     Head(RequestHead),
     Made(Arc<RequestInfo>),
 }
 
 impl LazyInfo {
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        Self(State::Head(RequestHead::of(request)))
+        Self(InfoState::Head(RequestHead::of(request)))
     }
 
     pub(crate) fn get(&mut self) -> Arc<RequestInfo> {
         match &self.0 {
-            State::Made(info) => info.clone(),
-            State::Head(head) => {
+            InfoState::Made(info) => info.clone(),
+            InfoState::Head(head) => {
                 let info = Arc::new(RequestInfo::new(head));
-                self.0 = State::Made(info.clone());
+                self.0 = InfoState::Made(info.clone());
                 info
             }
         }
     }
 
-    /// Adds what has become known further in: the router knows the route, a middleware sets the
-    /// request id. Tasks that were queued earlier keep what was known then.
+    /// Adds what is known further in: the router knows the route, a middleware sets the request id.
+    /// Tasks that were queued earlier keep what was known then.
     pub(crate) fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) {
         match &mut self.0 {
-            State::Head(head) => head.complete(headers, extensions),
-            State::Made(info) => {
+            InfoState::Head(head) => head.complete(headers, extensions),
+            InfoState::Made(info) => {
                 if let Some(completed) = info.completed(headers, extensions) {
                     *info = Arc::new(completed);
                 }
@@ -129,8 +129,8 @@ impl LazyInfo {
     }
 }
 
-/// What a [`RequestInfo`] is made of: everything a reference count away, so that a request without
-/// tasks pays next to nothing.
+/// What a [`RequestInfo`] is made of, each part at the cost of a reference count, so that a request
+/// without tasks pays next to nothing.
 struct RequestHead {
     method: Method,
     path: Option<PathAndQuery>,
@@ -164,7 +164,7 @@ impl RequestHead {
     }
 }
 
-/// A name that has been parsed, because it is looked for in every request.
+/// Parsed once, because it is looked for in every request.
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 fn text(value: &HeaderValue) -> Option<Box<str>> {

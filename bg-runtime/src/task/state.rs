@@ -4,9 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 
-use super::context::TaskContext;
 use super::info::TaskInfo;
-use super::outcome::BoxError;
 
 /// What can be a task's state: any type that is `Clone + Send + Sync + 'static`.
 ///
@@ -112,9 +110,4 @@ impl StatesBuilder {
     pub(crate) fn finish(self) -> (States, Vec<TwiceGiven>) {
         (self.states, self.twice)
     }
-}
-
-/// The state for the parameter of this name.
-pub fn state<T: State>(cx: &TaskContext, parameter: &'static str) -> Result<T, BoxError> {
-    Ok(cx.state(parameter)?)
 }

@@ -54,7 +54,7 @@ mod tests {
     use tower::ServiceExt;
 
     use crate::contain::contain;
-    use crate::task::private::SECRET;
+    use crate::task::macro_support::SECRET;
     use crate::testing::Recorder;
     use crate::{
         Background, BackgroundTasks, Overflow, Task, TaskContext, TaskDef, TaskExt, TaskResult,
@@ -89,11 +89,11 @@ mod tests {
                 ("subject", Some(&self.subject as _)),
                 ("code", SECRET),
             ];
-            crate::task::private::arguments(arguments)
+            crate::task::macro_support::arguments(arguments)
         }
     }
 
-    /// Has no arguments, which can be shown.
+    /// Has no arguments, so there is nothing that could not be shown.
     #[derive(PartialEq)]
     struct Tick;
 
@@ -105,7 +105,7 @@ mod tests {
         }
 
         fn arguments(&self) -> Option<impl Debug> {
-            crate::task::private::arguments([])
+            crate::task::macro_support::arguments([])
         }
     }
 

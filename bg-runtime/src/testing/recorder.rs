@@ -2,9 +2,10 @@ use std::fmt;
 use std::ops::Deref;
 
 use super::message::{Mismatch, call};
-use crate::run::{Recording, Settings};
+use crate::run::{Dispatch, Recording, Settings, replay};
 use crate::task::{Task, render};
 use crate::{Background, BackgroundBuilder, BuildError, TaskFailure};
+use std::sync::Arc;
 
 /// A [`Background`] for tests, which records tasks instead of running them.
 ///
@@ -20,6 +21,7 @@ use crate::{Background, BackgroundBuilder, BuildError, TaskFailure};
 #[must_use = "a recorder that is dropped records nothing any more"]
 pub struct Recorder {
     background: Background,
+    recording: Arc<Recording>,
 }
 
 impl Recorder {
@@ -27,11 +29,14 @@ impl Recorder {
     ///
     /// Tasks that need a state are recorded like any other. They fail when they are run.
     pub fn new() -> Self {
+        let recording = Arc::<Recording>::default();
+        let background = Background::new(Settings {
+            dispatch: Dispatch::Record(recording.clone()),
+            ..Settings::default()
+        });
         Self {
-            background: Background::new(Settings {
-                recording: Some(Recording::default()),
-                ..Settings::default()
-            }),
+            background,
+            recording,
         }
     }
 
@@ -43,20 +48,19 @@ impl Recorder {
     ///
     /// Those of [`BackgroundBuilder::build`], missing states among them.
     pub fn from_builder(builder: BackgroundBuilder) -> Result<Self, BuildError> {
-        let background = builder.build_recording()?;
-        Ok(Self { background })
-    }
-
-    fn recording(&self) -> &Recording {
-        let recording = self.background.runner().recording();
-        recording.expect("a recorder's runner records")
+        let recording = Arc::<Recording>::default();
+        let background = builder.build_recording(recording.clone())?;
+        Ok(Self {
+            background,
+            recording,
+        })
     }
 
     /// The tasks of type `T` that are recorded, in the order in which they would run.
     #[must_use]
     pub fn queued<T: Task + Clone>(&self) -> Vec<T> {
         let mut tasks = Vec::new();
-        self.recording()
+        self.recording
             .visit(&mut |task| tasks.extend(task.downcast_ref::<T>().cloned()));
         tasks
     }
@@ -67,7 +71,7 @@ impl Recorder {
     /// For tasks that are not `Clone`, and for what is queued on the way to what a test is about. The
     /// tasks are counted as aborted.
     pub fn take<T: Task>(&self) -> Vec<T> {
-        self.recording().take()
+        self.recording.take()
     }
 
     /// The names of all tasks that are recorded, in the order in which they would run. One-off tasks
@@ -75,7 +79,7 @@ impl Recorder {
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
-        self.recording()
+        self.recording
             .visit(&mut |task| names.push(task.info().name()));
         names
     }
@@ -96,7 +100,7 @@ impl Recorder {
     /// Needs a tokio runtime. Never ends while tasks go on queuing tasks. Where the future is dropped
     /// before it is ready, the tasks that were running are aborted, and the others stay recorded.
     pub async fn run_all(&self) -> Vec<TaskFailure> {
-        self.background.runner().run_recorded().await
+        replay(self.background.runner(), &self.recording).await
     }
 
     /// Asserts that a task equal to this one is recorded.
@@ -112,7 +116,7 @@ impl Recorder {
     )]
     pub fn assert_queued<T: Task + PartialEq>(&self, task: T) {
         let mut found = false;
-        self.recording()
+        self.recording
             .visit(&mut |queued| found |= queued.downcast_ref::<T>() == Some(&task));
         if found {
             return;
@@ -134,7 +138,7 @@ impl Recorder {
     #[track_caller]
     pub fn assert_queued_times<T: Task>(&self, times: usize) {
         let mut found = 0;
-        self.recording()
+        self.recording
             .visit(&mut |queued| found += usize::from(queued.downcast_ref::<T>().is_some()));
         if found == times {
             return;
@@ -154,7 +158,7 @@ impl Recorder {
     #[track_caller]
     pub fn assert_not_queued<T: Task>(&self) {
         let mut found = false;
-        self.recording()
+        self.recording
             .visit(&mut |queued| found |= queued.downcast_ref::<T>().is_some());
         if found {
             let expected = format!("no {}", T::DEF.name());
@@ -179,7 +183,7 @@ impl Recorder {
 
     fn mismatch(&self, problem: &'static str, expected: String) -> Mismatch {
         let mut queued = Vec::new();
-        self.recording().visit(&mut |task| {
+        self.recording.visit(&mut |task| {
             queued.push(call(task.info().name(), task.arguments().as_deref()));
         });
         Mismatch {
@@ -193,7 +197,7 @@ impl Recorder {
 
     fn skipped<T: Task>(&self) -> Vec<String> {
         let mut skipped = Vec::new();
-        self.recording().visit_skipped::<T>(&mut |task| {
+        self.recording.visit_skipped::<T>(&mut |task| {
             let call = call(task.info.name(), task.arguments.as_deref());
             skipped.push(format!("{call}: {}", task.reason));
         });
@@ -228,7 +232,7 @@ impl Default for Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.recording().close();
+        self.recording.close();
     }
 }
 

@@ -2,23 +2,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Refusal;
-use super::gate::Gate;
+use super::running::RunLimit;
 use crate::sync::Mutex;
 use crate::task::TaskInfo;
 
-/// The keys of tasks that have no outcome, or whose future is still there.
+/// The keys of tasks that have no outcome yet, or whose future is still there.
 #[derive(Debug, Default)]
-pub(super) struct Keys(Mutex<HashMap<Key, Uses>>);
+pub(super) struct Keys(Mutex<HashMap<Key, KeyState>>);
 
-/// A task's name, and what the task said.
+/// A task's name, and the key that the task gave.
 type Key = (&'static str, Arc<str>);
 
 #[derive(Debug)]
-struct Uses {
-    /// The key is forgotten with the last.
-    holds: usize,
+struct KeyState {
+    /// The key is forgotten with its last reference.
+    refs: usize,
     waiting: usize,
-    gate: Option<Gate>,
+    limit: Option<RunLimit>,
 }
 
 impl Keys {
@@ -27,87 +27,92 @@ impl Keys {
         self.0.lock().is_empty()
     }
 
-    /// Notes one more task of this key, which waits to run.
-    pub(super) fn admit(self: &Arc<Self>, task: &TaskInfo, key: &str) -> Result<KeyUse, Refusal> {
+    /// Counts one more task of this key, which waits to run.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        task: &TaskInfo,
+        key: &str,
+    ) -> Result<KeyPermit, Refusal> {
         let limits = task.limits();
         let key: Key = (task.name(), key.into());
         let mut keys = self.0.lock();
-        let uses = keys.entry(key.clone()).or_insert_with(|| Uses {
-            holds: 0,
+        let state = keys.entry(key.clone()).or_insert_with(|| KeyState {
+            refs: 0,
             waiting: 0,
-            gate: limits.per_key.map(Gate::new),
+            limit: limits.per_key.map(RunLimit::new),
         });
         if let Some(limit) = limits
             .pending_per_key
-            .filter(|limit| uses.waiting >= *limit)
+            .filter(|limit| state.waiting >= *limit)
         {
             return Err(Refusal::Key { key: key.1, limit });
         }
-        uses.holds += 1;
-        uses.waiting += 1;
-        let gate = uses.gate.clone();
-        let hold = KeyHold {
+        state.refs += 1;
+        state.waiting += 1;
+        let limit = state.limit.clone();
+        let key = KeyRef {
             keys: self.clone(),
             key,
         };
-        Ok(KeyUse {
-            hold,
-            waits: true,
-            gate,
+        Ok(KeyPermit {
+            key,
+            waiting: true,
+            limit,
         })
     }
 }
 
-/// One task's share of its key.
+/// One task's counted use of its key.
 #[derive(Debug)]
-pub(super) struct KeyUse {
-    hold: KeyHold,
-    waits: bool,
-    gate: Option<Gate>,
+pub(super) struct KeyPermit {
+    key: KeyRef,
+    waiting: bool,
+    limit: Option<RunLimit>,
 }
 
-impl KeyUse {
-    /// The gate that the tasks of this key go through one after the other, with a hold on it.
-    pub(super) fn gate(&self) -> Option<(Gate, KeyHold)> {
-        Some((self.gate.clone()?, self.hold.clone()))
+impl KeyPermit {
+    /// Returns the limit that the tasks of this key share, with a reference that keeps it.
+    pub(super) fn limit(&self) -> Option<(RunLimit, KeyRef)> {
+        Some((self.limit.clone()?, self.key.clone()))
     }
 
-    /// Whether the task waits to run, or runs.
-    pub(super) fn set_waits(&mut self, waits: bool) {
-        if self.waits == waits {
+    /// Records whether the task waits or runs.
+    pub(super) fn set_waiting(&mut self, waiting: bool) {
+        if self.waiting == waiting {
             return;
         }
-        self.waits = waits;
-        if let Some(uses) = self.hold.keys.0.lock().get_mut(&self.hold.key) {
-            if waits {
-                uses.waiting += 1;
+        self.waiting = waiting;
+        if let Some(state) = self.key.keys.0.lock().get_mut(&self.key.key) {
+            if waiting {
+                state.waiting += 1;
             } else {
-                uses.waiting -= 1;
+                state.waiting -= 1;
             }
         }
     }
 }
 
-impl Drop for KeyUse {
+impl Drop for KeyPermit {
     fn drop(&mut self) {
-        self.set_waits(false);
+        self.set_waiting(false);
     }
 }
 
-/// Keeps a key, and thereby its gate, the one that others of the key find.
+/// A reference that keeps a key, so that later tasks of the key find the same limit.
 ///
-/// A run has one of its own: a task that is aborted has its outcome, and no use of its key any more,
-/// before its future is dropped.
+/// A run holds one of its own: an aborted task has its outcome, and has released its permits, before
+/// its future is dropped. If the key were forgotten in between, the next task of the key would find a
+/// fresh limit, and run beside the future that is still there.
 #[derive(Debug)]
-pub(super) struct KeyHold {
+pub(super) struct KeyRef {
     keys: Arc<Keys>,
     key: Key,
 }
 
-impl Clone for KeyHold {
+impl Clone for KeyRef {
     fn clone(&self) -> Self {
-        if let Some(uses) = self.keys.0.lock().get_mut(&self.key) {
-            uses.holds += 1;
+        if let Some(state) = self.keys.0.lock().get_mut(&self.key) {
+            state.refs += 1;
         }
         Self {
             keys: self.keys.clone(),
@@ -116,12 +121,12 @@ impl Clone for KeyHold {
     }
 }
 
-impl Drop for KeyHold {
+impl Drop for KeyRef {
     fn drop(&mut self) {
         let mut keys = self.keys.0.lock();
-        if let Some(uses) = keys.get_mut(&self.key) {
-            uses.holds -= 1;
-            if uses.holds == 0 {
+        if let Some(state) = keys.get_mut(&self.key) {
+            state.refs -= 1;
+            if state.refs == 0 {
                 keys.remove(&self.key);
             }
         }
@@ -136,7 +141,7 @@ mod tests {
     const DEF: &TaskDef = &TaskDef::new("mail.send").max_pending_per_key(2);
     const OTHER: &TaskDef = &TaskDef::new("mail.read").max_pending_per_key(1);
 
-    fn admit(keys: &Arc<Keys>, def: &'static TaskDef, key: &str) -> Option<KeyUse> {
+    fn admit(keys: &Arc<Keys>, def: &'static TaskDef, key: &str) -> Option<KeyPermit> {
         keys.admit(&TaskInfo::declared(def), key).ok()
     }
 
@@ -153,15 +158,15 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_runs_leaves_its_place_to_another_and_takes_one_when_it_waits_again() {
+    fn a_task_counts_as_waiting_until_it_runs_and_between_its_runs() {
         let keys = Arc::<Keys>::default();
         let (mut first, _second) = (
             admit(&keys, DEF, "ada").unwrap(),
             admit(&keys, DEF, "ada").unwrap(),
         );
-        first.set_waits(false);
+        first.set_waiting(false);
         let third = admit(&keys, DEF, "ada").expect("the first runs");
-        first.set_waits(true);
+        first.set_waiting(true);
         drop(third);
         assert!(admit(&keys, DEF, "ada").is_none());
     }
@@ -171,14 +176,14 @@ mod tests {
         const EXCLUSIVE: &TaskDef = &TaskDef::new("mail.sort").max_per_key(1);
         let keys = Arc::<Keys>::default();
         let aborted = admit(&keys, EXCLUSIVE, "ada").unwrap();
-        let (gate, hold) = aborted.gate().unwrap();
-        let pass = gate.try_enter().unwrap();
+        let (limit, key) = aborted.limit().unwrap();
+        let permit = limit.try_acquire().unwrap();
         drop(aborted);
         let next = admit(&keys, EXCLUSIVE, "ada").unwrap();
-        let (gate, _hold) = next.gate().unwrap();
-        assert!(gate.try_enter().is_none(), "the run is still there");
-        drop((pass, hold));
-        assert!(gate.try_enter().is_some());
+        let (limit, _key) = next.limit().unwrap();
+        assert!(limit.try_acquire().is_none(), "the run is still there");
+        drop((permit, key));
+        assert!(limit.try_acquire().is_some());
     }
 
     #[test]

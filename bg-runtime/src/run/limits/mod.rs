@@ -1,24 +1,25 @@
-//! How many tasks may be where at once.
+//! How many tasks may wait, and how many may run at once.
 //!
-//! A task takes what it needs in one order: a seat in the [`Room`] while it waits, then a pass of its
-//! [key](keys), a pass of its name, and a [`Slot`] of its list. Nobody waits for one of them while it
-//! holds a later one, so no two tasks wait for each other.
+//! A task acquires what it needs in one order: a [`PendingPermit`] while it waits, then a
+//! [`RunPermit`] of its key, one of its name, and the [`ListSlot`] of its list. No task waits for one
+//! of them while it holds a later one, so no two tasks can wait for each other.
 
-mod admission;
-mod gate;
 mod keys;
-mod room;
+mod pending;
+mod permits;
+mod running;
+mod slots;
 
 use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use self::admission::Admission;
-use self::gate::{Gate, Pass};
-pub(crate) use self::gate::{Slot, Turn};
-use self::keys::{KeyHold, Keys};
-pub(crate) use self::room::{Room, Seat};
+use self::keys::{KeyRef, Keys};
+pub(crate) use self::pending::{PendingLimit, PendingPermit};
+pub(crate) use self::permits::Permits;
+use self::running::{RunLimit, RunPermit};
+pub(crate) use self::slots::{ListSlot, ListTurn};
 use crate::one_line::OneLine;
 use crate::sync::Mutex;
 use crate::task::TaskInfo;
@@ -52,10 +53,10 @@ pub enum Overflow {
 /// The limits of one `Background`.
 #[derive(Debug, Default)]
 pub(crate) struct Limits {
-    lists: Option<Gate>,
-    room: Option<(Arc<Room>, Overflow)>,
+    lists: Option<RunLimit>,
+    pending: Option<(Arc<PendingLimit>, Overflow)>,
     keys: Arc<Keys>,
-    names: Mutex<HashMap<&'static str, Gate>>,
+    names: Mutex<HashMap<&'static str, RunLimit>>,
 }
 
 impl Limits {
@@ -64,90 +65,91 @@ impl Limits {
         max_pending: Option<(usize, Overflow)>,
     ) -> Self {
         Self {
-            lists: max_concurrent.map(Gate::new),
-            room: max_pending.map(|(limit, overflow)| (Room::new(limit), overflow)),
+            lists: max_concurrent.map(RunLimit::new),
+            pending: max_pending.map(|(limit, overflow)| (PendingLimit::new(limit), overflow)),
             ..Self::default()
         }
     }
 
-    /// The same limits, but for the room that responses wait for.
+    /// Returns the same limits without the one that responses wait for.
     pub(crate) fn without_waiting(mut self) -> Self {
-        self.room = self
-            .room
+        self.pending = self
+            .pending
             .filter(|(_, overflow)| *overflow == Overflow::Reject);
         self
     }
 
-    /// Lets a task in, to wait for its run.
+    /// Lets a task in, to wait for its first run.
     pub(super) fn admit(
         &self,
         task: &TaskInfo,
         key: impl FnOnce() -> Option<String>,
-    ) -> Result<Admission, Refusal> {
+    ) -> Result<Permits, Refusal> {
         let limits = task.limits();
         let is_keyed = limits.per_key.is_some() || limits.pending_per_key.is_some();
         let key = match is_keyed.then(key).flatten() {
             Some(key) => Some(self.keys.admit(task, &key)?),
             None => None,
         };
-        let seat = match &self.room {
-            Some((room, Overflow::Reject)) => {
-                Some(room.try_take().ok_or_else(|| Refusal::Room {
-                    limit: room.limit(),
+        // If this refuses, the key's permit is dropped with the rest of this call.
+        let pending = match &self.pending {
+            Some((pending, Overflow::Reject)) => {
+                Some(pending.try_acquire().ok_or_else(|| Refusal::Pending {
+                    limit: pending.limit(),
                 })?)
             }
             _ => None,
         };
-        if key.is_none() && self.room.is_none() {
-            return Ok(Admission::default());
+        if key.is_none() && self.pending.is_none() {
+            return Ok(Permits::default());
         }
-        Ok(Admission::holding(seat, key))
+        Ok(Permits::new(pending, key))
     }
 
-    /// The room that responses wait for.
-    pub(crate) fn room_to_wait_for(&self) -> Option<&Arc<Room>> {
-        match &self.room {
-            Some((room, Overflow::Wait)) => Some(room),
+    /// Returns the limit that responses wait for ([`Overflow::Wait`]).
+    pub(crate) fn responses_wait_for(&self) -> Option<&Arc<PendingLimit>> {
+        match &self.pending {
+            Some((pending, Overflow::Wait)) => Some(pending),
             _ => None,
         }
     }
 
-    /// Ends all waiting for room.
+    /// Lets go of every response that waits for room.
     pub(super) fn close(&self) {
-        if let Some((room, _)) = &self.room {
-            room.close();
+        if let Some((pending, _)) = &self.pending {
+            pending.close();
         }
     }
 
-    /// A place among the lists that wait to run.
-    pub(super) fn line_up(&self) -> Turn {
-        Turn::line_up(self.lists.as_ref())
+    /// Joins the line of lists that wait to run.
+    pub(crate) fn line_up(&self) -> ListTurn {
+        ListTurn::line_up(self.lists.as_ref())
     }
 
-    /// What one run of the task needs. Waits outside the list's slot.
-    pub(super) async fn passes(
+    /// Acquires what one run of the task needs. Waits outside the list's slot.
+    pub(super) async fn acquire_run(
         &self,
         task: &TaskInfo,
-        admission: &Admission,
-        slot: &mut Slot,
-    ) -> Passes {
-        let key = admission.gate();
-        let name = self.gate_of(task);
-        if key.is_none() && name.is_none() && slot.is_entered() {
-            return Passes::default();
+        permits: &Permits,
+        slot: &mut ListSlot,
+    ) -> RunPermits {
+        let key = permits.key_limit();
+        let name = self.name_limit(task);
+        if key.is_none() && name.is_none() && slot.is_acquired() {
+            return RunPermits::default();
         }
-        // Boxed, because most tasks have no limits, and all would have to carry the space for it.
+        // Rare, so boxed.
         Box::pin(async move {
             let key = match key {
-                Some((gate, hold)) => Some((enter(&gate, slot).await, hold)),
+                Some((limit, key)) => Some((acquire(&limit, slot).await, key)),
                 None => None,
             };
             let name = match name {
-                Some(gate) => Some(enter(&gate, slot).await),
+                Some(limit) => Some(acquire(&limit, slot).await),
                 None => None,
             };
-            slot.enter().await;
-            Passes {
+            slot.acquire().await;
+            RunPermits {
                 _key: key.map(Box::new),
                 _name: name,
             }
@@ -156,64 +158,64 @@ impl Limits {
     }
 
     #[cfg(all(test, shuttle))]
-    pub(super) fn knows_no_keys(&self) -> bool {
+    pub(crate) fn knows_no_keys(&self) -> bool {
         self.keys.is_empty()
     }
 
-    fn gate_of(&self, task: &TaskInfo) -> Option<Gate> {
-        let limit = task.limits().concurrent?;
+    fn name_limit(&self, task: &TaskInfo) -> Option<RunLimit> {
+        let concurrent = task.limits().concurrent?;
         let mut names = self.names.lock();
-        let gate = names.entry(task.name()).or_insert_with(|| Gate::new(limit));
-        Some(gate.clone())
+        let limit = names.entry(task.name());
+        Some(limit.or_insert_with(|| RunLimit::new(concurrent)).clone())
     }
 
-    /// Notes that the task runs.
-    pub(super) fn start(&self, admission: &Admission) {
-        admission.set_waits(false);
+    /// Records that the task runs.
+    pub(super) fn start(&self, permits: &Permits) {
+        permits.set_waiting(false);
     }
 
-    /// Notes that the task waits for another run.
-    pub(super) fn wait_again(&self, admission: &Admission) {
-        self.seat(admission);
-        admission.set_waits(true);
+    /// Records that the task waits for another run.
+    pub(super) fn wait_again(&self, permits: &Permits) {
+        self.hold_pending(permits);
+        permits.set_waiting(true);
     }
 
-    /// Gives the task a seat, whether or not there is room.
-    pub(crate) fn seat(&self, admission: &Admission) {
-        if let Some((room, _)) = &self.room {
-            admission.take_seat_anyway(room);
+    /// Makes sure that a task that waits counts as waiting, beyond the limit if there is no room.
+    pub(super) fn hold_pending(&self, permits: &Permits) {
+        if let Some((pending, _)) = &self.pending {
+            permits.acquire_pending_beyond(pending);
         }
     }
 }
 
-/// What a task holds while it runs.
+/// What a task holds while it runs, beside its [`Permits`].
 #[derive(Debug, Default)]
-pub(super) struct Passes {
-    /// The pass goes before the hold. Boxed, because few tasks have a key.
-    _key: Option<Box<(Pass, KeyHold)>>,
-    _name: Option<Pass>,
+pub(super) struct RunPermits {
+    // The permit is dropped before the reference to the key: see `KeyRef`. Rare, so boxed.
+    _key: Option<Box<(RunPermit, KeyRef)>>,
+    _name: Option<RunPermit>,
 }
 
-/// Goes through the gate, and leaves the slot if that means to wait.
-async fn enter(gate: &Gate, slot: &mut Slot) -> Pass {
-    if let Some(pass) = gate.try_enter() {
-        return pass;
+/// Acquires a permit, and releases the slot if that means waiting.
+async fn acquire(limit: &RunLimit, slot: &mut ListSlot) -> RunPermit {
+    if let Some(permit) = limit.try_acquire() {
+        return permit;
     }
-    slot.leave();
-    gate.enter().await
+    slot.release();
+    limit.acquire().await
 }
 
-/// Why a task was not let in.
+/// The limit that refused a task.
 #[derive(Debug, Clone)]
 pub(crate) enum Refusal {
-    Room { limit: usize },
+    Pending { limit: usize },
     Key { key: Arc<str>, limit: usize },
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Room { limit } => write!(
+            Self::Pending { limit } => write!(
                 f,
                 "`max_pending` is reached: no more than {limit} may wait to run"
             ),

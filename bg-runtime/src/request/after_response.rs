@@ -1,0 +1,62 @@
+//! Queuing onto the request that is being handled, for code that has no handle to it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::into_tasks::IntoTasks;
+use super::queue::{RequestTasks, Source};
+use crate::scope::Scope;
+
+/// Returns the request that is being handled.
+pub(crate) fn current() -> Option<Arc<RequestTasks>> {
+    Scope::current()?.downcast()
+}
+
+/// Queues a task onto the request that is being handled, from any depth of the call stack.
+///
+/// Works in the handler, in extractors and middleware inside the outermost route attribute or layer
+/// of ours, in bodies that are streamed (those that do not know their size beforehand), and in the
+/// request's own background tasks; not in a task of your own that `tokio::spawn` runs. The task
+/// joins those that the handler adds through [`BackgroundTasks`](crate::BackgroundTasks).
+///
+/// # Errors
+///
+/// Outside a request, where the error gives the task back: nothing runs and nothing is lost.
+pub fn after_response<T: IntoTasks>(task: T) -> Result<(), NoRequest<T>> {
+    match current() {
+        Some(request) => {
+            request.add_all(Source::Handler, task);
+            Ok(())
+        }
+        None => Err(NoRequest(task)),
+    }
+}
+
+/// The error of [`after_response`] outside a request. Holds the task.
+pub struct NoRequest<T>(T);
+
+impl<T> NoRequest<T> {
+    /// The task that was not queued.
+    pub fn into_task(self) -> T {
+        self.0
+    }
+}
+
+impl<T> fmt::Display for NoRequest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "`after_response` was called outside a request: the app is not run with `background.serve(..)`, and no \
+             route attribute and no `background.layer()` is around this code; or it runs in a task that was \
+             spawned, where `background.spawn(task)` is the way",
+        )
+    }
+}
+
+/// The same as `Display`, because this is what `unwrap` prints.
+impl<T> fmt::Debug for NoRequest<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<T> std::error::Error for NoRequest<T> {}

@@ -1,0 +1,269 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::after_response::current;
+use super::into_tasks::{IntoTasks, Tasks};
+use super::queue::{RequestTasks, Source};
+use crate::run;
+use crate::sync::Mutex;
+use crate::task::{Item, QueuedTask, SkipReason, TaskList};
+
+/// A list of background tasks.
+///
+/// As an argument of a handler it is the request's own list: every copy taken in one request, by
+/// the handler, by other extractors or by middleware, is the same list. It needs a route attribute
+/// or [`Background::layer`].
+///
+/// ```
+/// use axum::Json;
+/// use bg_runtime::{BackgroundTasks, background_task};
+///
+/// #[background_task]
+/// async fn send_welcome(to: String) {
+///     // ..
+/// }
+///
+/// async fn sign_up(tasks: BackgroundTasks, Json(email): Json<String>) -> &'static str {
+///     tasks.add_task(SendWelcome::new(&email));
+///     "welcome"
+/// }
+/// ```
+///
+/// Made with [`new`](Self::new), [`concurrent`](Self::concurrent), [`tasks!`](crate::tasks) or from
+/// an iterator, it is a list of its own, which does nothing until it is attached: to a route
+/// (`background = list`), to the request (`tasks.add_task(list)`) or to a response (`(list,
+/// Json(..))`). Dropped without that, its tasks are reported as skipped.
+///
+/// A list runs its tasks in the order they were added, one after the other, and stops at the first
+/// that fails. Clones share the list.
+#[derive(Clone)]
+#[must_use = "the tasks do nothing until the list is attached to a route, a request or a response"]
+pub struct BackgroundTasks(Target);
+
+#[derive(Clone)]
+enum Target {
+    Own(Arc<OwnList>),
+    Request(Arc<RequestTasks>),
+}
+
+/// A list that no request has taken yet.
+struct OwnList(Mutex<OwnState>);
+
+enum OwnState {
+    Open {
+        list: TaskList<QueuedTask>,
+        reason_when_dropped: SkipReason,
+    },
+    /// The tasks were handed over to another list, as are those that are added later.
+    Moved(BackgroundTasks),
+}
+
+impl BackgroundTasks {
+    /// An empty list.
+    pub fn new() -> Self {
+        Self::of(TaskList::default())
+    }
+
+    /// An empty list that runs its tasks at the same time, each on its own. One that fails does not
+    /// stop the others.
+    ///
+    /// As a member of another list it counts as one task, which ends when all of its tasks have
+    /// ended, and which fails when one of them has.
+    pub fn concurrent() -> Self {
+        Self::of(TaskList::concurrent())
+    }
+
+    /// These tasks, as a list of its own.
+    pub(super) fn of(list: TaskList<QueuedTask>) -> Self {
+        Self::own(list, SkipReason::NeverAttached)
+    }
+
+    fn own(list: TaskList<QueuedTask>, reason_when_dropped: SkipReason) -> Self {
+        Self(Target::Own(Arc::new(OwnList(Mutex::new(OwnState::Open {
+            list,
+            reason_when_dropped,
+        })))))
+    }
+
+    pub(crate) fn of_request(request: Arc<RequestTasks>) -> Self {
+        Self(Target::Request(request))
+    }
+
+    /// A list of the tasks that come with one response, to be picked up by its request.
+    pub(super) fn of_response() -> Self {
+        Self::own(TaskList::default(), SkipReason::ResponseNotPickedUp)
+    }
+
+    /// Adds a task, or all tasks of another list as one member.
+    ///
+    /// The other list keeps its rule for the tasks that it has by now. Those that are added to it
+    /// later join this list.
+    ///
+    /// On the list of a request whose response has gone, the task runs at once; while the body is
+    /// still being sent, after it.
+    pub fn add_task(&self, tasks: impl IntoTasks) {
+        self.add_tasks(tasks.into_tasks());
+    }
+
+    pub(super) fn add_tasks(&self, tasks: Tasks) {
+        if let Some(item) = tasks.into_item_of(self) {
+            self.add_item(item);
+        }
+    }
+
+    pub(super) fn add_item(&self, item: Item<QueuedTask>) {
+        let own = match &self.0 {
+            Target::Request(request) => return request.add(Source::Handler, item),
+            Target::Own(own) => own,
+        };
+        let moved_to = match &mut *own.0.lock() {
+            OwnState::Open { list, .. } => return list.push(item),
+            OwnState::Moved(target) => target.clone(),
+        };
+        moved_to.add_item(item);
+    }
+
+    /// Adds a task, and gives the list back:
+    /// `BackgroundTasks::concurrent().with_task(a).with_task(b)`.
+    pub fn with_task(self, tasks: impl IntoTasks) -> Self {
+        self.add_task(tasks);
+        self
+    }
+
+    /// Makes the list go on after a task that failed. For a list of its own, before it is attached.
+    pub fn continue_on_error(self) -> Self {
+        match &self.0 {
+            Target::Request(request) => request.continue_on_error(),
+            Target::Own(own) => {
+                if let OwnState::Open { list, .. } = &mut *own.0.lock() {
+                    list.continue_on_error = true;
+                }
+            }
+        }
+        self
+    }
+
+    /// Hands the tasks over to another list, as one item. Those that are added from now on follow them.
+    /// A request's own tasks stay where they are.
+    pub(super) fn hand_over(&self, to: &Self) -> Option<Item<QueuedTask>> {
+        // One at a time: `resolve` would never end for two lists that are handed over to each other.
+        // Not needed where `to` is a request's own list, which is never handed over.
+        static HANDING_OVER: Mutex<()> = Mutex::new(());
+
+        let Target::Own(own) = &self.0 else {
+            return None;
+        };
+        let _turn = matches!(to.0, Target::Own(_)).then(|| HANDING_OVER.lock());
+        let to = to.resolve();
+        match &to.0 {
+            Target::Own(other) if Arc::ptr_eq(own, other) => return None,
+            // Another clone of this list may add to the request through it.
+            Target::Request(request) if Arc::strong_count(own) > 1 => request.hand_out(),
+            _ => {}
+        }
+        let mut state = own.0.lock();
+        match std::mem::replace(&mut *state, OwnState::Moved(to)) {
+            OwnState::Open { list, .. } if list.is_empty() => None,
+            OwnState::Open { list, .. } => Some(Item::List(list)),
+            moved @ OwnState::Moved(_) => {
+                *state = moved;
+                None
+            }
+        }
+    }
+
+    /// Returns the list that takes the tasks in the end.
+    fn resolve(&self) -> Self {
+        let next = match &self.0 {
+            Target::Request(_) => None,
+            Target::Own(own) => match &*own.0.lock() {
+                OwnState::Open { .. } => None,
+                OwnState::Moved(target) => Some(target.clone()),
+            },
+        };
+        next.map_or_else(|| self.clone(), |next| next.resolve())
+    }
+
+    /// Returns the request whose own list this is.
+    pub(super) fn request(&self) -> Option<&Arc<RequestTasks>> {
+        match &self.0 {
+            Target::Request(request) => Some(request),
+            Target::Own(_) => None,
+        }
+    }
+}
+
+impl Drop for OwnList {
+    fn drop(&mut self) {
+        if let OwnState::Open {
+            list,
+            reason_when_dropped,
+        } = self.0.get_mut()
+        {
+            report_skipped(std::mem::take(list), *reason_when_dropped);
+        }
+    }
+}
+
+/// Accepts and settles tasks that will never run, so that they are counted and reported like any
+/// other. Without a request, the [global runner](run::global) does, and is made for it if need be.
+fn report_skipped(list: TaskList<QueuedTask>, reason: SkipReason) {
+    if list.is_empty() {
+        return;
+    }
+    let request = current();
+    let runner = match &request {
+        Some(request) => request.runner().clone(),
+        None => run::global().clone(),
+    };
+    let info = request.map(|request| request.info());
+    list.for_each(&mut |task| runner.skip(task, info.clone(), reason));
+}
+
+impl Default for BackgroundTasks {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: IntoTasks> FromIterator<T> for BackgroundTasks {
+    fn from_iter<I: IntoIterator<Item = T>>(tasks: I) -> Self {
+        let mut list = Self::new();
+        list.extend(tasks);
+        list
+    }
+}
+
+impl<T: IntoTasks> Extend<T> for BackgroundTasks {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, tasks: I) {
+        tasks.into_iter().for_each(|task| self.add_task(task));
+    }
+}
+
+impl fmt::Debug for BackgroundTasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match &self.0 {
+            Target::Own(_) => "own list",
+            Target::Request(_) => "list of a request",
+        };
+        f.debug_tuple("BackgroundTasks").field(&kind).finish()
+    }
+}
+
+/// A [`BackgroundTasks`] list of these tasks, which may be of different types.
+///
+/// ```
+/// # use bg_runtime::{background_task, tasks};
+/// # #[background_task] async fn send_email(to: String) {}
+/// # #[background_task] async fn log_event(event: String) {}
+/// let list = tasks![SendEmail::new("admin@example.com"), LogEvent::new("registered")];
+/// # drop(list);
+/// ```
+#[macro_export]
+macro_rules! tasks {
+    ($($task:expr),* $(,)?) => {{
+        let tasks = $crate::BackgroundTasks::new();
+        $(tasks.add_task($task);)*
+        tasks
+    }};
+}

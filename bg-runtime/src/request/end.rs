@@ -1,0 +1,200 @@
+//! The end of a request: its response, or that there will be none.
+
+use std::mem::take;
+use std::sync::Arc;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::Response;
+use http_body::Body as HttpBody;
+
+use super::due::{NoResponse, RequestEnd, due, is_due};
+use super::queue::{DetachedState, Lists, Phase, RequestTasks};
+use super::response_parts;
+use super::sent::GuardedBody;
+use crate::task::BoxError;
+
+impl RequestTasks {
+    /// Takes the tasks out of a response on its way out, before anything further out can lose them.
+    pub(crate) fn pick_up<B>(self: &Arc<Self>, response: &mut Response<B>) {
+        response_parts::pick_up(response.extensions_mut(), self);
+    }
+
+    /// Decides which tasks run, and gives the response a body that reports when it has been sent.
+    pub(super) fn respond<B>(self: &Arc<Self>, mut response: Response<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        self.pick_up(&mut response);
+        // A body whose size is known is taken for one that exists already, and adds no tasks.
+        let streams = response.body().size_hint().exact().is_none();
+        let end = RequestEnd::Response(response.status());
+        let wait = {
+            let mut state = self.state();
+            if let Some(detached) = &mut state.detached {
+                if detached.finished.is_none() {
+                    // The response is not the handler's, but that of a timeout, say. The handler will
+                    // end the request.
+                    detached.guard_gone = true;
+                    return response.map(Body::new);
+                }
+            }
+            let wait = streams || state.handed_out || !state.lists.is_empty();
+            state.phase = if wait {
+                Phase::Responding(end)
+            } else {
+                Phase::Responded(end)
+            };
+            wait
+        };
+        let response = response.map(Body::new);
+        if !wait {
+            return response;
+        }
+        self.skip_what_is_not_due(end);
+        if !self.delivery().is_watched() {
+            self.run_before_sending();
+        }
+        response.map(|body| Body::new(GuardedBody::new(body, self.clone())))
+    }
+
+    /// Ends a request that has no response, or no client to send it to: what is due runs now.
+    fn end_unsent(self: &Arc<Self>, end: RequestEnd) {
+        self.state().phase = Phase::Responding(end);
+        self.skip_what_is_not_due(end);
+        self.run_due();
+    }
+
+    /// Settles the tasks that this end of the request keeps from running.
+    pub(super) fn skip_what_is_not_due(&self, end: RequestEnd) {
+        let (route, handler, response, handler_list_attached) = {
+            let state = &mut *self.state();
+            let handler_list_attached = state.handler_list_attached;
+            let Lists {
+                route,
+                handler,
+                response,
+                ..
+            } = &mut state.lists;
+            // The usual case: nothing moves.
+            if is_due(route, end, false)
+                && is_due(handler, end, handler_list_attached)
+                && is_due(response, end, true)
+            {
+                return;
+            }
+            (
+                take(route),
+                take(handler),
+                take(response),
+                handler_list_attached,
+            )
+        };
+        // Outside the lock, because skipping a task calls the user's error hooks.
+        let route = due(route, end, false);
+        let handler = due(handler, end, handler_list_attached);
+        let response = due(response, end, true);
+
+        let lists = &mut self.state().lists;
+        lists.route.put_back(route);
+        lists.handler.put_back(handler);
+        lists.response.put_back(response);
+    }
+
+    /// Runs what waits, and from now on everything that is added, at once.
+    pub(super) fn run_due(self: &Arc<Self>) {
+        let (mut lists, end) = {
+            let state = &mut *self.state();
+            let Phase::Responding(end) = state.phase else {
+                return;
+            };
+            state.phase = Phase::Responded(end);
+            (take(&mut state.lists), end)
+        };
+        lists.late.continue_on_error = lists.handler.continue_on_error;
+        self.run([
+            lists.route,
+            lists.handler,
+            lists.response,
+            due(lists.late, end, true),
+        ]);
+    }
+
+    /// Runs what waits, although the body is still to be sent: see [`Delivery::Unwatched`].
+    ///
+    /// [`Delivery::Unwatched`]: super::sent::Delivery::Unwatched
+    fn run_before_sending(self: &Arc<Self>) {
+        let lists = {
+            let lists = &mut self.state().lists;
+            lists.late.continue_on_error = lists.handler.continue_on_error;
+            [
+                take(&mut lists.route),
+                take(&mut lists.handler),
+                take(&mut lists.response),
+            ]
+        };
+        self.run(lists);
+    }
+
+    /// Polls the handler, and remembers if it panics: a `CatchPanicLayer` further out drops the
+    /// handler's future when the panic is over, and then nothing shows that there was one.
+    pub(crate) fn watch_panics<R>(&self, poll: impl FnOnce() -> R) -> R {
+        struct Watch<'a>(&'a RequestTasks);
+        impl Drop for Watch<'_> {
+            fn drop(&mut self) {
+                if std::thread::panicking() {
+                    self.0.state().panicked = true;
+                }
+            }
+        }
+        let _watch = Watch(self);
+        poll()
+    }
+
+    /// Ends the request whose [`RequestGuard`](super::RequestGuard) was dropped before it had a
+    /// response.
+    pub(super) fn abandon(self: &Arc<Self>) {
+        let end = {
+            let state = &mut *self.state();
+            match &mut state.detached {
+                Some(detached) => {
+                    detached.guard_gone = true;
+                    match detached.finished {
+                        Some(end) => end,
+                        // The handler will end the request.
+                        None => return,
+                    }
+                }
+                None if state.waits_for_room => RequestEnd::None(NoResponse::NoRoom),
+                None if state.panicked => RequestEnd::None(NoResponse::HandlerPanicked),
+                None => RequestEnd::None(NoResponse::HandlerCancelled),
+            }
+        };
+        self.end_unsent(end);
+    }
+
+    /// Marks the handler as one that is finished even if the client leaves.
+    pub(super) fn set_detached(&self) {
+        self.state().detached = Some(Box::new(DetachedState::default()));
+    }
+
+    /// Ends the request after its detached handler, unless that is still up to its
+    /// [`RequestGuard`](super::RequestGuard).
+    pub(super) fn finish_detached(self: &Arc<Self>, end: RequestEnd) {
+        let guard_gone = {
+            let mut state = self.state();
+            let Some(detached) = &mut state.detached else {
+                return;
+            };
+            if detached.finished.is_some() {
+                return;
+            }
+            detached.finished = Some(end);
+            detached.guard_gone
+        };
+        if guard_gone {
+            self.end_unsent(end);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+
+use super::BackgroundTasks;
+use super::queue::RequestTasks;
+use crate::one_line::OneLine;
+
+impl<S: Sync> FromRequestParts<S> for BackgroundTasks {
+    type Rejection = MissingBackground;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingBackground> {
+        find(parts).ok_or_else(|| MissingBackground {
+            path: parts.uri.path().to_owned(),
+        })
+    }
+}
+
+impl<S: Sync> OptionalFromRequestParts<S> for BackgroundTasks {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(find(parts))
+    }
+}
+
+fn find(parts: &Parts) -> Option<BackgroundTasks> {
+    let request = parts.extensions.get::<Arc<RequestTasks>>()?;
+    request.complete_info(&parts.headers, &parts.extensions);
+    request.hand_out();
+    Some(BackgroundTasks::of_request(request.clone()))
+}
+
+/// The rejection of [`BackgroundTasks`] where nothing collects tasks. Answers 500 with a body that
+/// says nothing private, and logs what to add.
+#[derive(Debug)]
+pub struct MissingBackground {
+    path: String,
+}
+
+impl fmt::Display for MissingBackground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the handler of \"{}\" takes `BackgroundTasks`, but nothing collects them: run the app with \
+             `background.serve(..)`, add `.layer(background.layer())` to the router, or put a route \
+             attribute such as `#[post(..)]` on the handler",
+            OneLine(&self.path)
+        )
+    }
+}
+
+impl std::error::Error for MissingBackground {}
+
+impl IntoResponse for MissingBackground {
+    fn into_response(self) -> Response {
+        tracing::error!("{self}");
+        (StatusCode::INTERNAL_SERVER_ERROR, "internal server error").into_response()
+    }
+}

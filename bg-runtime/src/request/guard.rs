@@ -1,0 +1,145 @@
+//! The duty to end a request: exactly once, whatever happens to its future.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::Response;
+use http_body::Body as HttpBody;
+
+use super::due::{NoResponse, RequestEnd};
+use super::queue::RequestTasks;
+use crate::run::Hold;
+use crate::task::BoxError;
+
+/// Ends its request: with the response that it is polled for, or with none when it is dropped.
+///
+/// Held by the outermost of this crate's futures that handle the request.
+pub(crate) struct RequestGuard {
+    request: Option<Arc<RequestTasks>>,
+    held_back: Option<HeldBack>,
+}
+
+/// A response that waits for room for its tasks.
+struct HeldBack {
+    response: Response<Body>,
+    room: BoxFuture<'static, ()>,
+}
+
+impl RequestGuard {
+    pub(crate) fn new(request: Arc<RequestTasks>) -> Self {
+        Self {
+            request: Some(request),
+            held_back: None,
+        }
+    }
+
+    /// Polls `handler` for the response, unless it is already here and waits for room.
+    pub(crate) fn poll_response<B, E>(
+        &mut self,
+        cx: &mut Context<'_>,
+        handler: impl FnOnce(&mut Context<'_>) -> Poll<Result<Response<B>, E>>,
+    ) -> Poll<Result<Response<Body>, E>>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        if self.held_back.is_none() {
+            let mut response = match ready!(self.watch_panics(|| handler(cx))) {
+                Ok(response) => response,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            let request = self.request.as_ref();
+            let Some(room) = request.and_then(|request| request.wait_for_room(&mut response))
+            else {
+                return Poll::Ready(Ok(self.respond(response)));
+            };
+            self.held_back = Some(HeldBack {
+                response: response.map(Body::new),
+                room,
+            });
+        }
+        if let Some(held_back) = &mut self.held_back {
+            ready!(held_back.room.poll_unpin(cx));
+        }
+        match self.held_back.take() {
+            Some(HeldBack { response, .. }) => Poll::Ready(Ok(self.respond(response))),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Polls the handler; see [`RequestTasks::watch_panics`].
+    fn watch_panics<R>(&self, poll: impl FnOnce() -> R) -> R {
+        match &self.request {
+            Some(request) => request.watch_panics(poll),
+            None => poll(),
+        }
+    }
+
+    fn respond<B>(&mut self, response: Response<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        match self.request.take() {
+            Some(request) => request.respond(response),
+            None => response.map(Body::new),
+        }
+    }
+}
+
+impl fmt::Debug for RequestGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestGuard")
+            .field("request", &self.request)
+            .field("held_back", &self.held_back.is_some())
+            .finish()
+    }
+}
+
+impl Drop for RequestGuard {
+    fn drop(&mut self) {
+        if let Some(request) = self.request.take() {
+            request.abandon();
+        }
+    }
+}
+
+/// Held by a detached handler, so that its end is noticed even if it panics.
+pub(crate) struct DetachedGuard {
+    request: Arc<RequestTasks>,
+    /// Keeps a shutdown waiting for the handler.
+    _hold: Hold,
+}
+
+impl DetachedGuard {
+    pub(crate) fn new(request: Arc<RequestTasks>) -> Self {
+        request.set_detached();
+        let hold = request.runner().hold();
+        Self {
+            request,
+            _hold: hold,
+        }
+    }
+
+    pub(crate) fn finish<B>(self, response: &mut Response<B>) {
+        self.request.pick_up(response);
+        let end = RequestEnd::Response(response.status());
+        self.request.finish_detached(end);
+    }
+}
+
+impl Drop for DetachedGuard {
+    fn drop(&mut self) {
+        let reason = if std::thread::panicking() {
+            NoResponse::HandlerPanicked
+        } else {
+            NoResponse::HandlerCancelled
+        };
+        self.request.finish_detached(RequestEnd::None(reason));
+    }
+}

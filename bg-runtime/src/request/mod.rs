@@ -1,0 +1,35 @@
+//! One request's tasks, from the first that is queued to the moment at which they may run.
+//!
+//! ```text
+//! extract.rs, after_response.rs, response_parts.rs     where tasks come from
+//!                     │ into_tasks.rs, background_tasks.rs
+//!                     v
+//!  queue.rs ──> end.rs, due.rs ──> sent/ ──> run
+//!  collects     the response        it has left
+//! ```
+//!
+//! guard.rs sees to it that every request ends, and backpressure.rs holds a response back while there is
+//! no room for its tasks.
+
+mod after_response;
+mod background_tasks;
+mod backpressure;
+mod due;
+mod end;
+mod extract;
+mod guard;
+mod into_tasks;
+mod queue;
+mod response_parts;
+mod sent;
+
+pub use self::after_response::{NoRequest, after_response};
+pub use self::background_tasks::BackgroundTasks;
+pub use self::extract::MissingBackground;
+pub use self::into_tasks::IntoTasks;
+pub use self::response_parts::{WithBackground, attach};
+
+pub(crate) use self::after_response::current;
+pub(crate) use self::guard::{DetachedGuard, RequestGuard};
+pub(crate) use self::queue::{RequestTasks, Source};
+pub(crate) use self::sent::{Connection, FlushedIo};

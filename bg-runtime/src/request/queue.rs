@@ -1,0 +1,265 @@
+//! What one request has queued.
+//!
+//! ```text
+//! Collecting ── respond ──> Responding ── body ended, last byte gone ──> Responded
+//!      └───── dropped without a response ────────────────────────────────────┘
+//! ```
+//!
+//! The steps from one phase to the next are in [`end`](super::end).
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use http::{Extensions, HeaderMap};
+
+use super::due::{RequestEnd, due};
+use super::sent::{Connection, Delivery};
+use super::{BackgroundTasks, IntoTasks};
+use crate::run::{AcceptedTask, Runner};
+use crate::scope::Scope;
+use crate::sync::{Mutex, MutexGuard};
+use crate::task::{Item, LazyInfo, QueuedTask, RequestInfo, TaskList};
+
+/// Which of a request's three lists a task belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    Route,
+    Handler,
+    Response,
+}
+
+/// The tasks of one request.
+///
+/// How many `Arc`s of it there are has a meaning: as long as there is another one, tasks may be added,
+/// and the response is watched until it has been sent. See [`is_waited_for`](Self::is_waited_for).
+pub(crate) struct RequestTasks {
+    runner: Arc<Runner>,
+    delivery: Delivery,
+    // No code of the user's runs under this lock: neither hooks, which skipping a task calls, nor
+    // destructors of tasks.
+    state: Mutex<RequestState>,
+}
+
+pub(super) struct RequestState {
+    info: LazyInfo,
+    pub(super) phase: Phase,
+    pub(super) lists: Lists,
+    /// The handler's list came with the response as well, so it runs whatever the status.
+    pub(super) handler_list_attached: bool,
+    /// A handle was given out; it may add tasks while the body is sent.
+    pub(super) handed_out: bool,
+    /// The handler panicked, whether or not that can still be seen when its future is dropped.
+    pub(super) panicked: bool,
+    /// The response is held back until there is room for its tasks.
+    pub(super) waits_for_room: bool,
+    /// Rare, so boxed.
+    pub(super) detached: Option<Box<DetachedState>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Collecting,
+    Responding(RequestEnd),
+    Responded(RequestEnd),
+}
+
+#[derive(Default)]
+pub(super) struct Lists {
+    pub(super) route: TaskList<AcceptedTask>,
+    pub(super) handler: TaskList<AcceptedTask>,
+    pub(super) response: TaskList<AcceptedTask>,
+    /// Added while the body was being sent; whether they are due is decided when it is.
+    pub(super) late: TaskList<AcceptedTask>,
+}
+
+/// A handler that is finished even if the client has gone.
+#[derive(Default)]
+pub(super) struct DetachedState {
+    pub(super) finished: Option<RequestEnd>,
+    /// The [`RequestGuard`](super::RequestGuard) is gone, so the handler's end is the request's.
+    pub(super) guard_gone: bool,
+}
+
+impl RequestState {
+    /// Returns whether a detached handler still runs, so that the response there is, as that of a
+    /// timeout, is not the handler's.
+    pub(super) fn handler_runs_on(&self) -> bool {
+        let detached = self.detached.as_ref();
+        detached.is_some_and(|detached| detached.finished.is_none())
+    }
+}
+
+impl RequestTasks {
+    pub(crate) fn new<B>(
+        runner: Arc<Runner>,
+        connection: Option<Arc<Connection>>,
+        request: &http::Request<B>,
+    ) -> Arc<Self> {
+        let delivery = if runner.waits_for_sending() {
+            Delivery::new(connection, request.version())
+        } else {
+            Delivery::Unwatched
+        };
+        Arc::new(Self {
+            runner,
+            delivery,
+            state: Mutex::new(RequestState {
+                info: LazyInfo::of(request),
+                phase: Phase::Collecting,
+                lists: Lists::default(),
+                handler_list_attached: false,
+                handed_out: false,
+                panicked: false,
+                waits_for_room: false,
+                detached: None,
+            }),
+        })
+    }
+
+    /// Returns the tasks of this request, if something further out collects them.
+    pub(crate) fn of(extensions: &Extensions) -> Option<Arc<Self>> {
+        extensions.get::<Arc<Self>>().cloned()
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, RequestState> {
+        self.state.lock()
+    }
+
+    pub(crate) fn runner(&self) -> &Arc<Runner> {
+        &self.runner
+    }
+
+    pub(super) fn delivery(&self) -> &Delivery {
+        &self.delivery
+    }
+
+    /// Returns the scope in which `after_response` finds this request.
+    pub(crate) fn scope(self: &Arc<Self>) -> Scope {
+        Scope::new(self.clone())
+    }
+
+    pub(crate) fn info(&self) -> Arc<RequestInfo> {
+        self.state().info.get()
+    }
+
+    pub(crate) fn complete_info(&self, headers: &HeaderMap, extensions: &Extensions) {
+        self.state().info.complete(headers, extensions);
+    }
+
+    pub(super) fn hand_out(&self) {
+        self.state().handed_out = true;
+    }
+
+    pub(super) fn continue_on_error(&self) {
+        self.state().lists.handler.continue_on_error = true;
+    }
+
+    pub(super) fn attach_handler_list(&self) {
+        self.state().handler_list_attached = true;
+    }
+
+    pub(crate) fn add_all(self: &Arc<Self>, source: Source, tasks: impl IntoTasks) {
+        let list = BackgroundTasks::of_request(self.clone());
+        if let Some(item) = tasks.into_tasks().into_item_of(&list) {
+            self.add(source, item);
+        }
+    }
+
+    /// Accepts tasks, to run when their time has come; at once if it has come already.
+    pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Item<QueuedTask>) {
+        let info = self.info();
+        let Some(accepted) = tasks.filter_map(&mut |task| {
+            let accepted = self.runner.accept(task, Some(info.clone()));
+            Some(accepted.map_or_else(Item::Refused, Item::Task))
+        }) else {
+            return;
+        };
+
+        let (mut list, mut is_late) = (TaskList::default(), false);
+        let end = {
+            let state = &mut *self.state();
+            match state.phase {
+                Phase::Collecting => {
+                    return match source {
+                        // These two always stop at a failure, so a list inside them that does the
+                        // same can be merged into them.
+                        Source::Route => state.lists.route.push_flat(accepted),
+                        Source::Response => state.lists.response.push_flat(accepted),
+                        Source::Handler => state.lists.handler.push(accepted),
+                    };
+                }
+                Phase::Responding(_) if self.delivery.is_watched() => {
+                    return state.lists.late.push(accepted);
+                }
+                Phase::Responding(end) => {
+                    list.continue_on_error = state.lists.late.continue_on_error;
+                    is_late = true;
+                    end
+                }
+                Phase::Responded(end) => end,
+            }
+        };
+        list.push(accepted);
+        let list = due(list, end, true);
+        if is_late {
+            self.runner.run_late(self.scope(), list);
+        } else {
+            self.run([list]);
+        }
+    }
+
+    pub(super) fn run<const N: usize>(self: &Arc<Self>, lists: [TaskList<AcceptedTask>; N]) {
+        if lists.iter().any(|list| !list.is_empty()) {
+            self.runner.run(self.scope(), lists);
+        }
+    }
+
+    /// Returns whether tasks wait for the response to be sent, or may still be added: another `Arc` of
+    /// this may add some.
+    pub(super) fn is_waited_for(self: &Arc<Self>) -> bool {
+        if Arc::strong_count(self) > 1 {
+            return true;
+        }
+        // Synchronises with the `Release` in the other handles' drops, as `Arc::get_mut` does.
+        fence(Ordering::Acquire);
+        !self.state().lists.is_empty()
+    }
+
+    /// Waits for the response in a task of its own. Without a runtime the lists are dropped, and
+    /// reported.
+    pub(super) fn spawn_waiting<F>(self: &Arc<Self>, wait: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.runner.spawn_here(wait(self.clone()));
+    }
+}
+
+impl fmt::Debug for RequestTasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestTasks")
+            .field("request", &self.info())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lists {
+    pub(super) fn is_empty(&self) -> bool {
+        [&self.route, &self.handler, &self.response, &self.late]
+            .iter()
+            .all(|list| list.is_empty())
+    }
+
+    pub(super) fn for_each_mut(&mut self, f: &mut impl FnMut(&mut AcceptedTask)) {
+        let Self {
+            route,
+            handler,
+            response,
+            late,
+        } = self;
+        for list in [route, handler, response, late] {
+            list.for_each_mut(f);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The futures that run tasks, or wait to, so that a shutdown can abort those that are left.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+use slab::Slab;
+use tokio::task::{AbortHandle, JoinHandle};
+
+use super::Runner;
+use crate::sync::Mutex;
+
+/// A registry rather than a `CancellationToken`: selecting on a token would cost every future more.
+#[derive(Default)]
+pub(super) struct AbortRegistry(Mutex<Registrations>);
+
+#[derive(Default)]
+struct Registrations {
+    states: Slab<SpawnState>,
+    /// Whether everything was aborted. Futures that come later are aborted, too.
+    aborted: bool,
+}
+
+enum SpawnState {
+    /// It is being spawned, and may run already.
+    Spawning,
+    Spawned(JoinHandle<()>),
+    /// It ended before its handle was known.
+    Ended,
+}
+
+impl AbortRegistry {
+    /// Spawns a future that can be aborted. `None` if it was dropped, or if the executor (the model
+    /// checker's) gives no handle to abort it by.
+    pub(super) fn spawn<F>(
+        runner: &Arc<Runner>,
+        future: F,
+        spawn: impl FnOnce(Registered<F>) -> Option<JoinHandle<()>>,
+    ) -> Option<AbortHandle> {
+        let (key, future) = Self::register(runner, future);
+        let spawned = spawn(future);
+        let abort = spawned.as_ref().map(JoinHandle::abort_handle);
+        runner.aborts.set_handle(key, spawned);
+        abort
+    }
+
+    /// Registers a future until it is dropped.
+    fn register<F>(runner: &Arc<Runner>, future: F) -> (usize, Registered<F>) {
+        let key = runner.aborts.0.lock().states.insert(SpawnState::Spawning);
+        let registration = Registration {
+            runner: runner.clone(),
+            key,
+        };
+        let future = Registered {
+            future,
+            registration,
+        };
+        (key, future)
+    }
+
+    fn set_handle(&self, key: usize, handle: Option<JoinHandle<()>>) {
+        let registrations = &mut *self.0.lock();
+        match (&mut registrations.states[key], handle) {
+            (SpawnState::Ended, _) => drop(registrations.states.remove(key)),
+            (_, None) => {}
+            (state, Some(handle)) => {
+                if registrations.aborted {
+                    handle.abort();
+                }
+                *state = SpawnState::Spawned(handle);
+            }
+        }
+    }
+
+    /// Aborts all futures at their next await point, and those that come later.
+    pub(super) fn abort_all(&self) {
+        let registrations = &mut *self.0.lock();
+        registrations.aborted = true;
+        for (_, state) in &registrations.states {
+            if let SpawnState::Spawned(handle) = state {
+                // Never drops the future here, where its destructor would need this lock: its runtime
+                // does.
+                handle.abort();
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// A future that is registered while it lives.
+    pub(super) struct Registered<F> {
+        #[pin]
+        future: F,
+        registration: Registration,
+    }
+}
+
+impl<F: Future> Future for Registered<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.project().future.poll(cx)
+    }
+}
+
+struct Registration {
+    runner: Arc<Runner>,
+    key: usize,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let registrations = &mut *self.runner.aborts.0.lock();
+        match &mut registrations.states[self.key] {
+            state @ SpawnState::Spawning => *state = SpawnState::Ended,
+            SpawnState::Spawned(_) | SpawnState::Ended => {
+                drop(registrations.states.remove(self.key));
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+    use crate::run::Settings;
+
+    fn runner() -> Arc<Runner> {
+        Runner::new(Settings::default())
+    }
+
+    fn registered(runner: &Arc<Runner>) -> usize {
+        runner.aborts.0.lock().states.len()
+    }
+
+    #[tokio::test]
+    async fn a_future_is_registered_until_it_ends() {
+        let runner = runner();
+        AbortRegistry::spawn(&runner, ready(()), |future| Some(tokio::spawn(future)));
+        assert_eq!(registered(&runner), 1);
+        tokio::task::yield_now().await;
+        assert_eq!(registered(&runner), 0);
+    }
+
+    #[tokio::test]
+    async fn a_future_may_end_before_its_handle_is_known() {
+        let runner = runner();
+        for spawned in [Some(tokio::spawn(ready(()))), None] {
+            let (key, future) = AbortRegistry::register(&runner, ready(()));
+            future.await;
+            assert_eq!(registered(&runner), 1);
+            runner.aborts.set_handle(key, spawned);
+            assert_eq!(registered(&runner), 0);
+        }
+    }
+
+    #[tokio::test]
+    async fn futures_are_aborted_and_so_are_those_that_come_later() {
+        let runner = runner();
+        let spawn = || {
+            AbortRegistry::spawn(&runner, pending(), |future| Some(tokio::spawn(future)));
+        };
+        spawn();
+        tokio::task::yield_now().await;
+        runner.aborts.abort_all();
+        spawn();
+        assert_eq!(registered(&runner), 2);
+        tokio::task::yield_now().await;
+        assert_eq!(registered(&runner), 0);
+    }
+}

@@ -1,0 +1,75 @@
+use super::limits::{PendingPermit, Permits};
+use super::outcome::Outcome;
+use super::report;
+use super::settle::OutcomeGuard;
+use crate::task::{AbortReason, QueuedTask, SkipReason, Task};
+
+/// A task that will end in one outcome: dropping it is an outcome, too.
+pub(crate) struct AcceptedTask {
+    pub(crate) task: QueuedTask,
+    pub(super) guard: OutcomeGuard,
+    pub(super) permits: Permits,
+}
+
+impl AcceptedTask {
+    /// Returns whether the task's response has to wait for room for it.
+    pub(crate) fn needs_pending(&self) -> bool {
+        self.permits.needs_pending()
+    }
+
+    pub(crate) fn set_pending(&self, permit: PendingPermit) {
+        self.permits.set_pending(permit);
+    }
+
+    /// Returns whether the task has no outcome yet.
+    pub(super) fn is_open(&self) -> bool {
+        self.guard.is_open()
+    }
+
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn key(&self) -> super::EntryKey {
+        self.guard.key()
+    }
+
+    /// Settles a task that will not run.
+    pub(crate) fn skip(self, reason: SkipReason) {
+        self.guard
+            .runner()
+            .dispatch
+            .note_skipped(&self.task, &reason);
+        if reason.is_reported() {
+            self.keep_arguments();
+        }
+        self.settle(Outcome::Skipped(reason));
+    }
+
+    /// Settles a task that was stopped before it ran.
+    pub(super) fn abort(self, reason: AbortReason) {
+        self.keep_arguments();
+        self.settle(Outcome::Aborted(reason));
+    }
+
+    /// Keeps the arguments for reports, if one could be seen: a run consumes them, and formatting them
+    /// costs.
+    pub(super) fn keep_arguments(&self) {
+        let Self { task, guard, .. } = self;
+        if report::has_audience(guard.runner(), &task.info()) {
+            guard.set_arguments(task.shown_arguments());
+        }
+    }
+
+    /// Drops the task first, so that its span closes before a shutdown that waits for the outcome
+    /// returns.
+    pub(super) fn settle(self, outcome: Outcome) {
+        let Self { task, guard, .. } = self;
+        drop(task);
+        guard.settle(outcome);
+    }
+
+    /// Takes the task itself out, which then does not run.
+    pub(super) fn take_back<T: Task>(self) -> Option<T> {
+        let Self { task, guard, .. } = self;
+        guard.settle(Outcome::Aborted(AbortReason::Taken));
+        task.downcast()
+    }
+}

@@ -1,0 +1,50 @@
+//! Handing tasks to the executor.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use tokio::task::AbortHandle;
+
+use crate::run::limits::ListTurn;
+use crate::run::order::{run_lists, run_single};
+use crate::run::{AcceptedTask, Runner};
+use crate::scope::Scope;
+use crate::task::TaskList;
+
+/// Runs a request's lists one after the other, when their turn has come. They may start on any thread,
+/// because the response is out.
+pub(super) fn lists<const N: usize>(
+    runner: &Arc<Runner>,
+    scope: Scope,
+    mut lists: [TaskList<AcceptedTask>; N],
+) {
+    runner.hold_pending(&mut lists);
+    let owned = runner.clone();
+    // Boxed, because it is large: tokio moves what it spawns a dozen times, and a list that waits for
+    // its turn need not have space for it.
+    match runner.limits.line_up() {
+        ListTurn::Now(slot) => {
+            let run = Box::pin(run_lists(owned, lists, slot));
+            runner.spawn(scope.scope(run));
+        }
+        ListTurn::Later(turn) => {
+            let lists = lists.into_iter().filter(|list| !list.is_empty());
+            let lists = lists.collect::<Vec<_>>();
+            let run = turn
+                .wait()
+                .then(|slot| Box::pin(run_lists(owned, lists, slot)));
+            runner.spawn(scope.scope(run));
+        }
+    }
+}
+
+/// Runs one task, when its turn has come.
+pub(super) fn single(runner: &Arc<Runner>, task: AcceptedTask) -> Option<AbortHandle> {
+    runner.limits.hold_pending(&task.permits);
+    let owned = runner.clone();
+    let run = |slot| Box::pin(run_single(owned, task, slot));
+    match runner.limits.line_up() {
+        ListTurn::Now(slot) => runner.spawn(run(slot)),
+        ListTurn::Later(turn) => runner.spawn(turn.wait().then(run)),
+    }
+}

@@ -1,0 +1,127 @@
+//! Where accepted tasks go: to the executor, or into the recording of a test.
+//!
+//! The one place that asks which of the two it is. Another way to run tasks is another arm here.
+
+mod execute;
+mod recording;
+mod replay;
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+pub(crate) use self::recording::Recording;
+pub(crate) use self::replay::replay;
+use super::report::Event;
+use super::spawned::Abort;
+use super::{AcceptedTask, Executor, Runner};
+use crate::scope::Scope;
+use crate::task::{QueuedTask, TaskList};
+
+pub(crate) enum Dispatch {
+    Run,
+    Record(Arc<Recording>),
+}
+
+impl Dispatch {
+    /// Returns whether a request's lists wait until its response has been sent. In a test the response
+    /// may never be sent, so the tasks are recorded as soon as it is there.
+    pub(super) fn waits_for_sending(&self) -> bool {
+        match self {
+            Self::Run => true,
+            Self::Record(_) => false,
+        }
+    }
+
+    /// Takes a request's lists, which run one after the other, in the request's scope.
+    pub(super) fn lists<const N: usize>(
+        &self,
+        runner: &Arc<Runner>,
+        scope: Scope,
+        lists: [TaskList<AcceptedTask>; N],
+    ) {
+        match self {
+            Self::Run => execute::lists(runner, scope, lists),
+            Self::Record(recording) => recording.record(scope, lists.into()),
+        }
+    }
+
+    /// Takes a part of the list of tasks that were added while their response's body was being sent.
+    pub(super) fn late(&self, runner: &Arc<Runner>, scope: Scope, part: TaskList<AcceptedTask>) {
+        match self {
+            Self::Run => execute::lists(runner, scope, [part]),
+            Self::Record(recording) => recording.record_late(scope, part),
+        }
+    }
+
+    /// Takes a task that was spawned. Returns the way to drop the future that runs it; `None` if there
+    /// is no such future, because there is no runtime.
+    pub(super) fn single(&self, runner: &Arc<Runner>, task: AcceptedTask) -> Option<Abort> {
+        match self {
+            Self::Run => execute::single(runner, task).map(Abort::Spawned),
+            Self::Record(recording) => Some(Abort::Recorded(recording.record_spawned(task))),
+        }
+    }
+
+    /// Steps aside before the first task of a batch: see [`Executor::step_aside`].
+    pub(super) async fn step_aside(&self, executor: &Executor) {
+        match self {
+            Self::Run => executor.step_aside().await,
+            Self::Record(_) => {}
+        }
+    }
+
+    /// Waits for a delay, or for the next run.
+    pub(super) async fn wait_until(&self, due: Instant) {
+        match self {
+            Self::Run => tokio::time::sleep_until(due).await,
+            // Left out, but for a yield: a task that fails for ever must leave a test's own timeout a
+            // chance.
+            Self::Record(_) => tokio::task::yield_now().await,
+        }
+    }
+
+    /// Runs what a shutdown has to wait for and that would not run by itself.
+    pub(super) async fn run_remaining(&self, runner: &Arc<Runner>) {
+        match self {
+            Self::Run => {}
+            Self::Record(recording) => {
+                replay(runner, recording).await;
+            }
+        }
+    }
+
+    /// Hears about a task that will not run, while the task is still there.
+    pub(super) fn note_skipped(&self, task: &QueuedTask, reason: &dyn ToString) {
+        match self {
+            Self::Run => {}
+            Self::Record(recording) => recording.note_skipped(task, reason),
+        }
+    }
+
+    /// Hears about an async error hook that runs.
+    pub(super) fn note_hook(&self, hook: JoinHandle<()>) {
+        match self {
+            Self::Run => {}
+            Self::Record(recording) => recording.note_hook(hook),
+        }
+    }
+
+    /// Returns whether [`observe`](Self::observe) keeps failures.
+    pub(super) fn observes_failures(&self) -> bool {
+        match self {
+            Self::Run => false,
+            Self::Record(_) => true,
+        }
+    }
+
+    /// Hears about everything that happens to a task.
+    #[inline]
+    pub(super) fn observe(&self, event: &Event<'_>) {
+        match self {
+            Self::Run => {}
+            Self::Record(recording) => recording.observe(event),
+        }
+    }
+}

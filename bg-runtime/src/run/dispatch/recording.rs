@@ -1,0 +1,200 @@
+//! Tasks that are kept instead of run, for the testing kit.
+//!
+//! A ring of `Arc`s: a recorded task has its guard, the guard has the runner, the runner has its
+//! `Dispatch`, and that has the recording. The destructor of `testing::Recorder` breaks it, by
+//! [`close`](Recording::close); a recording that is made in any other way has to be closed as well.
+
+use std::any::TypeId;
+use std::collections::VecDeque;
+use std::mem::take;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::run::AcceptedTask;
+use crate::run::report::{Event, Step};
+use crate::scope::Scope;
+use crate::sync::Mutex;
+use crate::task::{AbortReason, Item, QueuedTask, Task, TaskFailure, TaskInfo, TaskList};
+
+/// The tasks that a runner was given, until the test asks for them to run.
+#[derive(Default)]
+pub(crate) struct Recording {
+    // A test's own code runs under the lock, and may panic: its `PartialEq` and `Clone`.
+    pub(super) tape: Mutex<Tape>,
+    /// Notified when something was recorded.
+    pub(super) more: Notify,
+}
+
+#[derive(Default)]
+pub(super) struct Tape {
+    pub(super) batches: VecDeque<Batch>,
+    /// How many batches there have been.
+    pub(super) recorded: u64,
+    skipped: Vec<SkippedTask>,
+    /// The failures that error hooks hear about, except for runs that are followed by another.
+    pub(super) failures: Vec<TaskFailure>,
+    /// The async error hooks that run.
+    pub(super) hooks: VecDeque<JoinHandle<()>>,
+    closed: bool,
+}
+
+/// Lists that run one after the other.
+pub(super) struct Batch {
+    /// How many batches were recorded before it.
+    pub(super) number: u64,
+    pub(super) cause: Cause,
+    pub(super) lists: Vec<TaskList<AcceptedTask>>,
+}
+
+pub(super) enum Cause {
+    Response(Scope),
+    /// The tasks that were added while the body was being sent, as one list.
+    Late(Scope),
+    /// A single task, with the token that its handle stops it by.
+    Spawn(CancellationToken),
+}
+
+/// A task that does not run, as the messages of assertions show it.
+pub(crate) struct SkippedTask {
+    pub(crate) info: TaskInfo,
+    pub(crate) arguments: Option<String>,
+    pub(crate) reason: String,
+    task_type: TypeId,
+}
+
+impl Recording {
+    /// Keeps the tasks of a response.
+    pub(super) fn record(&self, scope: Scope, lists: Vec<TaskList<AcceptedTask>>) {
+        self.push(Cause::Response(scope), lists);
+    }
+
+    /// Keeps tasks that were added while the response's body was being sent. They are one list, of
+    /// which this is a part.
+    pub(super) fn record_late(&self, scope: Scope, part: TaskList<AcceptedTask>) {
+        let is_late = |batch: &&mut Batch| matches!(&batch.cause, Cause::Late(of) if of.is_same_request(&scope));
+        let mut tape = self.tape.lock();
+        match tape.batches.iter_mut().find(is_late) {
+            Some(batch) => batch.lists[0].items.extend(part.items),
+            None => {
+                drop(tape);
+                self.push(Cause::Late(scope), vec![part]);
+            }
+        }
+    }
+
+    /// Keeps a single task. Cancelling the token drops the future that runs it.
+    pub(super) fn record_spawned(&self, task: AcceptedTask) -> CancellationToken {
+        let stopped = CancellationToken::new();
+        let list = TaskList {
+            items: vec![Item::Task(task)],
+            ..TaskList::default()
+        };
+        self.push(Cause::Spawn(stopped.clone()), vec![list]);
+        stopped
+    }
+
+    fn push(&self, cause: Cause, lists: Vec<TaskList<AcceptedTask>>) {
+        let mut tape = self.tape.lock();
+        let batch = Batch {
+            number: tape.recorded,
+            cause,
+            lists,
+        };
+        if tape.closed {
+            drop(tape);
+            return batch.discard();
+        }
+        tape.recorded += 1;
+        tape.batches.push_back(batch);
+        drop(tape);
+        self.more.notify_one();
+    }
+
+    /// Keeps what assertions say of a task that does not run.
+    pub(super) fn note_skipped(&self, task: &QueuedTask, reason: &dyn ToString) {
+        let skipped = SkippedTask {
+            info: task.info(),
+            arguments: task.arguments(),
+            reason: reason.to_string(),
+            task_type: task.task_type(),
+        };
+        self.tape.lock().skipped.push(skipped);
+    }
+
+    /// Keeps the failures that are outcomes, and not those of runs that are followed by another.
+    pub(super) fn observe(&self, event: &Event<'_>) {
+        if let Step::Ended {
+            failure: Some(failure),
+            ..
+        } = event.step
+        {
+            self.tape.lock().failures.push(failure.clone());
+        }
+    }
+
+    pub(super) fn note_hook(&self, hook: JoinHandle<()>) {
+        self.tape.lock().hooks.push_back(hook);
+    }
+
+    /// Shows the tasks that would run, in order.
+    pub(crate) fn visit(&self, see: &mut impl FnMut(&QueuedTask)) {
+        let tape = self.tape.lock();
+        for list in tape.batches.iter().flat_map(|batch| &batch.lists) {
+            list.visit(&mut |accepted| {
+                if accepted.is_open() {
+                    see(&accepted.task);
+                }
+            });
+        }
+    }
+
+    /// Shows the tasks of type `T` that do not run.
+    pub(crate) fn visit_skipped<T: Task>(&self, see: &mut impl FnMut(&SkippedTask)) {
+        let tape = self.tape.lock();
+        let skipped = tape.skipped.iter();
+        skipped
+            .filter(|task| task.task_type == TypeId::of::<T>())
+            .for_each(see);
+    }
+
+    /// Takes out the tasks of type `T`, which then do not run.
+    pub(crate) fn take<T: Task>(&self) -> Vec<T> {
+        let mut taken = Vec::new();
+        let mut tape = self.tape.lock();
+        for list in tape.batches.iter_mut().flat_map(|batch| &mut batch.lists) {
+            *list = take(list).filter_map(&mut |accepted| {
+                if accepted.is_open() && accepted.task.task_type() == TypeId::of::<T>() {
+                    taken.push(accepted);
+                    None
+                } else {
+                    Some(Item::Task(accepted))
+                }
+            });
+        }
+        drop(tape);
+        taken
+            .into_iter()
+            .filter_map(AcceptedTask::take_back)
+            .collect()
+    }
+
+    /// Gives up what is recorded, and everything that comes later. Nothing hears about it.
+    pub(crate) fn close(&self) {
+        let batches = {
+            let mut tape = self.tape.lock();
+            tape.closed = true;
+            take(&mut tape.batches)
+        };
+        batches.into_iter().for_each(Batch::discard);
+    }
+}
+
+impl Batch {
+    fn discard(self) {
+        for list in self.lists {
+            list.for_each(&mut |task| task.abort(AbortReason::RecorderDropped));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+use futures_util::future::{BoxFuture, FutureExt};
+use tokio::sync::AcquireError;
+
+use super::running::{NEVER_CLOSED, RunLimit, RunPermit};
+
+/// A list's slot among those that run at once (`max_concurrent` of the builder).
+///
+/// A list that waits for anything else first releases its slot: it would keep other lists from
+/// running, and perhaps the very one that it waits for.
+#[derive(Debug)]
+pub(crate) struct ListSlot {
+    limit: Option<RunLimit>,
+    permit: Option<RunPermit>,
+}
+
+impl ListSlot {
+    /// A slot without a limit.
+    pub(in crate::run) fn unlimited() -> Self {
+        Self {
+            limit: None,
+            permit: None,
+        }
+    }
+
+    /// Returns whether the list may run now.
+    pub(super) fn is_acquired(&self) -> bool {
+        self.limit.is_none() || self.permit.is_some()
+    }
+
+    /// Gives the slot to the next list in line.
+    pub(in crate::run) fn release(&mut self) {
+        self.permit = None;
+    }
+
+    /// Lines up again, unless the slot is still held.
+    pub(super) async fn acquire(&mut self) {
+        if let (Some(limit), None) = (&self.limit, &self.permit) {
+            self.permit = Some(limit.acquire().await);
+        }
+    }
+}
+
+/// A list's turn in the line for a slot, which it joins when this is made.
+pub(crate) enum ListTurn {
+    Now(ListSlot),
+    Later(LaterTurn),
+}
+
+/// A turn that is still to come. Small, because many lists may wait.
+pub(crate) struct LaterTurn {
+    limit: RunLimit,
+    acquire: BoxFuture<'static, Result<RunPermit, AcquireError>>,
+}
+
+impl ListTurn {
+    /// Joins the line of `limit`. Without a limit, there is no line.
+    pub(super) fn line_up(limit: Option<&RunLimit>) -> Self {
+        let Some(limit) = limit else {
+            return Self::Now(ListSlot::unlimited());
+        };
+        let mut acquire = limit.acquire_boxed();
+        // The semaphore queues its waiters in the order of their first polls, and this is the first.
+        match acquire.as_mut().now_or_never() {
+            Some(permit) => Self::Now(ListSlot {
+                limit: Some(limit.clone()),
+                permit: Some(permit.expect(NEVER_CLOSED)),
+            }),
+            None => Self::Later(LaterTurn {
+                limit: limit.clone(),
+                acquire,
+            }),
+        }
+    }
+
+    pub(crate) async fn wait(self) -> ListSlot {
+        match self {
+            Self::Now(slot) => slot,
+            Self::Later(turn) => turn.wait().await,
+        }
+    }
+}
+
+impl LaterTurn {
+    pub(in crate::run) fn wait(self) -> impl Future<Output = ListSlot> + Send {
+        let Self { limit, acquire } = self;
+        acquire.map(|permit| ListSlot {
+            limit: Some(limit),
+            permit: Some(permit.expect(NEVER_CLOSED)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_come_in_the_order_of_lining_up_and_not_of_being_polled() {
+        let limit = RunLimit::new(1);
+        let ListTurn::Now(slot) = ListTurn::line_up(Some(&limit)) else {
+            panic!("the slot is free");
+        };
+        let (mut second, mut third) = (
+            Box::pin(ListTurn::line_up(Some(&limit)).wait()),
+            Box::pin(ListTurn::line_up(Some(&limit)).wait()),
+        );
+        drop(slot);
+        assert!(third.as_mut().now_or_never().is_none());
+        let slot = second
+            .as_mut()
+            .now_or_never()
+            .expect("the turn of the second");
+        assert!(third.as_mut().now_or_never().is_none());
+        drop(slot);
+        assert!(third.as_mut().now_or_never().is_some());
+    }
+
+    #[test]
+    fn giving_up_a_turn_lets_the_next_one_in() {
+        let limit = RunLimit::new(1);
+        let held = limit.try_acquire().expect("the slot is free");
+        let gives_up = ListTurn::line_up(Some(&limit));
+        let mut stays = Box::pin(ListTurn::line_up(Some(&limit)).wait());
+        drop(held);
+        drop(gives_up);
+        assert!(stays.as_mut().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_slot_that_was_left_goes_to_the_next_in_line() {
+        let limit = RunLimit::new(1);
+        let ListTurn::Now(mut slot) = ListTurn::line_up(Some(&limit)) else {
+            panic!("the slot is free");
+        };
+        let mut next = Box::pin(ListTurn::line_up(Some(&limit)).wait());
+        slot.release();
+        let next = next.as_mut().now_or_never().expect("its turn");
+        assert!(slot.acquire().now_or_never().is_none());
+        drop(next);
+        assert!(slot.acquire().now_or_never().is_some());
+    }
+}

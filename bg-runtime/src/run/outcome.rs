@@ -1,0 +1,67 @@
+use super::limits::Refusal;
+use crate::contain::Contained;
+use crate::task::{AbortReason, BoxError, FailureKind, SkipReason, TaskInfo};
+
+/// How one run failed.
+pub(super) struct RunError {
+    pub(super) kind: FailureKind,
+    pub(super) error: Contained<BoxError>,
+}
+
+/// How a task ended.
+pub(super) enum Outcome {
+    Completed,
+    /// Its last run failed; with the tasks that will not run because of it.
+    Failed {
+        error: RunError,
+        skipped: Vec<TaskInfo>,
+    },
+    Skipped(SkipReason),
+    /// A limit left no room for it.
+    Refused(Refusal),
+    Aborted(AbortReason),
+}
+
+/// What a report says of an outcome that is not a success.
+pub(super) struct FailedOutcome {
+    pub(super) kind: FailureKind,
+    pub(super) error: Contained<BoxError>,
+    pub(super) skipped: Vec<TaskInfo>,
+    /// Whether error hooks and the log hear about it.
+    pub(super) is_reported: bool,
+}
+
+impl Outcome {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Skipped(_) => "skipped",
+            Self::Refused(_) => "rejected",
+            Self::Aborted(_) => "aborted",
+        }
+    }
+
+    pub(super) fn into_failed(self) -> Option<FailedOutcome> {
+        let (kind, error, is_reported): (_, BoxError, _) = match self {
+            Self::Completed => return None,
+            Self::Failed { error, skipped } => {
+                return Some(FailedOutcome {
+                    kind: error.kind,
+                    error: error.error,
+                    skipped,
+                    is_reported: true,
+                });
+            }
+            Self::Skipped(reason) => (FailureKind::Skipped, reason.into(), reason.is_reported()),
+            Self::Refused(refusal) => (FailureKind::Rejected, refusal.into(), true),
+            Self::Aborted(reason) => (FailureKind::Aborted, reason.into(), reason.is_reported()),
+        };
+        Some(FailedOutcome {
+            kind,
+            error: Contained::new(error),
+            skipped: Vec::new(),
+            is_reported,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! The sink of `tracing`: the closing event of each task, and the failures that no hook hears about.
+
+use std::fmt;
+
+use tracing::Span;
+
+use super::{Event, Step};
+use crate::one_line::OneLine;
+use crate::task::{Chain, FailureKind, RequestInfo, SkipReason, TaskFailure, TaskInfo};
+
+#[inline]
+pub(super) fn trace(event: &Event<'_>) {
+    let Step::Ended { outcome, ran, .. } = event.step else {
+        return;
+    };
+    tracing::debug!(
+        parent: event.span,
+        task.name = event.task.task.name(),
+        outcome,
+        attempts = ran.attempts(),
+        duration_ms = ran.elapsed().unwrap_or_default().as_secs_f64() * 1e3,
+        "background task finished"
+    );
+}
+
+pub(super) fn failure(failure: &TaskFailure, span: &Span) {
+    let request = failure.request();
+    // `tracing` fixes the level of an event where the event is written, so each level needs an event
+    // of its own.
+    macro_rules! event {
+        ($level:ident, $message:literal) => {
+            tracing::$level!(
+                parent: span,
+                task.name = failure.task().name(),
+                task.id = failure.id().get(),
+                task.file = failure.task().file(),
+                task.line = failure.task().line(),
+                task.attempt = failure.attempt(),
+                kind = %failure.kind(),
+                error = %OneLine(Chain(failure.error())),
+                arguments = failure.arguments(),
+                elapsed_ms = failure.elapsed().as_secs_f64() * 1e3,
+                http.method = request.map(|request| OneLine(request.method()).to_string()),
+                http.path = request.map(|request| OneLine(request.path()).to_string()),
+                request_id = request.and_then(RequestInfo::request_id).map(|id| OneLine(id).to_string()),
+                skipped = ?Names(failure.skipped()),
+                $message
+            )
+        };
+    }
+    match failure.kind() {
+        _ if failure.will_retry() => event!(warn, "background task failed, and will run again"),
+        FailureKind::Skipped if is_caused_by_the_client(failure) => {
+            event!(info, "background task skipped");
+        }
+        FailureKind::Skipped => event!(error, "background task skipped"),
+        FailureKind::Aborted => event!(error, "background task aborted"),
+        FailureKind::Rejected => event!(error, "background task rejected"),
+        FailureKind::Error | FailureKind::Panic | FailureKind::Timeout => {
+            event!(error, "background task failed");
+        }
+    }
+}
+
+/// Clients may cause error responses, and go away, at any time: that is no error of the server.
+fn is_caused_by_the_client(failure: &TaskFailure) -> bool {
+    matches!(
+        failure.error().downcast_ref(),
+        Some(SkipReason::ErrorResponse(_) | SkipReason::HandlerCancelled | SkipReason::NoRoom)
+    )
+}
+
+/// The names of the first tasks, and how many more there are: a request may have queued thousands.
+struct Names<'a>(&'a [TaskInfo]);
+
+impl Names<'_> {
+    const SHOWN: usize = 20;
+}
+
+impl fmt::Debug for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().take(Self::SHOWN).map(TaskInfo::name);
+        let mut list = f.debug_list();
+        list.entries(shown);
+        match self.0.len().saturating_sub(Self::SHOWN) {
+            0 => {}
+            more => {
+                list.entry(&format_args!("and {more} more"));
+            }
+        }
+        list.finish()
+    }
+}

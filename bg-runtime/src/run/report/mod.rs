@@ -1,0 +1,178 @@
+//! Reporting what happens to a task: one [`Event`], and the sinks that it is given to.
+//!
+//! Nothing is reported under the lock of the books, because sinks run the user's code.
+
+mod hooks;
+mod log;
+mod metrics;
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{Level, Span};
+
+pub(crate) use self::hooks::Hooks;
+pub(super) use self::metrics::describe as describe_metrics;
+use super::Runner;
+use super::ledger::{Entry, FailedRun};
+use super::outcome::{Outcome, RunError};
+use super::queued_at::QueuedAt;
+use super::unfinished::RunState;
+use crate::contain::Contained;
+use crate::task::{FailureParts, TaskFailure, TaskInfo, TaskRef};
+
+/// Something that happened to a task.
+pub(super) struct Event<'a> {
+    pub(super) task: &'a TaskRef,
+    pub(super) span: &'a Span,
+    /// Whether an error hook queued the task.
+    pub(super) by_hook: bool,
+    pub(super) step: Step<'a>,
+}
+
+/// The steps of a task, in the order in which they happen.
+#[cfg_attr(
+    not(feature = "metrics"),
+    expect(dead_code, reason = "of the sinks, only metrics read every field")
+)]
+pub(super) enum Step<'a> {
+    /// It was accepted, and waits for its first run.
+    Queued,
+    /// A run begins.
+    Started { attempt: u32, queued_at: QueuedAt },
+    /// A run failed; the task waits for the next.
+    RunFailed { failure: &'a TaskFailure },
+    /// The task has its outcome.
+    Ended {
+        outcome: &'static str,
+        ran: &'a LastRun,
+        /// Whether it was [`Queued`](Self::Queued), or waited for another run.
+        was_waiting: bool,
+        /// `None` for a success, and for an end that nothing is to hear about.
+        failure: Option<&'a TaskFailure>,
+    },
+}
+
+impl<'a> Event<'a> {
+    /// Returns the failure that it reports, if it reports one.
+    #[inline]
+    pub(super) fn failure(&self) -> Option<&'a TaskFailure> {
+        match self.step {
+            Step::Queued | Step::Started { .. } => None,
+            Step::RunFailed { failure } => Some(failure),
+            Step::Ended { failure, .. } => failure,
+        }
+    }
+
+    pub(super) fn of(entry: &'a Entry, step: Step<'a>) -> Self {
+        Self {
+            task: &entry.task,
+            span: &entry.span,
+            by_hook: entry.by_hook,
+            step,
+        }
+    }
+}
+
+/// Gives an event to its sinks, one after the other.
+///
+/// Inlined, because it is called three times for each task, and most of the time there is nothing for
+/// a sink to do.
+#[inline]
+pub(super) fn publish(runner: &Arc<Runner>, event: &Event<'_>) {
+    metrics::record(event);
+    log::trace(event);
+    if let Some(failure) = event.failure() {
+        hooks::tell(runner, event, failure);
+    }
+    runner.dispatch.observe(event);
+}
+
+/// Returns whether a failure of this task would be seen, so that its arguments are worth formatting.
+pub(super) fn has_audience(runner: &Runner, task: &TaskInfo) -> bool {
+    !runner.hooks.is_empty()
+        || hooks::own_hook(task).is_some()
+        || tracing::enabled!(Level::ERROR)
+        || runner.dispatch.observes_failures()
+}
+
+/// Reports the outcome of a task that has left the books.
+pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
+    // Even if the future that was to run the task is still there.
+    entry.permits.release();
+    let ran = LastRun::new(entry.run);
+    let name = outcome.name();
+    let (failure, is_reported) = match outcome.into_failed() {
+        None => (None, false),
+        Some(failed) => {
+            let failure = TaskFailure::new(FailureParts {
+                task: entry.task.clone(),
+                kind: failed.kind,
+                error: Contained::new(Arc::from(failed.error.into_inner())),
+                arguments: entry.arguments.take(),
+                attempt: ran.attempts(),
+                will_retry: false,
+                elapsed: ran.elapsed().unwrap_or_default(),
+                skipped: failed.skipped,
+            });
+            (Some(failure), failed.is_reported)
+        }
+    };
+    let step = Step::Ended {
+        outcome: name,
+        ran: &ran,
+        was_waiting: entry.run.is_waiting(),
+        failure: failure.as_ref().filter(|_| is_reported),
+    };
+    publish(runner, &Event::of(&entry, step));
+    if let Some(sender) = entry.sender {
+        // The handle may have been dropped.
+        let _ = sender.send(failure.map_or(Ok(()), Err));
+    }
+}
+
+/// Reports a run that failed, of a task that will run again.
+pub(super) fn fail_run(runner: &Arc<Runner>, run: FailedRun, attempt: u32, error: RunError) {
+    let failure = TaskFailure::new(FailureParts {
+        task: run.task,
+        kind: error.kind,
+        error: Contained::new(Arc::from(error.error.into_inner())),
+        arguments: run.arguments,
+        attempt,
+        will_retry: true,
+        elapsed: run.elapsed,
+        skipped: Vec::new(),
+    });
+    let event = Event {
+        task: failure.task_ref(),
+        span: &run.span,
+        by_hook: run.by_hook,
+        step: Step::RunFailed { failure: &failure },
+    };
+    publish(runner, &event);
+}
+
+/// The last run of a task, as reports show it. Reads the clock once, and only if a sink asks.
+pub(super) struct LastRun {
+    run: RunState,
+    elapsed: OnceCell<Option<Duration>>,
+}
+
+impl LastRun {
+    fn new(run: RunState) -> Self {
+        Self {
+            run,
+            elapsed: OnceCell::new(),
+        }
+    }
+
+    pub(super) fn attempts(&self) -> u32 {
+        self.run.attempts()
+    }
+
+    /// Returns how long the run took; `None` if none was under way.
+    pub(super) fn elapsed(&self) -> Option<Duration> {
+        *self.elapsed.get_or_init(|| self.run.elapsed())
+    }
+}

@@ -1,0 +1,160 @@
+//! Settling outcomes: by the run of a task, by its handle, by a limit, or by a shutdown.
+
+use std::sync::Arc;
+
+use super::ledger::{Entry, EntryKey, OutcomeSender, Started};
+use super::limits::{Permits, Refusal};
+use super::outcome::{Outcome, RunError};
+use super::report::{self, Event, Step};
+use super::unfinished::RunState;
+use super::{Hold, Runner};
+use crate::task::{AbortReason, QueuedTask, RequestInfo, TaskRef};
+
+/// The right, and the duty, to settle one task's outcome: at the latest, its destructor does.
+///
+/// This is why no task can vanish. A runtime that shuts down drops its futures, these drop their
+/// guards, and the tasks are counted as aborted. Forgetting a guard would forget the task, which is
+/// why guards live only in [`AcceptedTask`](super::AcceptedTask) and in
+/// [`TaskEnd`](super::task::TaskEnd).
+pub(crate) struct OutcomeGuard {
+    runner: Arc<Runner>,
+    key: EntryKey,
+    by_hook: bool,
+    settled: bool,
+}
+
+impl OutcomeGuard {
+    /// Enters the task into the books. If those are closed, its outcome is `aborted` at once.
+    pub(super) fn new(
+        runner: &Arc<Runner>,
+        task: &QueuedTask,
+        request: Option<Arc<RequestInfo>>,
+        sender: Option<OutcomeSender>,
+        permits: Permits,
+    ) -> Self {
+        let entry = Entry::new(task, request, sender, permits);
+        let by_hook = entry.by_hook;
+        report::publish(runner, &Event::of(&entry, Step::Queued));
+        let (key, refused) = runner.ledger.enter(entry);
+        if let Some(entry) = refused {
+            let _until_reported = Hold::adopt(runner);
+            let outcome = Outcome::Aborted(AbortReason::AfterShutdown);
+            report::end(runner, entry, outcome);
+        }
+        Self {
+            runner: runner.clone(),
+            key,
+            by_hook,
+            settled: false,
+        }
+    }
+
+    /// Returns whether an error hook queued the task.
+    pub(super) fn is_by_hook(&self) -> bool {
+        self.by_hook
+    }
+
+    pub(super) fn key(&self) -> EntryKey {
+        self.key
+    }
+
+    pub(super) fn runner(&self) -> &Arc<Runner> {
+        &self.runner
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.runner.ledger.is_open(self.key)
+    }
+
+    /// Keeps the task's arguments for the report of its outcome.
+    pub(super) fn set_arguments(&self, arguments: Option<Box<str>>) {
+        if arguments.is_some() {
+            self.runner.ledger.set_arguments(self.key, arguments);
+        }
+    }
+
+    /// Marks the task as running. `None` if it is settled already, and must not run.
+    pub(super) fn start(&self, attempt: u32, task: &QueuedTask) -> Option<Started> {
+        let Started { request, queued_at } = self.runner.ledger.start(self.key, attempt)?;
+        let task_ref = TaskRef {
+            task: task.info(),
+            id: task.id(),
+            request,
+        };
+        let event = Event {
+            task: &task_ref,
+            span: task.span(),
+            by_hook: self.by_hook,
+            step: Step::Started { attempt, queued_at },
+        };
+        report::publish(&self.runner, &event);
+        // Not the whole `TaskRef`, which the future of the run would have space for.
+        Some(Started {
+            request: task_ref.request,
+            queued_at,
+        })
+    }
+
+    /// Reports a run that failed, and marks the task as waiting for the next. Returns `false` if it
+    /// is settled already, and must not run again.
+    pub(super) fn wait_again(&self, attempt: u32, retries: u32, error: RunError) -> bool {
+        let of = retries.saturating_add(1);
+        match self.runner.ledger.wait_again(self.key, attempt, of) {
+            Some(failed) => {
+                report::fail_run(&self.runner, failed, attempt, error);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn settle(mut self, outcome: Outcome) {
+        self.settled = true;
+        settle(&self.runner, self.key, outcome);
+    }
+}
+
+impl Drop for OutcomeGuard {
+    fn drop(&mut self) {
+        // The future that was to run the task is gone. A handle or a shutdown may have settled it
+        // before.
+        if !self.settled {
+            let outcome = Outcome::Aborted(AbortReason::Dropped);
+            settle(&self.runner, self.key, outcome);
+        }
+    }
+}
+
+/// Counts the outcome, and reports it. The first outcome of a task stands.
+pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
+    if let Some(entry) = runner.ledger.close_entry(key, &outcome) {
+        let _until_reported = Hold::adopt(runner);
+        report::end(runner, entry, outcome);
+    }
+}
+
+/// Counts and reports a task that a limit refuses. It never stands in the books, so that not even for
+/// a moment more tasks seem to wait than may.
+pub(super) fn refuse(
+    runner: &Arc<Runner>,
+    task: &QueuedTask,
+    request: Option<Arc<RequestInfo>>,
+    sender: Option<OutcomeSender>,
+    refusal: Refusal,
+) {
+    let mut entry = Entry::new(task, request, sender, Permits::default());
+    entry.run = RunState::Refused;
+    if report::has_audience(runner, &task.info()) {
+        entry.arguments = task.shown_arguments();
+    }
+    let outcome = runner.ledger.refuse(&entry, refusal);
+    let _until_reported = Hold::adopt(runner);
+    report::end(runner, entry, outcome);
+}
+
+/// Settles everything that has no outcome yet. Tasks that come later are refused.
+pub(super) fn close_books(runner: &Arc<Runner>) {
+    for entry in runner.ledger.close() {
+        report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown));
+    }
+}

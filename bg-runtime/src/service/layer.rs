@@ -1,0 +1,158 @@
+use std::pin::Pin;
+use std::sync::{Arc, Once};
+use std::task::{Context, Poll, ready};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body as HttpBody;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::request::{Connection, RequestGuard, RequestTasks};
+use crate::run::Runner;
+use crate::scope::Scoped;
+use crate::task::BoxError;
+
+/// Collects the background tasks of every request, and runs them after its response. From
+/// [`Background::layer`](crate::Background::layer).
+///
+/// Put it outside every middleware that builds a new response or re-chunks the body, such as
+/// compression. Applied more than once, the outermost does the work; one of another `Background` further
+/// in does nothing, and a warning says so.
+#[derive(Debug, Clone)]
+pub struct BackgroundLayer {
+    runner: Arc<Runner>,
+    /// Called once the layer turns out to do nothing.
+    shadowed: Arc<Once>,
+}
+
+impl BackgroundLayer {
+    pub(crate) fn new(runner: Arc<Runner>) -> Self {
+        Self {
+            runner,
+            shadowed: Arc::new(Once::new()),
+        }
+    }
+}
+
+impl<S> Layer<S> for BackgroundLayer {
+    type Service = BackgroundService<S>;
+
+    fn layer(&self, inner: S) -> BackgroundService<S> {
+        BackgroundService {
+            inner,
+            runner: self.runner.clone(),
+            shadowed: self.shadowed.clone(),
+            connection: None,
+        }
+    }
+}
+
+/// The service that [`BackgroundLayer`] makes.
+#[derive(Debug, Clone)]
+pub struct BackgroundService<S> {
+    inner: S,
+    runner: Arc<Runner>,
+    shadowed: Arc<Once>,
+    connection: Option<Arc<Connection>>,
+}
+
+impl<S> BackgroundService<S> {
+    pub(super) fn on_connection(
+        inner: S,
+        runner: Arc<Runner>,
+        connection: Arc<Connection>,
+    ) -> Self {
+        Self {
+            inner,
+            runner,
+            // Never called: no layer can be around a connection.
+            shadowed: Arc::new(Once::new()),
+            connection: Some(connection),
+        }
+    }
+}
+
+impl<S> BackgroundService<S> {
+    /// Warns of a layer inside that of another `Background`. Two layers of one `Background` are as good
+    /// as one.
+    fn warn_if_shadowed_by(&self, outer: &Arc<Runner>) {
+        if !Arc::ptr_eq(outer, &self.runner) {
+            self.shadowed.call_once(|| {
+                tracing::warn!(
+                    "a `background.layer()` does nothing, because that of another `Background` is \
+                     around it: the tasks run on the outer one, with its states, hooks and limits"
+                );
+            });
+        }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for BackgroundService<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: HttpBody<Data = Bytes> + Send + 'static,
+    ResBody::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> ResponseFuture<S::Future> {
+        if let Some(outer) = RequestTasks::of(request.extensions()) {
+            self.warn_if_shadowed_by(outer.runner());
+            return ResponseFuture::Inside {
+                future: self.inner.call(request),
+            };
+        }
+        let tasks = RequestTasks::new(self.runner.clone(), self.connection.clone(), &request);
+        request.extensions_mut().insert(tasks.clone());
+        let scope = tasks.scope();
+        let future = scope.clone().enter(|| self.inner.call(request));
+        ResponseFuture::Outermost {
+            future: scope.scope(future),
+            guard: RequestGuard::new(tasks),
+        }
+    }
+}
+
+pin_project! {
+    /// The future of [`BackgroundService`].
+    #[project = Project]
+    #[derive(Debug)]
+    pub enum ResponseFuture<F> {
+        #[doc(hidden)]
+        Outermost {
+            #[pin] future: Scoped<F>,
+            // Dropped after the future: what its destructors queue still counts.
+            guard: RequestGuard,
+        },
+        #[doc(hidden)]
+        Inside { #[pin] future: F },
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Output = Result<Response<Body>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            Project::Outermost { future, guard } => guard.poll_response(cx, |cx| future.poll(cx)),
+            Project::Inside { future } => {
+                let response = ready!(future.poll(cx));
+                Poll::Ready(response.map(|response| response.map(Body::new)))
+            }
+        }
+    }
+}

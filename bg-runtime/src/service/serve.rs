@@ -1,0 +1,267 @@
+use std::convert::Infallible;
+use std::fmt;
+use std::future::{IntoFuture, Ready, ready};
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::extract::connect_info::ConnectInfo;
+use axum::response::{IntoResponse, Response};
+use axum::serve::{IncomingStream, Listener};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Map};
+use http::Request;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::layer::BackgroundService;
+use crate::request::FlushedIo;
+use crate::route::warn_of_unmounted;
+use crate::run::{Runner, ShutdownReport, deadline};
+
+/// A server that knows when each response has been sent. From
+/// [`Background::serve`](crate::Background::serve); `.await` it.
+#[must_use = "a server does nothing until it is awaited"]
+pub struct Serve<L, S> {
+    runner: Arc<Runner>,
+    listener: L,
+    app: S,
+    signal: Option<BoxFuture<'static, ()>>,
+}
+
+impl<L, S> Serve<L, S> {
+    pub(crate) fn new(runner: Arc<Runner>, listener: L, app: S) -> Self {
+        Self {
+            runner,
+            listener,
+            app,
+            signal: None,
+        }
+    }
+
+    /// Shuts down when `signal` completes, instead of at Ctrl-C and SIGTERM.
+    pub fn with_graceful_shutdown(
+        mut self,
+        signal: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        self.signal = Some(Box::pin(signal));
+        self
+    }
+}
+
+impl<L, S> IntoFuture for Serve<L, S>
+where
+    L: Listener,
+    L::Addr: Clone + fmt::Debug + Sync + 'static,
+    S: Service<Request<axum::body::Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Response: IntoResponse + 'static,
+    S::Future: Send,
+{
+    type Output = io::Result<ShutdownReport>;
+    type IntoFuture = BoxFuture<'static, io::Result<ShutdownReport>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl<L, S> Serve<L, S>
+where
+    L: Listener,
+    L::Addr: Clone + fmt::Debug + Sync + 'static,
+    S: Service<Request<axum::body::Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Response: IntoResponse + 'static,
+    S::Future: Send,
+{
+    async fn run(self) -> io::Result<ShutdownReport> {
+        let Self {
+            runner,
+            listener,
+            app,
+            signal,
+        } = self;
+        warn_of_unmounted();
+        // Installed before the first request, so that no signal finds the default handler.
+        let (signal, mut hurry): (BoxFuture<'static, ()>, BoxFuture<'static, ()>) = match signal {
+            Some(signal) => (signal, Box::pin(std::future::pending())),
+            None => {
+                let (first, second) = termination_signals()?;
+                (Box::pin(first), Box::pin(second))
+            }
+        };
+
+        let (stopping, stopped) = oneshot::channel();
+        let connect = Connect {
+            runner: runner.clone(),
+            app,
+        };
+        let server =
+            axum::serve(FlushedListener(listener), connect).with_graceful_shutdown(async move {
+                signal.await;
+                let _ = stopping.send(Instant::now());
+            });
+        let mut server = std::pin::pin!(server.into_future());
+        let begun = tokio::select! {
+            biased;
+            Ok(begun) = stopped => Some(begun),
+            ended = &mut server => {
+                ended?;
+                None
+            }
+        };
+        // Connections and tasks share the time: a response that never ends must not hold up the
+        // shutdown.
+        let deadline = deadline(begun.unwrap_or_else(Instant::now), runner.drain_timeout());
+        let _deadline = runner.set_shutdown_deadline(deadline);
+        let mut hurried = false;
+        if begun.is_some() {
+            tokio::select! {
+                ended = &mut server => ended?,
+                () = tokio::time::sleep_until(deadline) => {
+                    tracing::warn!("connections did not end within the drain timeout: left behind");
+                }
+                () = &mut hurry => {
+                    tracing::warn!("a second signal: the open connections are left behind");
+                    hurried = true;
+                    runner.hurry();
+                }
+            }
+        }
+        let mut shutdown = std::pin::pin!(runner.shut_down(deadline));
+        tokio::select! {
+            biased;
+            report = &mut shutdown => Ok(report),
+            () = &mut hurry, if !hurried => {
+                runner.hurry();
+                Ok(shutdown.await)
+            }
+        }
+    }
+}
+
+/// The first signal that asks the process to end, and the second, which asks for less patience.
+fn termination_signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
+    let (first_seen, first) = oneshot::channel();
+    let (second_seen, second) = oneshot::channel();
+
+    #[cfg(unix)]
+    let mut next = {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        async move || {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+    };
+    #[cfg(not(unix))]
+    let mut next = async || {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    };
+
+    tokio::spawn(async move {
+        next().await;
+        let _ = first_seen.send(());
+        next().await;
+        let _ = second_seen.send(());
+    });
+    // A sender is dropped only when the runtime is: then nothing is left to shut down.
+    Ok((first.map(drop), second.map(drop)))
+}
+
+impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("listener", &self.listener)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Wraps every accepted connection.
+struct FlushedListener<L>(L);
+
+impl<L: Listener> Listener for FlushedListener<L> {
+    type Io = FlushedIo<L::Io>;
+    type Addr = L::Addr;
+
+    async fn accept(&mut self) -> (Self::Io, L::Addr) {
+        let (io, address) = self.0.accept().await;
+        (FlushedIo::new(io), address)
+    }
+
+    fn local_addr(&self) -> io::Result<L::Addr> {
+        self.0.local_addr()
+    }
+}
+
+/// Makes the service of each connection.
+struct Connect<S> {
+    runner: Arc<Runner>,
+    app: S,
+}
+
+impl<L, S> Service<IncomingStream<'_, FlushedListener<L>>> for Connect<S>
+where
+    L: Listener,
+    L::Addr: Clone,
+    S: Clone,
+{
+    type Response = BackgroundService<OnConnection<S, L::Addr>>;
+    type Error = Infallible;
+    type Future = Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, stream: IncomingStream<'_, FlushedListener<L>>) -> Self::Future {
+        let app = OnConnection {
+            app: self.app.clone(),
+            address: stream.remote_addr().clone(),
+        };
+        let connection = stream.io().connection().clone();
+        ready(Ok(BackgroundService::on_connection(
+            app,
+            self.runner.clone(),
+            connection,
+        )))
+    }
+}
+
+/// The app on one connection, with the client's address for `ConnectInfo` as axum's own
+/// make-service gives it.
+#[derive(Clone)]
+struct OnConnection<S, A> {
+    app: S,
+    address: A,
+}
+
+impl<S, A> Service<Request<axum::body::Body>> for OnConnection<S, A>
+where
+    S: Service<Request<axum::body::Body>, Error = Infallible>,
+    S::Response: IntoResponse,
+    A: Clone + Send + Sync + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future =
+        Map<S::Future, fn(Result<S::Response, Infallible>) -> Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.app.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<axum::body::Body>) -> Self::Future {
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(self.address.clone()));
+        self.app
+            .call(request)
+            .map(|response| response.map(IntoResponse::into_response))
+    }
+}

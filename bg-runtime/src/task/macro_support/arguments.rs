@@ -1,0 +1,119 @@
+//! Arguments as failure reports show them.
+
+use std::fmt;
+
+use crate::one_line::write_within;
+
+/// Where a report cuts the arguments off, in bytes: enough to recognise a task by, and a bound on
+/// what formatting a large argument costs before the task has even run.
+const LIMIT: usize = 1024;
+
+/// A value as generated code sees it, which does not know what its type can do.
+///
+/// `(&Probe(&x)).__bg_argument()` picks, by autoref, the impl for types with `Debug` where there is
+/// one, and else the one that shows nothing.
+#[derive(Debug)]
+pub struct Probe<'a, T>(pub &'a T);
+
+pub trait DebugArgument<'a> {
+    fn __bg_argument(&self) -> Option<&'a dyn fmt::Debug>;
+}
+
+impl<'a, T: fmt::Debug> DebugArgument<'a> for Probe<'a, T> {
+    fn __bg_argument(&self) -> Option<&'a dyn fmt::Debug> {
+        Some(self.0)
+    }
+}
+
+pub trait OpaqueArgument<'a> {
+    fn __bg_argument(&self) -> Option<&'a dyn fmt::Debug>;
+}
+
+impl<'a, T> OpaqueArgument<'a> for &Probe<'a, T> {
+    fn __bg_argument(&self) -> Option<&'a dyn fmt::Debug> {
+        None
+    }
+}
+
+/// What is shown of a `#[secret]` argument.
+pub const SECRET: Option<&'static dyn fmt::Debug> = Some(&Secret);
+
+struct Secret;
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// All arguments of a task, where all of them can be shown.
+pub fn arguments<'a, const N: usize>(
+    arguments: [(&'static str, Option<&'a dyn fmt::Debug>); N],
+) -> Option<impl fmt::Debug + 'a> {
+    arguments
+        .iter()
+        .all(|(_, value)| value.is_some())
+        .then_some(Arguments(arguments))
+}
+
+struct Arguments<'a, const N: usize>([(&'static str, Option<&'a dyn fmt::Debug>); N]);
+
+impl<const N: usize> fmt::Debug for Arguments<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self
+            .0
+            .iter()
+            .filter_map(|(name, value)| Some((name, (*value)?)));
+        for (position, (name, value)) in shown.enumerate() {
+            if position > 0 {
+                f.write_str(", ")?;
+            }
+            write!(f, "{name}: {value:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The arguments on one line of bounded length, whatever their `Debug` writes.
+pub(crate) fn render(arguments: &impl fmt::Debug) -> String {
+    let mut text = String::new();
+    // An error means that a `Debug` of the user's failed: what was written so far is shown.
+    let _ = write_within(LIMIT, format_args!("{arguments:?}"), &mut text);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct NoDebug;
+
+    #[test]
+    fn arguments_are_shown_where_all_of_them_have_debug() {
+        let to = String::from("a@b.c");
+        let shown = arguments([("to", Probe(&to).__bg_argument()), ("code", SECRET)]).unwrap();
+        assert_eq!(render(&shown), r#"to: "a@b.c", code: ***"#);
+
+        let hidden = arguments([
+            ("to", Probe(&to).__bg_argument()),
+            ("x", (&Probe(&NoDebug)).__bg_argument()),
+        ]);
+        assert!(hidden.is_none());
+    }
+
+    #[test]
+    fn a_long_argument_is_cut_and_a_line_break_is_escaped() {
+        struct Raw(&'static str);
+        impl fmt::Debug for Raw {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.0)
+            }
+        }
+        assert_eq!(render(&Raw("one\ntwo\u{1b}[31m")), r"one\ntwo\u{1b}[31m");
+
+        let long = vec![7u8; 1 << 20];
+        let line = render(&long);
+        assert!(line.ends_with('…'));
+        assert_eq!(line.len(), LIMIT + '…'.len_utf8());
+    }
+}
