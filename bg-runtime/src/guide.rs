@@ -1,20 +1,20 @@
 //! The guide: what the library does, page by page, and why.
 //!
-//! | page | what it answers |
+//! | page | subject |
 //! |---|---|
-//! | [`declaring`] | what is a task, what may its function take and return, which settings are there |
-//! | [`attaching`] | how does a task get onto a route, a request or a response, or run without any |
-//! | [`when_tasks_run`] | when exactly, in what order, and what if the request goes wrong |
-//! | [`failure`] | what becomes of an error, a panic or a timeout, and who is told |
-//! | [`limits`] | how much runs and waits at once, and what if there is more |
+//! | [`declaring`] | what a task is, what its function may take and return, and which settings there are |
+//! | [`attaching`] | how to attach a task to a route, a request or a response, or run one without any of these |
+//! | [`when_tasks_run`] | when exactly tasks run, in what order, and what happens if the request fails |
+//! | [`failure`] | what becomes of an error, a panic or a timeout, and where it is reported |
+//! | [`limits`] | how many tasks run and wait at once, and what happens to more |
 //! | [`shutdown`] | how the program ends without losing tasks |
 //! | [`testing`] | how to test code that queues tasks |
-//! | [`internals`] | how it works, for contributors and the curious |
+//! | [`internals`] | how it all works, for contributors and the curious |
 //!
-//! Every block of Rust in them is a test.
+//! Every Rust block on these pages is a test.
 
-// The pages are read on a forge, too, where a link is to a file. `links.md` comes first, so that
-// here it decides where the same links lead.
+// The pages are also read as files of the repository, where their links lead to files. `links.md`
+// comes first, because the first definition of a link wins: here they lead to modules.
 
 #[doc = include_str!("docs/guide/links.md")]
 #[doc = include_str!("docs/guide/declaring.md")]
@@ -30,7 +30,7 @@ pub mod declaring {}
 #[doc = include_str!("docs/guide/attaching.md")]
 /// # Reference
 ///
-/// [`post`](macro@crate::post) and its like, [`routes!`](crate::routes),
+/// [`post`](macro@crate::post) and the other route attributes, [`routes!`](crate::routes),
 /// [`BackgroundTasks`](crate::BackgroundTasks), [`tasks!`](crate::tasks),
 /// [`WithBackground`](crate::WithBackground), [`after_response`](crate::after_response),
 /// [`Background::spawn`](crate::Background::spawn), [`TaskHandle`](crate::TaskHandle),
