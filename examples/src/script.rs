@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_in_any_order_may_come_in_any() {
+    fn lines_of_in_any_order_may_come_in_any_order() {
         let step = Request::get("/").answered(200).in_any_order(&["a", "b"]);
         assert!(is_played(&step, &["--> GET /", "<-- 200 OK", "a", "b"]));
         assert!(is_played(&step, &["--> GET /", "b", "<-- 200 OK", "a"]));
@@ -229,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_left_out_or_comes_twice() {
+    fn a_script_fails_if_a_line_is_missing_or_comes_twice() {
         let step = Request::get("/").answered(200).then(&["c"]);
         assert!(!is_played(&step, &["--> GET /", "<-- 200 OK"]));
         assert!(!is_played(&step, &["--> GET /", "<-- 200 OK", "c", "c"]));
     }
 
     #[test]
-    fn an_answer_has_the_status_and_the_text() {
+    fn answered_with_checks_the_status_and_the_text() {
         let step = Request::get("/").answered_with(200, "done");
         assert!(is_played(&step, &["--> GET /", "<-- 200 OK done"]));
         assert!(!is_played(&step, &["--> GET /", "<-- 200 OK"]));

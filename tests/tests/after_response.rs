@@ -480,7 +480,7 @@ async fn a_blocked_socket_delays_the_task(path: &str, pass: u64, protocol: Proto
 
 /// P-AFTER-4
 #[tokio::test]
-async fn a_socket_that_takes_no_more_delays_the_task() {
+async fn a_full_socket_delays_the_task() {
     on_every_setup(async |setup| {
         for protocol in Protocol::ALL {
             a_blocked_socket_delays_the_task("mebibyte", 10_000, protocol, setup).await;
@@ -496,7 +496,7 @@ async fn a_socket_that_takes_no_more_delays_the_task() {
 ///
 /// P-AFTER-4
 #[tokio::test]
-async fn a_socket_that_takes_no_more_delays_the_task_of_a_response_without_a_body() {
+async fn a_full_socket_delays_the_task_of_a_response_without_a_body() {
     for setup in Setup::all().filter(|setup| setup.serving == Serving::Background) {
         for protocol in Protocol::ALL {
             for path in ["small", "no-content", "not-modified"] {

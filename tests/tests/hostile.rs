@@ -264,7 +264,7 @@ async fn queues_failing(tasks: BackgroundTasks) {
 
 /// P-REPORT-4
 #[tokio::test]
-async fn the_path_method_and_headers_of_a_request_stay_on_a_line_of_bounded_length() {
+async fn a_requests_path_method_and_headers_stay_on_a_line_of_bounded_length() {
     let (logged, _guard) = Logged::here();
     let background = Background::builder().build().unwrap();
     let app = Router::new()
@@ -286,7 +286,7 @@ async fn the_path_method_and_headers_of_a_request_stay_on_a_line_of_bounded_leng
 
 /// P-REPORT-4
 #[tokio::test]
-async fn what_says_that_nothing_collects_tasks_stays_on_a_line_of_bounded_length() {
+async fn the_error_for_a_missing_layer_stays_on_a_line_of_bounded_length() {
     let (logged, _guard) = Logged::here();
     let app = Router::new().fallback(queues_failing);
     let response = app.oneshot(hostile_request(&hostile_path())).await.unwrap();
@@ -368,7 +368,7 @@ async fn what_a_task_says_of_its_progress_stays_on_a_line_of_bounded_length() {
 
 /// P-REPORT-4
 #[tokio::test]
-async fn a_failure_that_a_long_list_is_skipped_for_is_one_line_of_bounded_length() {
+async fn a_failure_with_a_long_list_behind_it_is_one_line_of_bounded_length() {
     const BEHIND: usize = 100_000;
 
     let (logged, _guard) = Logged::here();
@@ -437,7 +437,7 @@ fn quick() -> QueuedTask {
 
 /// P-LIMIT-6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_hundred_thousand_spawned_tasks_no_more_wait_than_may() {
+async fn in_a_flood_of_spawned_tasks_no_more_wait_than_the_limit_allows() {
     let turned_away = Arc::default();
     let background = limited(Overflow::Reject, &turned_away).build().unwrap();
     let lookout = Lookout::on(&background);
@@ -465,8 +465,7 @@ async fn of_a_hundred_thousand_spawned_tasks_no_more_wait_than_may() {
 ///
 /// P-LIMIT-9
 #[tokio::test]
-async fn a_hundred_thousand_spawned_tasks_that_nobody_may_refuse_all_run_before_a_response_has_room()
- {
+async fn in_a_flood_of_spawned_tasks_a_response_waits_until_there_is_room() {
     let turned_away = Arc::default();
     let background = limited(Overflow::Wait, &turned_away).build().unwrap();
     for _ in 0..FLOOD {
@@ -531,7 +530,7 @@ async fn flooded(overflow: Overflow) -> (Stats, u64) {
 
 /// P-LIMIT-6
 #[tokio::test]
-async fn of_a_hundred_thousand_tasks_of_a_flood_of_clients_no_more_wait_than_may() {
+async fn in_a_flood_of_clients_no_more_tasks_wait_than_the_limit_allows() {
     let (stats, most) = flooded(Overflow::Reject).await;
     assert_eq!(stats.completed + stats.skipped, FLOOD, "{stats}");
     assert!(
@@ -545,7 +544,7 @@ async fn of_a_hundred_thousand_tasks_of_a_flood_of_clients_no_more_wait_than_may
 ///
 /// P-LIMIT-7
 #[tokio::test]
-async fn a_flood_of_clients_that_may_wait_loses_no_task_and_holds_no_more_than_they_wait_for() {
+async fn in_a_flood_of_clients_that_wait_for_room_no_task_is_lost() {
     let (stats, most) = flooded(Overflow::Wait).await;
     assert_eq!(stats.completed, FLOOD, "{stats}");
     assert!(most > LIMIT, "no flood: {most} waited");

@@ -96,7 +96,7 @@ fn synchronous_tasks_have_a_blocking_pool_of_their_own() {
 }
 
 #[test]
-fn outside_of_any_runtime_tasks_run_as_well() {
+fn isolated_tasks_run_outside_of_any_runtime() {
     let background = background(1);
     let (done, end) = mpsc::channel();
     drop(background.spawn(named("outside", async move {

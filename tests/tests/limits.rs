@@ -152,7 +152,7 @@ async fn all(handles: impl IntoIterator<Item = TaskHandle>) {
 
 /// P-LIMIT-3
 #[tokio::test(start_paused = true)]
-async fn so_many_of_a_task_run_at_once_and_others_do_not_wait_for_them() {
+async fn a_task_runs_up_to_its_limit_at_once_and_holds_no_other_task_up() {
     let (background, _) = background(|builder| builder);
     let visits = Visits::begin();
     let handles = [1, 2, 3, 4, 5].map(|key| background.spawn(TwoAtOnce(visits.with_key(key))));
@@ -217,7 +217,7 @@ async fn a_task_that_waits_for_its_next_run_lets_another_of_its_name_run() {
 
 /// P-LIMIT-1
 #[tokio::test(start_paused = true)]
-async fn so_many_lists_run_at_once_in_the_order_of_their_responses() {
+async fn lists_run_up_to_the_limit_at_once_in_the_order_of_their_responses() {
     let (background, _) = background(|builder| builder.max_concurrent(2));
     let diary = Diary::begin();
     for [first, second] in [["a", "A"], ["b", "B"], ["c", "C"]] {
@@ -236,7 +236,7 @@ async fn so_many_lists_run_at_once_in_the_order_of_their_responses() {
 
 /// P-LIMIT-1
 #[tokio::test(start_paused = true)]
-async fn lists_that_wait_come_in_their_order() {
+async fn lists_that_wait_run_in_their_order() {
     let (background, _) = background(|builder| builder.max_concurrent(1));
     let diary = Diary::begin();
     let names = ["1", "2", "3", "4", "5", "6"];
@@ -318,7 +318,7 @@ async fn a_list_lets_others_run_while_it_waits_for_a_key_or_a_name() {
 
 /// P-LIMIT-1
 #[tokio::test(start_paused = true)]
-async fn each_member_of_a_concurrent_list_counts() {
+async fn each_member_of_a_concurrent_list_takes_a_place() {
     let (background, _) = background(|builder| builder.max_concurrent(2));
     let diary = Diary::begin();
     let names = ["a", "b", "c", "d", "e"];
@@ -333,7 +333,7 @@ async fn each_member_of_a_concurrent_list_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_in_lists_do_not_wait_for_their_own_place() {
+async fn a_list_within_a_list_does_not_wait_for_the_place_that_it_has() {
     let (background, _) = background(|builder| builder.max_concurrent(1));
     let diary = Diary::begin();
     let task = |name| diary.task(name, SECOND);
@@ -351,7 +351,7 @@ async fn lists_in_lists_do_not_wait_for_their_own_place() {
 
 /// It needs no place to be settled.
 #[tokio::test(start_paused = true)]
-async fn what_a_concurrent_list_keeps_from_running_waits_for_no_place() {
+async fn tasks_behind_a_concurrent_list_that_failed_wait_for_no_place() {
     let (background, failures) = background(|builder| builder.max_concurrent(1));
     let diary = Diary::begin();
     let fails = named("fails", async {
@@ -507,7 +507,7 @@ async fn a_thousand_tasks_of_one_key_do_not_hold_up_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_turn_is_noticed_however_it_ends() {
+async fn a_key_is_passed_on_however_the_task_that_holds_it_ends() {
     struct Ends(Diary, &'static str);
 
     impl Task for Ends {
@@ -552,7 +552,7 @@ async fn the_end_of_a_turn_is_noticed_however_it_ends() {
 
 /// P-LIMIT-5
 #[tokio::test(start_paused = true)]
-async fn more_of_a_key_than_may_wait_are_refused() {
+async fn tasks_beyond_max_pending_per_key_are_refused() {
     let (background, failures) = background(|builder| builder);
     let visits = Visits::begin();
     let spawn = |key| background.spawn(TwoMayWait(visits.with_key(key)));
@@ -632,7 +632,7 @@ async fn a_list_that_goes_on_after_errors_goes_on_after_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_waits_for_its_next_run_counts_among_those_of_its_key_that_wait() {
+async fn a_task_that_waits_for_its_next_run_counts_as_pending_for_its_key() {
     #[derive(Clone)]
     struct OneMayWait(bool);
 
@@ -731,7 +731,7 @@ async fn a_task_whose_key_panics_runs_without_the_limits_of_its_key() {
 
 /// P-LIMIT-6
 #[tokio::test(start_paused = true)]
-async fn more_than_may_wait_are_refused() {
+async fn tasks_beyond_max_pending_are_refused() {
     let (background, failures) =
         background(|builder| builder.max_concurrent(1).max_pending(2, Overflow::Reject));
     let diary = Diary::begin();
@@ -753,7 +753,7 @@ async fn more_than_may_wait_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_list_that_is_too_long_the_end_is_refused() {
+async fn the_end_of_a_list_that_is_longer_than_max_pending_is_refused() {
     let (background, failures) = background(|builder| builder.max_pending(3, Overflow::Reject));
     let diary = Diary::begin();
     let names = ["1", "2", "3", "4", "5"];
@@ -768,7 +768,7 @@ async fn of_a_list_that_is_too_long_the_end_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_waits_for_its_next_run_takes_room_whether_or_not_there_is_some() {
+async fn a_task_that_waits_for_its_next_run_takes_room_even_if_there_is_none() {
     #[derive(Clone)]
     struct ComesBack;
 
@@ -994,7 +994,7 @@ async fn a_response_waits_until_there_is_room_for_its_tasks() {
 
 /// P-LIMIT-7
 #[tokio::test]
-async fn responses_that_wait_come_in_order() {
+async fn responses_that_wait_for_room_leave_in_order() {
     for serving in [Serving::Background, Serving::Layer] {
         // One thread, so that they are held back in the order in which they were handled.
         let flavour = Flavour::CurrentThread;
@@ -1022,7 +1022,7 @@ async fn responses_that_wait_come_in_order() {
 
 /// P-LIMIT-8
 #[tokio::test]
-async fn the_tasks_of_a_client_that_does_not_wait_are_skipped_and_its_room_is_the_next_ones() {
+async fn a_client_that_leaves_before_there_is_room_has_its_tasks_skipped() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = full_server(setup, &timeline, 2).await;
@@ -1048,7 +1048,7 @@ async fn the_tasks_of_a_client_that_does_not_wait_are_skipped_and_its_room_is_th
 }
 
 #[tokio::test]
-async fn a_task_for_all_cases_runs_although_its_client_did_not_wait() {
+async fn an_always_task_runs_even_if_its_client_leaves_before_there_is_room() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = full_server(setup, &timeline, 1).await;
@@ -1108,7 +1108,7 @@ async fn a_list_that_is_larger_than_the_room_waits_until_it_is_empty() {
 
 /// P-LIMIT-9
 #[tokio::test]
-async fn what_is_spawned_waits_for_no_room_and_leaves_less_of_it() {
+async fn a_spawned_task_waits_for_no_room_and_leaves_less_of_it() {
     let timeline = Timeline::new();
     let server = full_server(Setup::DEFAULT, &timeline, 1).await;
     let background = server.background().clone();
@@ -1128,7 +1128,7 @@ async fn what_is_spawned_waits_for_no_room_and_leaves_less_of_it() {
 
 /// P-LIMIT-9
 #[tokio::test]
-async fn what_is_added_when_the_response_has_gone_waits_for_no_room_and_leaves_less_of_it() {
+async fn a_task_added_after_the_response_waits_for_no_room_and_leaves_less() {
     let timeline = Timeline::new();
     let (keep, mut kept) = mpsc::unbounded_channel();
     let keeps = async move |State(timeline): State<Timeline>, tasks: BackgroundTasks| {
@@ -1210,7 +1210,7 @@ async fn adds_in_an_endless_response(
 
 /// `axum::serve` waits for a response that waits for another one, whose client reads for ever.
 #[tokio::test]
-async fn at_its_end_a_shutdown_lets_go_of_responses_that_another_server_waits_for() {
+async fn the_end_of_a_shutdown_releases_responses_that_wait_for_room() {
     let timeline = Timeline::new();
     let setup = Setup {
         flavour: Flavour::Workers(2),
@@ -1246,7 +1246,7 @@ async fn pay(State(timeline): State<Timeline>) {
 
 /// The answer is not the handler's, so it decides nothing about the handler's tasks.
 #[tokio::test]
-async fn a_detached_handler_that_somebody_has_answered_for_keeps_its_tasks() {
+async fn a_detached_handler_keeps_its_tasks_after_a_timeout_has_answered() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, A_WHILE);
@@ -1268,7 +1268,7 @@ async fn a_detached_handler_that_somebody_has_answered_for_keeps_its_tasks() {
 
 /// A key, a name, a place and room, each of which is short: whoever holds one of them waits for others.
 #[tokio::test(start_paused = true)]
-async fn whatever_is_limited_everything_comes_to_its_end() {
+async fn with_every_limit_short_at_once_every_task_ends() {
     /// Fails once in a while.
     #[derive(Clone)]
     struct Short(u32);
@@ -1349,7 +1349,7 @@ fn every_limit_of_zero_is_a_problem_of_the_build() {
 
 /// Its future may still be there for a while.
 #[tokio::test]
-async fn a_task_that_is_aborted_takes_up_nothing_any_more() {
+async fn an_aborted_task_takes_up_no_limit() {
     let background = Background::builder()
         .max_concurrent(1)
         .max_pending(1, Overflow::Reject)

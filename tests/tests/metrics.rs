@@ -262,7 +262,7 @@ async fn slow_handler() {
 }
 
 #[test]
-fn the_queue_time_is_that_from_being_queued_to_the_first_run() {
+fn the_queue_time_lasts_from_queueing_to_the_first_run() {
     let of_a_request = recorded(async || {
         let background = background();
         let app: Router = routes![slow_handler].layer(background.layer());
@@ -291,7 +291,7 @@ fn the_queue_time_is_that_from_being_queued_to_the_first_run() {
 }
 
 #[test]
-fn what_waits_is_pending() {
+fn the_pending_gauge_counts_tasks_that_wait() {
     let recorded = recorded(async || {
         let background = Background::builder().max_concurrent(1).build().unwrap();
         for _ in 0..4 {
@@ -304,7 +304,7 @@ fn what_waits_is_pending() {
 }
 
 #[test]
-fn what_waits_for_its_next_run_is_pending() {
+fn the_pending_gauge_counts_a_task_that_waits_for_its_next_run() {
     let recorded = recorded(async || {
         let background = background();
         background.spawn(Flaky);
@@ -316,7 +316,7 @@ fn what_waits_for_its_next_run_is_pending() {
 }
 
 #[test]
-fn nothing_is_pending_when_all_is_over() {
+fn the_pending_gauge_is_zero_when_every_task_has_ended() {
     /// Ends with no task pending, however it came to that.
     type Story = (&'static str, fn(Background) -> BoxFuture);
     type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()>>>;
@@ -393,7 +393,7 @@ fn nothing_is_pending_when_all_is_over() {
 }
 
 #[test]
-fn the_gauge_is_that_of_every_background_of_the_process() {
+fn the_pending_gauge_counts_every_background_of_the_process() {
     let recorded = recorded(async || {
         let (one, other) = (background(), background());
         one.spawn(endless("a").delay(seconds(60)));
@@ -406,7 +406,7 @@ fn the_gauge_is_that_of_every_background_of_the_process() {
 }
 
 #[test]
-fn a_recorder_that_comes_late_is_told_of_what_waits_already() {
+fn a_recorder_that_is_installed_late_sees_the_tasks_that_wait_already() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

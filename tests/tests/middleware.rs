@@ -222,7 +222,7 @@ async fn compression_inside_of_the_layer_keeps_the_order() {
 ///
 /// P-MIDDLEWARE-2
 #[tokio::test]
-async fn compression_outside_of_the_layer_loses_nothing_and_serve_keeps_the_order() {
+async fn compression_outside_of_the_layer_loses_no_task() {
     for flavour in Flavour::ALL {
         for serving in [Serving::Background, Serving::PlainAxum] {
             let setup = Setup { flavour, serving };
@@ -536,7 +536,7 @@ async fn with_trailers(State(timeline): State<Timeline>, tasks: BackgroundTasks)
 
 /// P-MIDDLEWARE-3
 #[tokio::test]
-async fn trailers_pass() {
+async fn trailers_pass_through_the_layer() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let app = Router::new().route("/", routing::get(with_trailers));

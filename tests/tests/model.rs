@@ -946,7 +946,7 @@ proptest! {
     })]
 
     #[test]
-    fn the_rules_hold_for_every_plan(plan in plans()) {
+    fn the_rules_hold_for_every_plan_of_lists_limits_and_a_shutdown(plan in plans()) {
         let members = plan.queued();
         let jobs: Vec<Job> = members.iter().flat_map(Member::jobs).cloned().collect();
         prop_assume!(!jobs.is_empty());

@@ -61,7 +61,7 @@ async fn answers(
 
 /// P-STATUS-3, P-STATUS-4
 #[tokio::test]
-async fn after_a_success_everything_runs_but_what_is_for_errors() {
+async fn after_a_success_every_task_runs_but_those_for_error_responses() {
     on_every_setup(async |setup| {
         for status in [200, 201, 303, 399] {
             let timeline = Timeline::new();
@@ -87,7 +87,7 @@ async fn after_a_success_everything_runs_but_what_is_for_errors() {
 
 /// P-STATUS-1, P-STATUS-3, P-STATUS-4, P-STATUS-5
 #[tokio::test]
-async fn after_an_error_response_only_what_was_told_so_runs_and_what_came_with_it() {
+async fn after_an_error_only_tasks_for_it_and_those_of_the_response_run() {
     on_every_setup(async |setup| {
         for status in [400, 404, 422, 500, 503] {
             let timeline = Timeline::new();
@@ -365,7 +365,7 @@ async fn orders(tasks: BackgroundTasks) -> impl IntoResponse {
 }
 
 #[tokio::test]
-async fn a_task_is_told_of_the_request_that_queued_it() {
+async fn a_task_knows_the_request_that_queued_it() {
     let timeline = Timeline::new();
     let server = Server::run(Setup::DEFAULT, &timeline, routes![orders]).await;
     let mut client = Client::connect(Protocol::Http1, server.address()).await;
@@ -565,7 +565,7 @@ async fn a_handler_that_panics_closes_its_connection_and_its_tasks_are_skipped()
 
 /// P-HANDLER-1
 #[tokio::test]
-async fn a_handler_that_panics_under_catch_panic_answers_500_and_its_tasks_are_skipped() {
+async fn a_handler_that_panics_under_catch_panic_has_its_tasks_skipped() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let app = routes![panics].route("/plain", routing::get(plain_panics));
@@ -585,7 +585,7 @@ async fn a_handler_that_panics_under_catch_panic_answers_500_and_its_tasks_are_s
 ///
 /// P-UNPICKED-1
 #[tokio::test]
-async fn a_response_part_that_nothing_picks_up_is_an_error_in_the_log_and_skipped() {
+async fn a_task_with_a_response_that_nothing_picks_up_is_logged_and_skipped() {
     logs::keep();
     async fn lonely(Path(how): Path<String>) -> Response {
         let task = named("nobody.picks_this_up", async {});
@@ -647,7 +647,7 @@ async fn a_handler_may_do_without_a_list() {
 
 /// P-UNPICKED-2
 #[tokio::test]
-async fn background_tasks_where_nothing_collects_them_reject_and_the_log_says_what_to_add() {
+async fn without_a_layer_background_tasks_reject_and_the_log_says_what_to_add() {
     logs::keep();
     async fn lonely(tasks: BackgroundTasks) {
         tasks.add_task(named("never", async {}));
@@ -777,7 +777,7 @@ async fn synchronous_tasks_run_in_order_on_the_blocking_pool() {
 
 /// P-PANIC-1, P-HANDLE-1
 #[tokio::test]
-async fn a_spawned_task_tells_its_outcome_and_runs_whether_or_not_anybody_listens() {
+async fn a_handle_gives_the_outcome_of_its_task_and_dropping_it_aborts_nothing() {
     let timeline = Timeline::new();
     let background = timeline.background().build().unwrap();
     background.spawn(timeline.task("well")).await.unwrap();

@@ -30,7 +30,7 @@ impl fmt::Debug for Looks {
 async fn refused(#[expect(unused_variables, reason = "it is only shown")] looks: Looks) {}
 
 #[tokio::test]
-async fn a_refused_task_is_not_even_for_a_moment_among_those_that_wait() {
+async fn a_refused_task_never_counts_as_pending_even_for_a_moment() {
     let background = Background::builder()
         .max_pending(1, Overflow::Reject)
         .on_error(|_: &TaskFailure| {})

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// `P-ORDER-1`.
 type Id = String;
 
-/// A test by its file and name, as the page writes it: `tests/tests/order.rs::continue_on_error_goes_on`.
+/// A test by its file and name, as the page writes it: `tests/tests/order.rs::a_failure_ends_its_list_and_no_other`.
 type Test = String;
 
 fn root() -> PathBuf {

@@ -99,7 +99,7 @@ async fn a_task_runs_again_until_a_run_succeeds() {
 
 /// P-RETRY-4
 #[tokio::test(start_paused = true)]
-async fn each_failed_run_is_told_and_only_the_last_is_the_outcome() {
+async fn each_failed_run_is_reported_and_only_the_last_is_the_outcome() {
     let (background, failures) = background();
     let diary = Diary::begin();
     let handle = background.spawn(Flaky::new(&diary, 9));
@@ -236,7 +236,7 @@ impl Task for Patient {
 
 /// P-RETRY-2
 #[tokio::test(start_paused = true)]
-async fn waits_double_up_to_a_bound_and_tasks_that_fail_together_come_back_apart() {
+async fn waits_double_up_to_a_bound_and_differ_for_tasks_that_fail_together() {
     const BOUNDS: [RangeInclusive<u64>; 5] = [1..=2, 1..=4, 1..=5, 1..=5, 1..=5];
 
     let (background, _) = background();
@@ -327,7 +327,7 @@ async fn a_delay_comes_once_and_not_before_each_run() {
 
 /// P-RETRY-3
 #[tokio::test(start_paused = true)]
-async fn the_tasks_behind_one_that_waits_wait_with_it() {
+async fn the_tasks_behind_one_that_waits_for_its_next_run_wait_with_it() {
     let (background, failures) = background();
     let diary = Diary::begin();
     let next = diary.task("next", SECOND);
@@ -370,7 +370,7 @@ async fn a_list_that_goes_on_after_errors_goes_on_after_the_last_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_a_concurrent_list_nobody_waits_for_a_retry_but_what_is_behind_the_list() {
+async fn a_retry_in_a_concurrent_list_delays_only_what_is_behind_the_list() {
     let (background, _) = background();
     let diary = Diary::begin();
     let members = BackgroundTasks::concurrent()
@@ -701,7 +701,7 @@ async fn a_shutdown_that_is_not_awaited_to_its_end_leaves_later_runs_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_fails_when_the_time_is_up_is_the_last() {
+async fn a_run_that_fails_after_the_deadline_of_a_shutdown_is_the_last() {
     /// Gives in, which is a failure.
     #[derive(Clone)]
     struct GivesIn;

@@ -277,7 +277,7 @@ async fn a_secret_is_in_no_log_line_and_in_nothing_that_can_be_shown() {
 
 /// P-SECRET-1
 #[tokio::test]
-async fn a_secret_is_in_no_message_of_a_test() {
+async fn a_secret_is_in_no_message_of_a_failed_assertion() {
     let (output, _guard) = Output::here();
     let builder = Background::builder().max_pending(2, Overflow::Reject);
     let recorder = Recorder::from_builder(builder).unwrap();

@@ -227,7 +227,7 @@ async fn ctrl_c_under_load_drains_every_task_and_exits_with_the_report() {
 
 /// P-SHUTDOWN-2
 #[tokio::test]
-async fn a_second_signal_does_not_wait_any_longer() {
+async fn a_second_signal_ends_a_process_that_waits_for_a_request() {
     let mut signup = tokio::task::spawn_blocking(Signup::start).await.unwrap();
     let mut client = Http1::connect(signup.address).await;
     client.fetch_with("POST", "/sign-up", FORM).await;

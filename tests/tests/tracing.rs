@@ -261,7 +261,7 @@ async fn spans_and_events_show_the_id_that_the_handle_has() {
 
 /// It is logged where a hook cannot be told, and only there.
 #[tokio::test]
-async fn what_an_async_hook_was_told_is_not_logged_as_well() {
+async fn a_failure_that_an_async_hook_gets_is_not_logged_as_well() {
     let (seen, _guard) = Seen::here();
     let (tell, mut told) = mpsc::unbounded_channel();
     let hook = move |failure| {
@@ -358,7 +358,7 @@ async fn flaky(#[context] cx: TaskContext) -> Result<(), &'static str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_run_is_in_the_one_span_with_its_number() {
+async fn every_run_of_a_task_is_in_one_span_with_its_number() {
     let (seen, _guard) = Seen::here();
     let background = Background::builder().build().unwrap();
     background.spawn(Flaky).await.unwrap();
@@ -485,7 +485,7 @@ async fn on_span_is_called_once_for_every_task_with_the_span_where_it_was_made()
 }
 
 #[tokio::test]
-async fn on_span_is_told_of_the_request_already() {
+async fn on_span_sees_the_route_and_the_id_of_the_request() {
     let (seen, _guard) = Seen::here();
     let background = Background::builder().on_span(note_origin).build().unwrap();
     let app: Router = routes![every_place]
@@ -500,7 +500,7 @@ async fn on_span_is_told_of_the_request_already() {
 }
 
 #[tokio::test]
-async fn a_hook_for_spans_that_panics_harms_nothing() {
+async fn an_on_span_hook_that_panics_harms_nothing() {
     let (seen, _guard) = Seen::here();
     let builder = Background::builder().on_span(|_, _| panic!("no tracer"));
     let background = builder.build().unwrap();
@@ -522,7 +522,7 @@ async fn failing() -> StatusCode {
 }
 
 #[tokio::test]
-async fn what_becomes_of_a_task_that_does_not_run_is_said_in_its_span() {
+async fn the_span_of_a_task_that_does_not_run_says_why() {
     let (seen, _guard) = Seen::here();
     let builder = Background::builder().max_pending(1, Overflow::Reject);
     let background = builder.build().unwrap();
@@ -586,7 +586,7 @@ async fn the_span_of_every_task_has_ended_when_a_shutdown_is_over() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_to_tasks_their_spans_hold_nothing() {
+async fn spans_that_no_subscriber_enables_are_empty() {
     let seen = Seen::default();
     let requests_only = filter_fn(|metadata| !metadata.target().starts_with("bg_runtime"));
     let subscriber = tracing_subscriber::registry()

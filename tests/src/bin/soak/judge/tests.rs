@@ -177,7 +177,7 @@ fn a_task_without_an_outcome_is_lost() {
 }
 
 #[test]
-fn an_outcome_of_nobodys_task_is_lost() {
+fn an_outcome_of_an_unknown_task_is_lost() {
     let mut strange = history(Vec::new());
     strange.strangers.push("who is this".to_owned());
     assert_eq!(found(&strange), [Broken::Lost]);
@@ -376,7 +376,7 @@ fn a_sample_of_the_counts_has_to_balance_and_to_stay_within_the_limit() {
 }
 
 #[test]
-fn a_round_is_settled_when_every_task_has_an_outcome_and_everybody_knows() {
+fn a_round_is_settled_when_each_outcome_is_known_to_hooks_and_handles() {
     assert!(!is_settled(&history(vec![silent("open")])));
     let mut settled = history(vec![failed("failed", 101, 110)]);
     assert!(is_settled(&settled));
