@@ -12,6 +12,7 @@
 //! - [`stalls`]: tasks that block their thread, and whom they hold up.
 //! - [`diary`]: what happened when, where time is paused.
 //! - [`logs`]: what was logged.
+//! - [`sources`]: the workspace's own files, for tests that read them.
 
 pub mod client;
 pub mod diary;
@@ -23,6 +24,7 @@ pub mod http2_frames;
 pub mod logs;
 pub mod recorded_io;
 pub mod server;
+pub mod sources;
 pub mod stalls;
 pub mod tasks;
 pub mod timeline;
