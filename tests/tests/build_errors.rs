@@ -1,4 +1,4 @@
-//! Everything that is wrong with the tasks of a program is said when it starts, all at once.
+//! Everything that is wrong with the tasks of a program is reported when it starts, all at once.
 //!
 //! A program of its own: its tasks have mistakes.
 
@@ -67,7 +67,8 @@ async fn index() -> &'static str {
     "hello"
 }
 
-/// Nobody checked the global `Background`, so the task itself tells, in the words of `build()`.
+/// No `build()` has checked the global `Background`, so the task itself fails, with the message
+/// that `build()` has for it.
 #[tokio::test]
 async fn a_missing_state_that_build_did_not_check_fails_the_task() {
     logs::keep();
@@ -84,7 +85,6 @@ async fn a_missing_state_that_build_did_not_check_fails_the_task() {
     .await;
 }
 
-/// The hook hears it, too.
 #[tokio::test]
 async fn a_missing_state_reaches_the_hook() {
     static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());

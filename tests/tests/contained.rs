@@ -66,7 +66,7 @@ fn note(ran: &Ran, what: &'static str) -> bg_runtime::QueuedTask {
     named(what, async move { ran.lock().unwrap().push(what) })
 }
 
-/// A task that holds a bomb when it does not run.
+/// A task that drops a bomb, whether or not it runs.
 fn holds_a_bomb() -> bg_runtime::QueuedTask {
     let bomb = Bomb;
     named("bomb", async move {
@@ -171,7 +171,7 @@ async fn a_hook_may_spawn_a_task_that_fails_and_hears_no_more_of_it() {
     assert_eq!(background.stats().accepted, 2);
 }
 
-/// As opposed to what a hook queues.
+/// Unlike a failure of a task that a hook queued.
 #[tokio::test]
 async fn a_failure_of_a_task_that_another_task_queued_reaches_the_hook() {
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -189,7 +189,7 @@ async fn a_failure_of_a_task_that_another_task_queued_reaches_the_hook() {
     assert_eq!(*told.lock().unwrap(), ["queued"]);
 }
 
-/// The alert of an application sends a mail, and both fail as what they tell of did.
+/// The alert of an application sends a mail, and both fail, like the task that they report.
 #[tokio::test]
 async fn a_failure_of_a_task_that_a_hooks_task_queued_reaches_no_hook() {
     let told = Arc::new(Mutex::new(Vec::new()));

@@ -1,4 +1,4 @@
-//! `detach`: a handler that is finished whatever becomes of its client or its response.
+//! `detach`: a handler that is finished even if its client leaves or its response is dropped.
 
 use std::sync::Arc;
 use std::time::Duration;

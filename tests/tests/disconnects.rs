@@ -1,5 +1,5 @@
-//! Clients that leave: whatever was queued runs, or is skipped and reported; never lost, never
-//! twice.
+//! Clients that leave: everything that was queued runs, or is skipped and reported. Nothing is
+//! lost, and nothing runs twice.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -133,7 +133,7 @@ async fn a_client_that_leaves_with_its_body_unread_gets_its_task_done() {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, slow_app()).await;
         let mut client = Http1::connect(server.address()).await;
-        // More than hyper reads before somebody asks for it.
+        // More than hyper reads before the body is asked for.
         let body = vec![b'.'; 1_000_000];
         client
             .send(tests::http1::request_with("POST", "/", &body))
@@ -148,8 +148,8 @@ async fn a_client_that_leaves_with_its_body_unread_gets_its_task_done() {
     .await;
 }
 
-/// Nor does it while the next request waits in its buffer; and that one it drops as soon as it
-/// looks at it.
+/// hyper does not read on while the next request waits in its buffer either, and drops that request
+/// as soon as it looks at it.
 #[tokio::test]
 async fn a_client_that_half_closes_after_pipelining_gets_its_task_done() {
     on_every_setup(async |setup| {

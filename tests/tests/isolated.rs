@@ -1,4 +1,4 @@
-//! Tasks on threads of their own: whatever they do there, the server does not feel it.
+//! Tasks on threads of their own: nothing that they do there affects the server.
 
 use std::{
     cell::RefCell,
@@ -199,7 +199,8 @@ thread_local! {
     static KEPT: RefCell<Option<EndOfThread>> = const { RefCell::new(None) };
 }
 
-/// Whoever drops the last handle would have to wait for the threads, and one of them cannot.
+/// Dropping the last handle would have to wait for the threads, which one of these threads cannot
+/// do.
 #[test]
 fn the_last_handle_may_be_dropped_in_a_task_and_the_threads_end_with_it() {
     for flavour in [Flavour::CurrentThread, Flavour::Workers(2)] {

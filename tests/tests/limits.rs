@@ -1,5 +1,5 @@
-//! How many tasks run at once, and how many may wait: who waits, in which order, and who is turned
-//! away.
+//! How many tasks run at once, and how many may wait: which wait, in which order, and which are
+//! refused.
 
 use std::{
     collections::HashMap,
@@ -45,7 +45,7 @@ fn background(
     (background.expect("nothing to refuse"), failures)
 }
 
-/// How many are inside at once, of each key.
+/// Counts the visits that run at once, by key.
 #[derive(Clone, Default)]
 struct Crowd(Arc<Mutex<HashMap<u64, Counts>>>);
 
@@ -72,7 +72,7 @@ impl Crowd {
     }
 }
 
-/// What the tasks of this file do: they are in a crowd for a second.
+/// The work of this file's tasks: they are in a crowd for a second.
 #[derive(Clone)]
 struct Visit {
     diary: Diary,
@@ -90,7 +90,7 @@ impl Visit {
     }
 }
 
-/// Makes visits.
+/// Creates visits that share a diary and a crowd.
 struct Visits {
     diary: Diary,
     crowd: Crowd,
@@ -110,7 +110,7 @@ impl Visits {
     }
 }
 
-/// A task of visits, with the limits of its record.
+/// Declares a task whose work is a visit.
 macro_rules! visits {
     ($task:ident, $def:expr) => {
         struct $task(Visit);
@@ -148,7 +148,7 @@ async fn all(handles: impl IntoIterator<Item = TaskHandle>) {
     }
 }
 
-// Of one task.
+// Limits of one task.
 
 /// P-LIMIT-3
 #[tokio::test(start_paused = true)]
@@ -179,7 +179,7 @@ async fn the_limit_of_a_task_holds_across_requests() {
     assert_eq!(visits.crowd.most(1), 2);
 }
 
-/// The run that waits for another one has left its place.
+/// A task that waits for its next run has left its place.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_waits_for_its_next_run_lets_another_of_its_name_run() {
     #[derive(Clone)]
@@ -213,7 +213,7 @@ async fn a_task_that_waits_for_its_next_run_lets_another_of_its_name_run() {
     assert_eq!(diary.lines(), lines);
 }
 
-// Of the whole `Background`.
+// Limits of the whole `Background`.
 
 /// P-LIMIT-1
 #[tokio::test(start_paused = true)]
@@ -228,7 +228,7 @@ async fn lists_run_up_to_the_limit_at_once_in_the_order_of_their_responses() {
     spawned.await.unwrap();
     settled(&background, 7).await;
     let mut lines = diary.lines();
-    // Who of two runs first within one moment is nobody's promise.
+    // The order of two tasks that start in the same moment is not promised.
     lines.sort();
     let expected = ["0s a", "0s b", "1s A", "1s B", "2s c", "2s spawned", "3s C"];
     assert_eq!(lines, expected);
@@ -303,7 +303,7 @@ async fn a_list_lets_others_run_while_it_waits_for_a_key_or_a_name() {
         (2, |visit| TwoAtOnce(visit).into_task()),
     ];
     for (at_once, held) in held {
-        // One place more than can run of them.
+        // One place more than these tasks can take.
         let (background, _) = background(|builder| builder.max_concurrent(at_once + 1));
         let visits = Visits::begin();
         let handles: Vec<_> = (0..6)
@@ -349,7 +349,7 @@ async fn a_list_within_a_list_does_not_wait_for_the_place_that_it_has() {
     assert_eq!(diary.lines(), lines);
 }
 
-/// It needs no place to be settled.
+/// Skipping a task takes no place.
 #[tokio::test(start_paused = true)]
 async fn tasks_behind_a_concurrent_list_that_failed_wait_for_no_place() {
     let (background, failures) = background(|builder| builder.max_concurrent(1));
@@ -385,7 +385,7 @@ async fn a_task_may_spawn_more_than_there_are_places_for() {
     assert_eq!(diary.lines(), ["1s 1", "2s 2", "3s 3"]);
 }
 
-// Of one key.
+// Limits of one key.
 
 /// P-LIMIT-4
 #[tokio::test(start_paused = true)]
@@ -413,8 +413,8 @@ async fn tasks_of_a_key_run_in_turn_and_hold_no_other_key_up() {
 
 /// P-LIMIT-4
 ///
-/// The outcome of a task that is aborted comes before its future is dropped, and may bring the next
-/// one about.
+/// The outcome of a task that is aborted comes before its future is dropped, and a hook may then
+/// queue the next task of the key.
 #[tokio::test(start_paused = true)]
 async fn the_next_task_of_a_key_waits_until_one_that_was_aborted_is_gone() {
     struct Stays(Diary, &'static str);
@@ -479,7 +479,7 @@ async fn a_thousand_tasks_of_one_key_do_not_hold_up_another() {
     for settings in [
         (|builder| builder) as fn(BackgroundBuilder) -> BackgroundBuilder,
         |builder| builder.max_concurrent(2),
-        // Tasks that wait count, too.
+        // With a limit on tasks that wait, too.
         |builder| {
             builder
                 .max_concurrent(2)
@@ -548,7 +548,7 @@ async fn a_key_is_passed_on_however_the_task_that_holds_it_ends() {
     assert_eq!(diary.lines(), lines);
 }
 
-// How many of one key wait.
+// How many tasks of one key wait.
 
 /// P-LIMIT-5
 #[tokio::test(start_paused = true)]
@@ -701,7 +701,7 @@ async fn a_task_without_a_key_runs_without_the_limits_of_one() {
     assert_eq!(diary.lines(), ["0s runs"; 3]);
 }
 
-/// A key whose text cannot be had is no key.
+/// A key that cannot be shown is no key.
 ///
 /// P-PANIC-3
 #[tokio::test(start_paused = true)]
@@ -727,7 +727,7 @@ async fn a_task_whose_key_panics_runs_without_the_limits_of_its_key() {
     assert_eq!(diary.lines(), ["0s runs"; 3]);
 }
 
-// How many wait at all: those beyond are refused.
+// How many tasks wait in all: more are refused.
 
 /// P-LIMIT-6
 #[tokio::test(start_paused = true)]
@@ -801,7 +801,7 @@ async fn a_task_that_waits_for_its_next_run_takes_room_even_if_there_is_none() {
     let comes_back = background.spawn(ComesBack);
     tokio::time::sleep(SECOND / 2).await;
     assert!(!is_refused(quick()).await, "it runs, and takes no room");
-    // The only seat is taken when it comes back: the two are one too many.
+    // The only seat is taken when it fails and waits again, so that one task too many waits.
     let delayed = background.spawn(diary.task("delayed", SECOND).delay(SECOND));
     tokio::time::sleep(SECOND * 6 / 10).await;
     assert_eq!(background.stats().pending, 2);
@@ -861,7 +861,7 @@ async fn a_flood_never_gets_beyond_the_limit_and_no_count_is_lost() {
         tokio::spawn(async move {
             let mut client = Client::connect(Protocol::Http1, address).await;
             for _ in 0..REQUESTS {
-                // A refused task is not the client's business.
+                // The client does not notice that a task is refused.
                 assert_eq!(client.fetch("GET", "/").await.status, 200);
             }
         })
@@ -882,7 +882,7 @@ async fn a_flood_never_gets_beyond_the_limit_and_no_count_is_lost() {
     assert!(most <= LIMIT, "{most} waited");
 }
 
-/// Room is taken when a task is queued, and what its response makes of it comes later.
+/// Room is taken when a task is queued, before the response decides whether it runs.
 #[tokio::test]
 async fn a_task_that_is_skipped_leaves_its_room_to_others() {
     let timeline = Timeline::new();
@@ -905,9 +905,9 @@ async fn a_task_that_is_skipped_leaves_its_room_to_others() {
     all([server.background().spawn(timeline.task("let in"))]).await;
 }
 
-// How many wait at all: those beyond hold their response back.
+// How many tasks wait in all: more hold their response back.
 
-/// Adds so many tasks that end when they are told to.
+/// Adds `count` tasks that end when they are told to.
 async fn adds(
     Path((name, count)): Path<(String, usize)>,
     State(timeline): State<Timeline>,
@@ -930,7 +930,8 @@ async fn adds_in_vain(State(timeline): State<Timeline>, tasks: BackgroundTasks) 
     StatusCode::NOT_FOUND
 }
 
-/// A server that runs one list at once, and lets so many tasks wait. One of them runs, and so many wait.
+/// A server that runs one list at once and lets `room` tasks wait. One task runs, and `room` tasks
+/// wait.
 async fn full_server(setup: Setup, timeline: &Timeline, room: usize) -> Server {
     let app = Router::new()
         .route("/add/{name}/{count}", routing::get(adds))
@@ -948,7 +949,7 @@ async fn full_server(setup: Setup, timeline: &Timeline, room: usize) -> Server {
     server
 }
 
-/// For what is there to finish, if it can.
+/// The drain timeout: long enough for every task that can finish.
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
 
 /// Long enough for a response that is not held back.
@@ -1198,7 +1199,7 @@ async fn a_shutdown_names_the_tasks_of_responses_that_wait_in_vain() {
     assert_eq!(names.collect::<Vec<_>>(), ["running", "waiting", "late"]);
 }
 
-/// Its task takes room until the client has left.
+/// Adds a task that takes room until the client has left.
 async fn adds_in_an_endless_response(
     State(timeline): State<Timeline>,
     tasks: BackgroundTasks,
@@ -1264,9 +1265,9 @@ async fn a_detached_handler_keeps_its_tasks_after_a_timeout_has_answered() {
     .await;
 }
 
-// All of them together.
+// All limits together.
 
-/// A key, a name, a place and room, each of which is short: whoever holds one of them waits for others.
+/// A key, a name, a place and room are all short: a task that holds one of them waits for others.
 #[tokio::test(start_paused = true)]
 async fn with_every_limit_short_at_once_every_task_ends() {
     /// Fails once in a while.
@@ -1347,7 +1348,7 @@ fn every_limit_of_zero_is_a_problem_of_the_build() {
     }
 }
 
-/// Its future may still be there for a while.
+/// The future of the aborted task may still be there for a while.
 #[tokio::test]
 async fn an_aborted_task_takes_up_no_limit() {
     let background = Background::builder()

@@ -1,4 +1,4 @@
-//! What a recorder of `metrics` is told. All of it on one thread, under a clock that stands still.
+//! What a recorder of `metrics` gets, on one thread and with the clock paused.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -81,7 +81,7 @@ fn name(key: &Key) -> String {
 }
 
 impl Recorded {
-    /// The number of tasks of a name that had an outcome; 0 where there was none.
+    /// The number of tasks of a name that had an outcome; 0 if there was none.
     fn count(&self, task: &str, outcome: &str) -> u64 {
         let name = format!("bg_tasks_total{{outcome={outcome},task={task}}}");
         match self.0.get(&name).map(|instrument| &instrument.value) {
@@ -131,7 +131,7 @@ fn background() -> Background {
     Background::builder().on_error(|_| {}).build().unwrap()
 }
 
-/// At most one list at once, and one task that waits.
+/// A `Background` that runs one list at once and lets one task wait.
 fn narrow() -> Background {
     let builder = Background::builder().on_error(|_| {}).max_concurrent(1);
     builder.max_pending(1, Overflow::Reject).build().unwrap()
@@ -141,7 +141,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A task that runs for so long.
+/// A task that runs for `time` seconds.
 fn taking(name: &'static str, time: u64) -> QueuedTask {
     named(name, async move { sleep(seconds(time)).await })
 }
@@ -154,7 +154,7 @@ fn failing(name: &'static str) -> QueuedTask {
     named(name, async { Err::<(), _>("no luck") })
 }
 
-/// Lets what was spawned come to where it waits.
+/// Lets the spawned tasks run until they wait.
 async fn settle() {
     for _ in 0..10 {
         yield_now().await;
@@ -208,7 +208,7 @@ fn every_outcome_is_counted_by_task() {
         ("d", "failed", 1),
         ("e", "aborted", 2),
         ("f", "rejected", 1),
-        // Of a list that was attached to nothing: by the global `Background`.
+        // From a list that was attached to nothing: the global `Background` counts it.
         ("g", "skipped", 1),
     ];
     for (task, outcome, count) in counts {
@@ -231,7 +231,7 @@ fn a_task_that_runs_again_is_counted_once_and_timed_each_time() {
     assert_eq!(recorded.count("flaky", "completed"), 1);
     assert_eq!(recorded.count("too-slow", "failed"), 1);
     assert_eq!(recorded.count_all(), 2, "{recorded:#?}");
-    // The waits between are no part of it.
+    // The waits between the runs are not counted.
     assert_eq!(recorded.durations("flaky"), [20, 20, 20]);
     assert_eq!(recorded.durations("too-slow"), [30, 30]);
 }
@@ -317,7 +317,7 @@ fn the_pending_gauge_counts_a_task_that_waits_for_its_next_run() {
 
 #[test]
 fn the_pending_gauge_is_zero_when_every_task_has_ended() {
-    /// Ends with no task pending, however it came to that.
+    /// A way to end with no task pending, and its name.
     type Story = (&'static str, fn(Background) -> BoxFuture);
     type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 

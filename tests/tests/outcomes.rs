@@ -225,7 +225,7 @@ async fn panics_with(message: String, #[state] timeline: Timeline) {
     panic!("{message}");
 }
 
-/// Never ends by itself.
+/// Never ends on its own.
 #[background_task(timeout = "20ms")]
 async fn takes_too_long(#[state] timeline: Timeline) {
     timeline.mark("long");
@@ -325,7 +325,8 @@ async fn a_failure_tells_what_failed_where_and_for_whom() {
     assert_eq!((failed.attempt(), failed.will_retry()), (1, false));
 }
 
-/// Whoever does not wait, or asks for what is not there, would fill the log with errors.
+/// Otherwise a client that does not wait, or asks for what is not there, could fill the log with
+/// errors.
 #[tokio::test]
 async fn what_clients_cause_is_no_error_in_the_log() {
     logs::keep();
@@ -374,9 +375,9 @@ async fn a_task_knows_the_request_that_queued_it() {
         let told = format!("{source}: Some(\"POST /orders\")");
         timeline.reached(&told).await;
     }
-    let spawned = server.background().spawn(NotesItsRequest::new("nobody"));
+    let spawned = server.background().spawn(NotesItsRequest::new("spawned"));
     spawned.await.unwrap();
-    timeline.reached("nobody: None").await;
+    timeline.reached("spawned: None").await;
 }
 
 #[get("/", background = timeline.task("route"))]
@@ -588,7 +589,7 @@ async fn a_handler_that_panics_under_catch_panic_has_its_tasks_skipped() {
 async fn a_task_with_a_response_that_nothing_picks_up_is_logged_and_skipped() {
     logs::keep();
     async fn lonely(Path(how): Path<String>) -> Response {
-        let task = named("nobody.picks_this_up", async {});
+        let task = named("lonely.task", async {});
         match how.as_str() {
             "part" => (task, "ok").into_response(),
             _ => "ok".with_background(task),
@@ -619,7 +620,7 @@ async fn a_task_with_a_response_that_nothing_picks_up_is_logged_and_skipped() {
         server.background().stats().skipped == before.skipped + 2
     })
     .await;
-    let lines = logs::lines_with("nobody.picks_this_up");
+    let lines = logs::lines_with("lonely.task");
     assert_eq!(lines.len(), 2, "{lines:?}");
     for line in lines {
         assert!(line.contains("ERROR"), "{line}");
@@ -767,7 +768,7 @@ async fn synchronous_tasks_run_in_order_on_the_blocking_pool() {
         client.fetch("GET", "/").await;
         let stats = settled(server.background(), 3).await;
         assert_eq!((stats.completed, stats.failed), (2, 1));
-        // The hook is told after the count.
+        // The hook is called after the outcome is counted.
         timeline.reached("three error").await;
         let marks = ["one", "one done", "two", "two done", "three", "three error"];
         assert_eq!(timeline.names(), marks);

@@ -1,4 +1,4 @@
-//! What a task says of its progress, and who hears it.
+//! The progress that a task reports, and what its readers get of it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tests::{
     within,
 };
 
-/// Says the numbers up to each of its steps, and waits until the next may begin.
+/// Reports the numbers up to each of its steps, and waits until the next may begin.
 #[background_task(name = "counts")]
 async fn count(
     steps: Vec<u64>,
@@ -31,7 +31,7 @@ async fn count(
     if ends_well { Ok(()) } else { Err("no luck") }
 }
 
-/// A task of these steps that has said the first.
+/// Starts a task of these steps, and waits until it has reported the first.
 async fn counting(timeline: &Timeline, steps: &[u64], ends_well: bool) -> TaskHandle {
     let background = timeline.background().build().unwrap();
     let handle = background.spawn(Count::new(steps.to_vec(), ends_well));
@@ -75,7 +75,7 @@ async fn a_reader_that_waits_for_progress_is_woken_by_the_next() {
     let reader = tokio::spawn(async move { progress.next().await });
     tokio::task::yield_now().await;
     timeline.mark("go on after 1");
-    // The task says all numbers again; which of them the reader catches is its own affair.
+    // The task reports all numbers again, and the reader may catch any of them.
     let heard = within("a word", reader).await.unwrap().unwrap();
     assert!(heard.done() <= 2, "{heard}");
     timeline.mark("go on after 2");
@@ -206,7 +206,7 @@ async fn progress_reported_after_the_end_of_a_task_is_dropped() {
     let timeline = Timeline::new();
     let background: Background = timeline.background().build().unwrap();
     background.spawn(KeepContext).await.unwrap();
-    // It has the place in the books that the other one had.
+    // It has the entry in the books that the other one had.
     let next = background.spawn(timeline.waiting("next"));
     let mut progress = next.progress();
     KEPT.lock()

@@ -10,7 +10,7 @@ type Id = String;
 /// A test by its file and name, as the page writes it: `tests/tests/order.rs::a_failure_ends_its_list_and_no_other`.
 type Test = String;
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }

@@ -150,7 +150,7 @@ async fn a_function_with_a_route_attribute_can_still_be_called() {
 #[get("/remembered")]
 async fn remembered() {}
 
-/// Of a private one that is not mounted the compiler warns.
+/// Public, because the compiler warns of a private handler that is not mounted.
 #[get("/forgotten")]
 pub async fn forgotten() {}
 

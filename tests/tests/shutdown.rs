@@ -101,7 +101,7 @@ async fn idle_keep_alive_connections_do_not_hold_a_shutdown_up() {
     .await;
 }
 
-/// Ends when it is told that there is no time left.
+/// Ends when it is told that no time is left.
 #[background_task]
 async fn gives_in(#[context] cx: TaskContext, #[state] timeline: Timeline) {
     timeline.mark("gives-in");
@@ -109,7 +109,7 @@ async fn gives_in(#[context] cx: TaskContext, #[state] timeline: Timeline) {
     timeline.mark("gives-in done");
 }
 
-/// A loop that looks whether it should end.
+/// Loops until it is asked to end.
 #[background_task]
 #[expect(
     clippy::needless_pass_by_value,
@@ -375,7 +375,7 @@ async fn an_error_hook_has_returned_when_a_shutdown_is_over() {
     let (go_on, may_go_on) = std::sync::mpsc::channel();
     let may_go_on = std::sync::Mutex::new(may_go_on);
     let builder = Timeline::new().background().on_error(move |_| {
-        // No receiver, or no sender: the test has failed.
+        // An error means that the test has failed already.
         let _ = telling.send(());
         let _ = may_go_on.lock().unwrap().recv();
     });
@@ -571,7 +571,7 @@ async fn a_shutdown_is_not_over_while_a_hook_still_runs() {
     assert!(timeline.find("told").is_some());
 }
 
-/// The time is known when the signal comes, and not only when the last connection has ended.
+/// The deadline is known when the signal comes, and not only when the last connection has ended.
 #[tokio::test]
 async fn a_task_that_waits_for_too_long_is_given_up_while_connections_are_open() {
     let timeline = Timeline::new();

@@ -14,7 +14,7 @@ use tests::{Http1, Http2, within};
 
 const FORM: &[u8] = br#"{"name":"grace","email":"grace@example.com"}"#;
 
-/// The built example. Cargo has built it already when it tests the whole workspace.
+/// The path of the built example. Cargo has built it already when it tests the whole workspace.
 fn executable() -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
     build.args([
@@ -126,7 +126,7 @@ fn count(report: &str, word: &str) -> u64 {
     words[at - 1].parse().expect("a number")
 }
 
-/// Signs up until the server says no more; gives the number of sign-ups that were confirmed.
+/// Signs up until the server takes no more. Returns the number of sign-ups that were confirmed.
 async fn sign_up_until_it_stops(address: SocketAddr) -> u64 {
     let mut confirmed = 0;
     loop {

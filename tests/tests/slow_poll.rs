@@ -15,7 +15,7 @@ fn blocking(name: &'static str) -> QueuedTask {
     named(name, async { std::thread::sleep(BURST) })
 }
 
-/// The warnings for the task of this name, once it has run so many times.
+/// Runs the task `runs` times. Returns the warnings for its name.
 async fn warnings(
     settings: impl FnOnce(BackgroundBuilder) -> BackgroundBuilder,
     runs: usize,
@@ -69,7 +69,7 @@ async fn each_task_that_blocks_its_thread_has_a_warning_of_its_own() {
     }
 }
 
-/// It is the poll that is timed, and not the first one only.
+/// Every poll is timed, and not only the first.
 #[tokio::test]
 async fn a_task_that_blocks_its_thread_after_a_wait_has_a_warning_too() {
     let task = || {

@@ -33,7 +33,7 @@ async fn send_email(to: String) {
     drop(to);
 }
 
-/// Fails so many times, and then succeeds. Each run is marked with its number.
+/// Fails `failures` times, and then succeeds. Each run is marked with its number.
 #[derive(Debug, Clone, PartialEq)]
 struct Flaky {
     failures: u32,
@@ -261,7 +261,7 @@ async fn tasks_that_a_body_queues_are_recorded_while_it_is_read() {
     body.frame().await.unwrap().unwrap();
     assert_eq!(recorder.names(), ["handler", "first", "second"]);
 
-    // They are one list, as they are where they run after the body.
+    // They are one list, as they are without a recorder, when they run after the body.
     let failures = recorder.run_all().await;
     assert_eq!(starts(&timeline), ["handler", "first"]);
     assert_eq!(failures[0].skipped().len(), 1);
@@ -296,7 +296,7 @@ async fn a_task_that_is_added_after_the_response_is_recorded_at_once() {
     tasks.add_task(timeline.task("later"));
     assert_eq!(recorder.names(), ["late", "later"]);
 
-    // Each is on its own, as it is where it runs at once.
+    // Each is on its own, as it is without a recorder, when it runs at once.
     recorder.run_all().await;
     assert_eq!(starts(&timeline), ["late", "later"]);
 }
@@ -383,7 +383,7 @@ async fn run_all_keeps_to_the_rules_of_each_list() {
     let handler = routing::get(async move |tasks: BackgroundTasks| {
         tasks.add_task(given.failing("stops"));
         tasks.add_task(given.task("kept back"));
-        let goes_on = tasks![given.panicking("panics"), given.task("all the same")];
+        let goes_on = tasks![given.panicking("panics"), given.task("goes on")];
         "a page".with_background(goes_on.continue_on_error())
     });
     let recorder = Recorder::new();
@@ -391,7 +391,7 @@ async fn run_all_keeps_to_the_rules_of_each_list() {
     recorder.spawn(timeline.task("last"));
 
     let failures = recorder.run_all().await;
-    let ran = ["stops", "panics", "all the same", "last"];
+    let ran = ["stops", "panics", "goes on", "last"];
     assert_eq!(starts(&timeline), ran);
     assert_eq!(failed(&failures), ["stops", "panics"]);
     assert_eq!(failures[0].skipped()[0].name(), "kept back");
@@ -620,7 +620,7 @@ async fn a_run_all_that_is_dropped_leaves_the_rest_recorded() {
 
 #[tokio::test]
 async fn tasks_that_queue_more_and_more_leave_the_test_a_chance_to_give_up() {
-    /// So many times, which is more than any test waits for.
+    /// Spawns itself this many times, which is more than any test waits for.
     #[derive(Debug)]
     struct Again(Background, u32);
     impl Task for Again {

@@ -30,12 +30,12 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Everything that happened, a line each. A task's span goes by the task's name.
+/// Everything that happened, one line each. A task's span goes by the task's name.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<String>>>);
 
 impl Seen {
-    /// Of this thread, while the guard lives.
+    /// Records this thread while the guard lives.
     fn here() -> (Self, DefaultGuard) {
         let seen = Self::default();
         let subscriber = tracing_subscriber::registry().with(seen.clone());
@@ -259,7 +259,7 @@ async fn spans_and_events_show_the_id_that_the_handle_has() {
     }
 }
 
-/// It is logged where a hook cannot be told, and only there.
+/// A failure is logged only if no hook can be told.
 #[tokio::test]
 async fn a_failure_that_an_async_hook_gets_is_not_logged_as_well() {
     let (seen, _guard) = Seen::here();
@@ -480,7 +480,7 @@ async fn on_span_is_called_once_for_every_task_with_the_span_where_it_was_made()
         assert_eq!(told, [expected], "{seen:#?}");
     }
     seen.assert_order(["event in handler message=told", "enter handler"]);
-    // What the tasks hold of it, they let go when they are queued.
+    // The tasks let go of the request's span when they are queued.
     assert_eq!(seen.lines("close request").len(), 2, "{seen:#?}");
 }
 
@@ -548,7 +548,7 @@ async fn the_span_of_a_task_that_does_not_run_says_why() {
     }
 }
 
-/// Says when a task's span ends, and holds that up.
+/// Reports when a task's span ends, and holds that up.
 struct HeldUp {
     closing: mpsc::UnboundedSender<()>,
     may_close: Mutex<std::sync::mpsc::Receiver<()>>,
@@ -556,7 +556,7 @@ struct HeldUp {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for HeldUp {
     fn on_close(&self, _: Id, _: Context<'_, S>) {
-        // No receiver, or no sender: the test has failed.
+        // An error means that the test has failed already.
         let _ = self.closing.send(());
         let _ = self.may_close.lock().unwrap().recv();
     }
