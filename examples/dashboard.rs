@@ -36,7 +36,7 @@ fn draw_avatar(name: &str) {
     info!("{name}.png drawn");
 }
 
-/// Asks whoever has not confirmed their address.
+/// Asks a user who has not confirmed an address.
 #[background_task(name = "mail.remind")]
 async fn remind(to: String) {
     info!("{to} reminded");
@@ -60,7 +60,7 @@ async fn dashboard(State(background): State<Background>) -> String {
     )
 }
 
-/// How many tasks are where. The rows but the first and the last add up to the first.
+/// The number of tasks in each state. All rows but the first and the last add up to the first.
 fn counts(stats: &Stats) -> String {
     let rows = [
         ("accepted", stats.accepted),
@@ -76,7 +76,7 @@ fn counts(stats: &Stats) -> String {
     table(["tasks", "count"], &rows)
 }
 
-/// What is declared anywhere in the program.
+/// Every task that is declared in the program.
 fn declarations(tasks: &[TaskInfo]) -> String {
     let rows: Vec<_> = tasks
         .iter()

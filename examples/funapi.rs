@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tracing::info;
 
 // Dependencies. FunApi's handler requests them and its lambda captures them. Here the task names
-// them: whoever queues it need not know.
+// them, and the code that queues it need not know.
 
 #[derive(Clone)]
 struct Mailer {

@@ -37,7 +37,7 @@ async fn count_view(order: u64) {
 
 #[background_task]
 async fn report_miss(order: u64) {
-    info!("somebody asked for order {order}, which does not exist");
+    info!("order {order} was asked for, and does not exist");
 }
 
 #[background_task]
@@ -55,8 +55,8 @@ async fn place_order(tasks: BackgroundTasks, Json(to): Json<String>) -> StatusCo
 
 /// Knows of no request, and queues onto the one that is being handled.
 fn pick(item: &str) {
-    if let Err(nobody) = after_response(Reserve::new(item)) {
-        info!("{nobody}");
+    if let Err(refused) = after_response(Reserve::new(item)) {
+        info!("{refused}");
     }
 }
 
@@ -100,7 +100,7 @@ async fn main() -> ExitCode {
             .then(&["order 456 viewed"]),
         Request::get("/orders/457")
             .answered(404)
-            .then(&["somebody asked for order 457, which does not exist"]),
+            .then(&["order 457 was asked for, and does not exist"]),
         Step::ctrl_c().then(&["4 completed, 0 failed, 1 skipped, 0 aborted"]),
     ];
     examples::run("plain_axum", script, serve).await

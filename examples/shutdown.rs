@@ -38,7 +38,7 @@ async fn build_index(#[context] cx: TaskContext) {
     info!("asked to stop: place saved after {pages} pages");
 }
 
-/// Goes on for long, and asks nobody.
+/// Goes on for long, and does not look whether it should stop.
 #[background_task]
 async fn import_archive() {
     sleep(Duration::from_secs(3600)).await;

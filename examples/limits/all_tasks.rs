@@ -1,5 +1,5 @@
-//! `max_concurrent` and `max_pending` of the `Background`, which `main.rs` sets to three and four: for
-//! the sake of this process.
+//! `max_concurrent` and `max_pending` of the `Background`, which `main.rs` sets to three and four:
+//! they protect this process.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Limits: how much of one task runs at once, of one user's, and of all together; what waits, what is
-//! refused, and on whose threads it runs. One file for each.
+//! Limits: how many tasks run at once of one kind, of one user, and in all; what waits, what is
+//! refused, and on which threads tasks run. One file for each.
 //!
 //! ```text
 //! cargo run --example limits                    # serves on 127.0.0.1:3000, and prints what to try
@@ -26,7 +26,7 @@ fn log_failure(failure: &TaskFailure) {
 
 async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Error>> {
     let background = Background::builder()
-        // Of all tasks together: so many run at once, and so many may wait. What is more is refused.
+        // Of all tasks together: how many run at once, and how many may wait. More are refused.
         .max_concurrent(3)
         .max_pending(4, Overflow::Reject)
         // On threads of their own, and not on the one that handles requests.

@@ -1,4 +1,4 @@
-//! `max_concurrent` of a task: for the sake of whom it talks to.
+//! `max_concurrent` of a task: it protects the service that the task talks to.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! `key`: the exports of one user run in turn, and those of another beside them. One may wait; more
-//! are refused, and reported as that.
+//! are refused, and reported as refused.
 
 use axum::http::StatusCode;
 use bg_runtime::{background_task, post};
@@ -17,7 +17,7 @@ pub(crate) async fn export(user: &str, year: u32) -> Result<(), AcquireError> {
     Ok(())
 }
 
-// The client is told 202 even where its export is refused: that is found out afterwards, and reported.
+// The client gets 202 even if its export is refused: that turns out afterwards, and is reported.
 #[post("/one-user/exports/{user}/{year}")]
 pub(crate) async fn start_export(user: String, year: u32) -> (StatusCode, Export) {
     (StatusCode::ACCEPTED, Export::new(user, year))

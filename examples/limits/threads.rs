@@ -1,5 +1,5 @@
-//! `isolated`: a task blocks its thread, and the next request on the same connection is answered all
-//! the same. That one brings what the task waits for.
+//! `isolated`: a task blocks its thread, and the next request on the same connection is still
+//! answered. It brings what the task waits for.
 
 use std::{
     sync::{Condvar, Mutex},

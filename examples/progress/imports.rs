@@ -1,4 +1,4 @@
-//! An import, and what those who started it can learn of it.
+//! An import, and how its client can follow it.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ use tracing::info;
 
 use crate::supplier::{HungUp, Supplier};
 
-/// Begins from the start where the supplier hangs up, but only once.
+/// Starts again if the supplier hangs up, but only once.
 #[background_task(retries = 1, backoff = "100ms")]
 async fn import(
     articles: u64,
@@ -61,7 +61,7 @@ impl Imports {
         }
     }
 
-    /// Starts one, and gives its id.
+    /// Starts an import, and returns its id.
     fn start(&self, articles: u64) -> usize {
         let id = {
             let mut statuses = self.statuses.lock().unwrap();
@@ -73,7 +73,8 @@ impl Imports {
         id
     }
 
-    /// Listens to one import for as long as it goes on, and keeps its latest word for all who ask.
+    /// Listens to one import for as long as it goes on, and keeps its latest progress for every
+    /// request.
     async fn follow(self, id: usize, handle: TaskHandle) {
         let mut progress = handle.progress();
         while let Some(latest) = progress.next().await {

@@ -1,5 +1,5 @@
-//! "202 Accepted, and ask later": an import goes on when its request has long been answered, tells how
-//! far it has come, and begins again where it fails.
+//! "202 Accepted, and ask later": an import goes on when its request has long been answered, tells
+//! how far it has come, and starts again if it fails.
 //!
 //! ```text
 //! cargo run --example progress                    # serves on 127.0.0.1:3000, and prints what to try

@@ -1,4 +1,4 @@
-//! "Adding Tasks Via Response": tasks that are part of the answer. They run whatever its status.
+//! "Adding Tasks Via Response": tasks that are part of the answer. They run after every status.
 
 use axum::{Json, response::IntoResponse};
 use bg_runtime::{BackgroundTasks, WithBackground, background_task, post, tasks};

@@ -1,5 +1,5 @@
 //! "Async and Sync Functions": both are tasks. One that is not `async` runs on the blocking pool,
-//! where it may take its time without holding up anybody.
+//! where it may take its time without holding anything up.
 
 use std::{thread, time::Duration};
 

@@ -38,7 +38,7 @@ pub(crate) async fn upload_file(
     Ok::<_, StatusCode>((StatusCode::ACCEPTED, task, Json(answer)))
 }
 
-/// A place for one upload. The client's own name for it is not to be trusted with that.
+/// A path for one upload. The client's own name for the file cannot be trusted as a path.
 fn new_path() -> PathBuf {
     static UPLOADS: AtomicU64 = AtomicU64::new(1);
     let upload = UPLOADS.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! "Webhook Notifications": the order is answered at once; the shop that wants to know of it is told
-//! afterwards, by an HTTP request of our own.
+//! "Webhook Notifications": the order is answered at once; the shop that wants to know of it is
+//! told afterwards, by an HTTP request from this server.
 
 use std::io;
 
@@ -23,8 +23,8 @@ async fn send_webhook(url: &str, data: Value) -> io::Result<()> {
     Ok(())
 }
 
-// As on Ravyn's page, the URL comes with the order. Where anybody may order, take it from a list of
-// your own: one from outside can point at any machine that the server reaches.
+// As on Ravyn's page, the URL comes with the order. If any client may order, take it from a list of
+// your own: a URL from outside can point at any machine that the server reaches.
 #[post("/webhook/orders")]
 pub(crate) async fn create_order(Json(order): Json<Order>) -> impl IntoResponse {
     let order_id = 456; // from the database

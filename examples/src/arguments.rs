@@ -3,7 +3,7 @@ use std::env;
 /// What every example is started with.
 #[derive(Debug)]
 pub struct Arguments {
-    /// Whether to end by itself, on a free port.
+    /// Whether to play the script on a free port, and end.
     pub once: bool,
     /// Where to listen.
     pub address: String,
@@ -14,7 +14,7 @@ impl Arguments {
     ///
     /// # Errors
     ///
-    /// How to use the example, where it was used in another way.
+    /// How to use the example, if it was used in another way.
     pub fn of(example: &str) -> Result<Self, String> {
         let arguments: Vec<String> = env::args().skip(1).collect();
         let (once, address) = match arguments.as_slice() {

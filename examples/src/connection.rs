@@ -20,7 +20,7 @@ impl<'a> Connection<'a> {
         Ok(Self { server, stream })
     }
 
-    /// Sends the request, and gives the status of the response when all of it is here.
+    /// Sends the request. Returns the status of the response when all of it is here.
     pub(crate) async fn send(&mut self, request: &Request) -> io::Result<u16> {
         let server = self.server;
         let message = request.message(server);

@@ -32,8 +32,9 @@ pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// How a server ended.
 type Outcome = Result<ShutdownReport, Box<dyn Error>>;
 
-/// What the `main` of an example does: with `--once` plays the script against `serve`, and fails
-/// where anything else happens than the script says; otherwise serves, and prints what to try.
+/// Does what the `main` of an example does: with `--once` it plays the script against `serve`, and
+/// fails if anything else happens than the script says; otherwise it serves, and prints what to
+/// try.
 pub async fn run(
     name: &str,
     script: Vec<Step>,
@@ -100,7 +101,7 @@ async fn play_against(
 ///
 /// # Errors
 ///
-/// When there is none, in words that name the address.
+/// If there is none, in words that name the address.
 pub async fn listen(address: &str) -> Result<TcpListener, String> {
     TcpListener::bind(address)
         .await
@@ -116,7 +117,7 @@ async fn asked_to_stop() {
 
 async fn ctrl_c() {
     if tokio::signal::ctrl_c().await.is_err() {
-        // Then it ends the process by itself.
+        // Ctrl-c then ends the process without this program's help.
         std::future::pending::<()>().await;
     }
 }

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_1_is_given_up() {
+    fn bytes_that_are_not_http_1_are_given_up() {
         let mut messages = Messages::default();
         messages.read(&[0; Messages::LONGEST + 1], |_| {});
         messages.read(b"GET / HTTP/1.1\r\n\r\n", |message| panic!("{message}"));

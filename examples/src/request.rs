@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::connection::Connection;
 
-/// Posts JSON to an `http://host:port/path`, and gives the status of the answer. Stands for a client
-/// such as reqwest.
+/// Posts JSON to an `http://host:port/path`, and returns the status of the answer. Stands for a
+/// client such as reqwest.
 ///
 /// # Errors
 ///
-/// When the URL is another, when there is no answer, and when it is not a success.
+/// If the URL is of another form, if there is no answer, and if it is not a success.
 pub async fn post_json(url: &str, json: &Value) -> io::Result<u16> {
     let parts = url.strip_prefix("http://").and_then(|url| {
         let path = url.find('/')?;
@@ -74,11 +74,11 @@ impl Request {
         }
     }
 
-    /// Sends the request over a connection of its own, and gives the status of the response.
+    /// Sends the request over a connection of its own, and returns the status of the response.
     ///
     /// # Errors
     ///
-    /// When there is no answer, or none that is HTTP/1.1.
+    /// If there is no answer, or none that is HTTP/1.1.
     pub async fn send(&self, server: &str) -> io::Result<u16> {
         Connection::open(server).await?.send(self).await
     }

@@ -14,8 +14,8 @@ use crate::connection::Connection;
 /// How long a step may take on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What is said of a task that seems to block its thread. On a machine that is busy with other things
-/// that may be any task, so a script need not expect it.
+/// The warning for a task that seems to block its thread. On a machine that is busy with other
+/// things that may be any task, so a script need not expect it.
 const SLOW_POLL: &str = "a background task blocks its thread for";
 
 pub(crate) const CTRL_C: &str = "ctrl-c";
@@ -43,7 +43,7 @@ impl Request {
         self.answered_with(status, "")
     }
 
-    /// The same, with an answer that contains this text.
+    /// Like [`answered`](Self::answered), with an answer that contains this text.
     #[must_use]
     pub fn answered_with(self, status: u16, text: &str) -> Step {
         let arrival = Line::with(format!("--> {} {}", self.method, self.path));
@@ -86,7 +86,7 @@ impl Step {
         lines.iter().fold(self, |step, line| step.beside(&[line]))
     }
 
-    /// The same step, for a reader to take.
+    /// The same step, for a reader to type.
     pub(crate) fn command(&self, server: &str) -> String {
         match &self.request {
             Some(request) => request.curl(server),
@@ -170,7 +170,7 @@ pub(crate) fn end(mut recorded: UnboundedReceiver<String>) -> Result<(), String>
     Ok(())
 }
 
-/// Strikes the line off the strand where it is the next; `false` where it is that nowhere.
+/// Strikes the line off a strand of which it is the next. Returns `false` if there is none.
 fn strike(line: &str, missing: &mut [Strand]) -> bool {
     let is_next = |strand: &&mut Strand| strand.front().is_some_and(|next| next.is(line));
     let strand = missing.iter_mut().find(is_next);
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_in_any_order_may_come_in_any() {
+    fn lines_of_in_any_order_may_come_in_any_order() {
         let step = Request::get("/").answered(200).in_any_order(&["a", "b"]);
         assert!(is_played(&step, &["--> GET /", "<-- 200 OK", "a", "b"]));
         assert!(is_played(&step, &["--> GET /", "b", "<-- 200 OK", "a"]));
@@ -229,14 +229,14 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_left_out_or_comes_twice() {
+    fn a_script_fails_if_a_line_is_missing_or_comes_twice() {
         let step = Request::get("/").answered(200).then(&["c"]);
         assert!(!is_played(&step, &["--> GET /", "<-- 200 OK"]));
         assert!(!is_played(&step, &["--> GET /", "<-- 200 OK", "c", "c"]));
     }
 
     #[test]
-    fn an_answer_has_the_status_and_the_text() {
+    fn answered_with_checks_the_status_and_the_text() {
         let step = Request::get("/").answered_with(200, "done");
         assert!(is_played(&step, &["--> GET /", "<-- 200 OK done"]));
         assert!(!is_played(&step, &["--> GET /", "<-- 200 OK"]));

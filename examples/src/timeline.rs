@@ -18,7 +18,7 @@ pub fn init() {
     init_with(Screen { record: None });
 }
 
-/// The same, and records what is shown. More can be added to the record.
+/// Like [`init`], and records what is shown. More can be added to the record.
 pub(crate) fn init_recorded() -> (UnboundedSender<String>, UnboundedReceiver<String>) {
     let (record, recorded) = unbounded_channel();
     init_with(Screen {
@@ -62,14 +62,15 @@ where
     }
 }
 
-/// Records what it has shown, and not before: who reads the record may show the next thing.
+/// Records a line only when it has been shown, because the reader of the record may show the next
+/// one.
 #[derive(Clone)]
 struct Screen {
     record: Option<UnboundedSender<String>>,
 }
 
 impl Write for Screen {
-    /// Is given a whole line each time.
+    /// Gets a whole line each time.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         io::stdout().write_all(line)?;
         if let Some(record) = &self.record {

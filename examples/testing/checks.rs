@@ -11,7 +11,8 @@ use tower::ServiceExt;
 
 use crate::shop::{AskForReview, Mailer, RefreshStock, SendReceipt, app, builder, send_receipt};
 
-/// Sends a request to the app, which is no more than a function, and gives the status of the answer.
+/// Sends a request to the app, which is no more than a function, and returns the status of the
+/// answer.
 async fn post(app: &Router, path: &str, json: Value) -> StatusCode {
     let request = Request::post(path)
         .header(CONTENT_TYPE, "application/json")
@@ -41,7 +42,7 @@ pub(crate) async fn a_receipt_names_the_order() {
     assert_eq!(mailer.sent(), ["receipt of order 7 to ada@example.com"]);
 }
 
-/// That it is queued: a task is compared with what the handler should have made.
+/// What a handler queues: the task is compared with the one that the handler should have made.
 pub(crate) async fn an_order_queues_its_receipt() {
     let (app, recorder) = recorded(&Mailer::default());
     assert_eq!(post(&app, "/orders", order(1)).await, StatusCode::CREATED);
@@ -63,7 +64,7 @@ pub(crate) async fn sales_are_told_of_a_large_order() {
             "tell-sales"
         ]
     );
-    // What a test has seen it can take out, to ask what else there is.
+    // A test can take out what it has seen, to ask what else there is.
     assert_eq!(recorder.take::<AskForReview>().len(), 1);
     recorder.assert_not_queued::<AskForReview>();
 }
@@ -83,8 +84,8 @@ pub(crate) async fn a_new_stock_is_read_again() {
     recorder.assert_queued(RefreshStock);
 }
 
-/// That both work together: `run_all` runs what is queued, here and in order. It waits for no delay
-/// and no backoff.
+/// Both together: `run_all` runs what is queued, here and in order. It waits for no delay and no
+/// backoff.
 pub(crate) async fn a_busy_mail_service_gets_the_mails_later() {
     let mailer = Mailer::busy(2);
     let (app, recorder) = recorded(&mailer);
@@ -102,8 +103,8 @@ pub(crate) async fn a_busy_mail_service_gets_the_mails_later() {
     assert_eq!(recorder.stats().retries, 2);
 }
 
-/// `run_all` gives the failures. One ends its own list only: the receipt is the route's task, and the
-/// review the handler's.
+/// `run_all` returns the failures. One ends its own list only: the receipt is the route's task, and
+/// the review the handler's.
 pub(crate) async fn a_receipt_that_cannot_be_sent_is_given_up() {
     let mailer = Mailer::busy(3);
     let (app, recorder) = recorded(&mailer);
@@ -117,8 +118,8 @@ pub(crate) async fn a_receipt_that_cannot_be_sent_is_given_up() {
     assert_eq!(mailer.sent(), ["how was it? to ada@example.com"]);
 }
 
-/// With the real thing: where there is no server, a response counts as sent when it is dropped, and a
-/// shutdown waits for the tasks.
+/// A `Background` in place of the recorder: without a server, a response counts as sent when it is
+/// dropped, and a shutdown waits for the tasks.
 pub(crate) async fn a_receipt_is_sent_before_the_program_ends() {
     let mailer = Mailer::default();
     let background = builder(mailer.clone()).build().unwrap();

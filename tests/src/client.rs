@@ -11,7 +11,7 @@ use crate::{http1::Http1, http2::Http2, recorded_io::ResponseEnd};
 pub enum Protocol {
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2, known before.
+    /// HTTP/2, with prior knowledge.
     Http2,
 }
 

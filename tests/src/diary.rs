@@ -49,7 +49,7 @@ impl Diary {
         lines.map(|line| line.0).collect()
     }
 
-    /// A task that notes its name when it starts, and takes so long.
+    /// A task that notes its name when it starts, and takes this long.
     #[track_caller]
     pub fn task(&self, name: &'static str, takes: Duration) -> QueuedTask {
         let diary = self.clone();

@@ -5,14 +5,14 @@ use tokio::runtime::{Builder, Runtime};
 /// A kind of tokio runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flavour {
-    /// One thread does everything: whatever blocks it blocks all.
+    /// One thread does everything: what blocks it blocks everything.
     CurrentThread,
     /// A multi-thread runtime with this many workers.
     Workers(usize),
 }
 
 impl Flavour {
-    /// Every flavour that promises are proved on.
+    /// Every flavour that promises are proven on.
     pub const ALL: [Self; 4] = [
         Self::CurrentThread,
         Self::Workers(1),

@@ -37,7 +37,7 @@ impl Head {
         Some(&header.1)
     }
 
-    /// The head without its `date`, which is another one every second.
+    /// The head without its `date`, which changes every second.
     pub fn without_date(&self) -> String {
         let text = std::str::from_utf8(&self.bytes).expect("ASCII");
         let lines = text.split_inclusive("\r\n");
@@ -171,7 +171,7 @@ impl Http1 {
         (size > 0).then_some(chunk)
     }
 
-    /// Reads so many bytes.
+    /// Reads this many bytes.
     pub async fn exactly(&mut self, bytes: usize) -> Bytes {
         while self.unread.len() < bytes {
             assert!(self.read().await.expect("read") > 0, "closed in a body");

@@ -22,13 +22,13 @@ enum At {
         left: u64,
     },
     ChunkSize,
-    /// With the line's end that follows it.
+    /// Including the line end that follows it.
     Chunk {
         left: u64,
     },
     /// The empty line behind the last chunk.
     LastLine,
-    /// Something that is no HTTP/1.1.
+    /// Something that is not HTTP/1.1.
     Lost,
 }
 
@@ -77,7 +77,7 @@ impl Responses {
             At::Chunk { left: 0 } => At::ChunkSize,
             At::LastLine if self.line == b"\r\n" => At::Head,
             At::Body { left: 0 } => At::Head,
-            // 64 KiB of a head or a line are none.
+            // No head and no line is this long.
             At::Head | At::ChunkSize | At::LastLine if self.line.len() > 1 << 16 => At::Lost,
             _ => return,
         };

@@ -1,4 +1,4 @@
-//! What the integration tests in `tests/` stand on: servers that note when the operating system
+//! What the integration tests in `tests/` are built on: servers that note when the operating system
 //! took each byte, clients that misbehave on purpose, and one sequence that orders it all.
 //!
 //! - [`timeline`]: what happened, in which order; waiting for it.
@@ -9,9 +9,10 @@
 //! - [`http1`], [`http2`]: clients, each close to the wire.
 //! - [`client`]: either of them, for tests that hold for both protocols.
 //! - [`tasks`]: tasks that leave marks.
-//! - [`stalls`]: tasks that block their thread, and whom they hold up.
-//! - [`diary`]: what happened when, where time is paused.
+//! - [`stalls`]: tasks that block their thread, and what they hold up.
+//! - [`diary`]: what happened when, while time is paused.
 //! - [`logs`]: what was logged.
+//! - [`sources`]: the workspace's own files, for tests that read them.
 
 pub mod client;
 pub mod diary;
@@ -23,6 +24,7 @@ pub mod http2_frames;
 pub mod logs;
 pub mod recorded_io;
 pub mod server;
+pub mod sources;
 pub mod stalls;
 pub mod tasks;
 pub mod timeline;

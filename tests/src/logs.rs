@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::MakeWriter;
 static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 static INSTALLED: OnceLock<()> = OnceLock::new();
 
-/// Starts to keep what is logged, once a process.
+/// Starts to keep what is logged, once per process.
 pub fn keep() {
     INSTALLED.get_or_init(|| {
         tracing_subscriber::fmt()

@@ -1,7 +1,7 @@
 //! A listener whose connections note when the operating system took their bytes.
 //!
-//! The server's own write is the judge of order: a client learns of its last byte some
-//! microseconds later, when it is woken.
+//! Order is judged by the server's own write: a client learns of its last byte some microseconds
+//! later, when it is woken.
 
 use std::{
     collections::HashMap,
@@ -27,9 +27,9 @@ use crate::{
 /// Where a response ends on its connection.
 #[derive(Debug, Clone, Copy)]
 pub enum ResponseEnd {
-    /// HTTP/1.1: so many bytes of the connection have been sent by then.
+    /// HTTP/1.1: when this many bytes of the connection have been sent.
     Offset(SocketAddr, u64),
-    /// HTTP/1.1: with the last byte of the connection's response number so many, from 0.
+    /// HTTP/1.1: with the last byte of the connection's response of this number, from 0.
     Response(SocketAddr, usize),
     /// HTTP/2: with the last frame of this stream.
     Stream(SocketAddr, u32),
@@ -90,7 +90,7 @@ impl Recorder {
     }
 }
 
-/// Stands between a server and its sockets: lets so many bytes of each connection through, and
+/// Stands between a server and its sockets: lets a number of bytes of each connection through, and
 /// then behaves like a socket that takes no more. Open unless told otherwise.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(Arc<Mutex<GateState>>);
@@ -112,7 +112,7 @@ impl Gate {
         self.set(None);
     }
 
-    /// Whether some connection has tried to write and was held back.
+    /// Returns whether some connection has tried to write and was held back.
     pub fn is_holding(&self) -> bool {
         !self.state().held.is_empty()
     }
@@ -152,7 +152,7 @@ pub struct RecordedListener {
 }
 
 impl RecordedListener {
-    /// Binds it.
+    /// Binds a listener.
     pub async fn bind(recorder: Recorder) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         Ok(Self { listener, recorder })

@@ -1,5 +1,5 @@
-//! An app on a socket of this machine, on a runtime and a thread of its own: whatever blocks there
-//! does not block the test.
+//! An app on a socket of this machine, on a runtime and a thread of its own, so that what blocks
+//! there does not block the test.
 
 use std::{net::SocketAddr, thread, time::Duration};
 
@@ -14,34 +14,34 @@ use crate::{
     timeline::{Moment, Timeline, eventually, within},
 };
 
-/// Who serves.
+/// What serves the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Serving {
     /// `Background::serve`.
     Background,
     /// `axum::serve`, with `Background::layer` around the app.
     Layer,
-    /// `axum::serve`, and nothing of ours around the app. Not among [`Setup::all`].
+    /// `axum::serve`, and nothing of the library around the app. Not among [`Setup::all`].
     PlainAxum,
 }
 
 /// One way to run a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setup {
-    /// On which runtime.
+    /// The runtime that it is on.
     pub flavour: Flavour,
-    /// By whom.
+    /// What serves.
     pub serving: Serving,
 }
 
 impl Setup {
-    /// The one for tests of what no runtime and no server can change.
+    /// For tests of what depends neither on the runtime nor on the server.
     pub const DEFAULT: Self = Self {
         flavour: Flavour::Workers(2),
         serving: Serving::Background,
     };
 
-    /// Every one.
+    /// Every setup.
     pub fn all() -> impl Iterator<Item = Self> {
         let both = [Serving::Background, Serving::Layer];
         let all = Flavour::ALL.map(|flavour| both.map(|serving| Self { flavour, serving }));
@@ -119,7 +119,7 @@ impl Server {
         Self::run_with(setup, timeline, routes, |builder| builder).await
     }
 
-    /// The same, with settings.
+    /// Like [`run`](Self::run), with settings.
     pub async fn run_with(
         setup: Setup,
         timeline: &Timeline,
@@ -193,7 +193,7 @@ impl Server {
         within("stopping", &mut self.report).await.expect("stopped")
     }
 
-    /// Takes its runtime away, whatever runs there, and waits until it is gone.
+    /// Takes its runtime away with everything that runs there, and waits until it is gone.
     pub fn kill(self) {
         drop(self.graceful);
         self.thread.join().expect("the server's thread");

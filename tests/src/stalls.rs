@@ -39,7 +39,7 @@ async fn with_burst(
     "ok"
 }
 
-/// How many times, of so many, the answer to the request after a burst came after the burst.
+/// Counts how many times, of `times`, the answer to the request after a burst came after the burst.
 pub async fn stalled(
     setup: Setup,
     protocol: Protocol,
@@ -66,7 +66,7 @@ pub async fn stalled(
     stalled
 }
 
-/// Asserts that none is stalled, with either protocol, in any of these setups.
+/// Asserts that no connection is stalled, with either protocol, in any of these setups.
 pub async fn none_is_stalled(
     setups: impl IntoIterator<Item = Setup>,
     settings: fn(BackgroundBuilder) -> BackgroundBuilder,

@@ -65,7 +65,7 @@ impl Timeline {
     }
 }
 
-/// What a `Background` was told to report.
+/// The failures that a `Background` has reported.
 #[derive(Debug, Clone, Default)]
 pub struct Failures(Arc<Mutex<Vec<TaskFailure>>>);
 
@@ -138,7 +138,7 @@ pub async fn settled(background: &Background, accepted: u64) -> Stats {
     stats
 }
 
-/// Whether the counts add up: no task is lost, none is counted twice.
+/// Returns whether the counts add up: no task is lost, and none is counted twice.
 pub fn is_balanced(stats: &Stats) -> bool {
     let over = stats.completed + stats.failed + stats.skipped + stats.aborted;
     stats.accepted == stats.pending + stats.running + over

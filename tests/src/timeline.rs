@@ -25,7 +25,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// Whether this happened before `other`.
+    /// Returns whether this happened before `other`.
     pub fn is_before(&self, other: &Self) -> bool {
         self.sequence < other.sequence
     }
@@ -102,7 +102,7 @@ impl Timeline {
     ///
     /// # Panics
     ///
-    /// When it has not happened after [`LIMIT`]; says what did.
+    /// If it has not happened after [`LIMIT`]; says what did.
     pub async fn reached(&self, name: &str) -> Moment {
         self.reached_times(name, 1).await;
         self.find(name).expect("it was just there")
@@ -112,7 +112,7 @@ impl Timeline {
     ///
     /// # Panics
     ///
-    /// As [`reached`](Self::reached).
+    /// Like [`reached`](Self::reached).
     pub async fn reached_times(&self, name: &str, times: usize) {
         let mut changed = self.0.changed.subscribe();
         let enough = changed.wait_for(|()| self.count(name) >= times);
@@ -128,8 +128,8 @@ impl Timeline {
         self.work_blocking(name, Duration::ZERO)
     }
 
-    /// The same, and it blocks its thread between the two: what starts too early delays whatever
-    /// it should have waited for.
+    /// Like [`work`](Self::work), but blocks its thread between the two: what starts too early
+    /// delays what it should have waited for.
     pub fn work_blocking(
         &self,
         name: impl Into<String>,

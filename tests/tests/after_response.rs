@@ -1,10 +1,10 @@
 //! The first task starts after the last byte of the response has been handed to the operating
-//! system: for every body, on both protocols, on every runtime, whoever serves.
+//! system: for every body, on both protocols, on every runtime, under every server.
 //!
 //! Each request queues two tasks; the first blocks its thread, so that an early start also delays
 //! the response. The many requests of a cell block for one millisecond, which is as good as more:
 //! an early start is seen in the sequence of events, not in a delay. A few requests of each cell
-//! block for 60 ms all the same.
+//! block for 60 ms nevertheless.
 
 use std::{
     convert::Infallible,
@@ -31,7 +31,7 @@ use tests::{
 
 const MIB: usize = 1 << 20;
 
-/// What is answered.
+/// A kind of response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Small,
@@ -162,10 +162,11 @@ async fn assert_none_is_early(
     );
 }
 
-/// Whether there is nothing to follow: no byte of the body, and no connection of ours. HTTP/2 then
-/// sends the response from another task, which the layer gives a moment; on a server whose workers
-/// are blocked for longer than that, one of a hundred may not make it. (Without that moment, ten
-/// to thirty do not.)
+/// Returns whether the end of the response is estimated, because there is nothing to follow: no
+/// byte of the body, and no connection of `Background::serve`. HTTP/2 then sends the response from
+/// another task, for which the layer waits a moment; on a server whose workers are blocked for
+/// longer than that, one response in a hundred may be late. (Without that moment, ten to thirty
+/// are.)
 fn is_estimated(kind: Kind, protocol: Protocol, setup: Setup) -> bool {
     let empty = matches!(kind, Kind::NoContent | Kind::NotModified | Kind::Head);
     empty && protocol == Protocol::Http2 && setup.serving == Serving::Layer
@@ -359,7 +360,7 @@ impl http_body::Body for Busy {
     }
 }
 
-/// A foreign server is given a moment to flush, and that moment has to be its own thread's.
+/// Another server is given a moment to flush, which has to pass on that server's own thread.
 ///
 /// P-AFTER-6
 #[tokio::test]
@@ -452,12 +453,12 @@ async fn a_slow_reader_delays_the_task_http2() {
 /// Longer than any time after which a list runs without having seen a flush.
 const A_WHILE: Duration = Duration::from_millis(80);
 
-/// The socket takes `pass` bytes of a response and then no more, until it is told to.
+/// Checks that the task waits while the socket takes no more than `pass` bytes of the response.
 async fn a_blocked_socket_delays_the_task(path: &str, pass: u64, protocol: Protocol, setup: Setup) {
     let timeline = Timeline::new();
     let server = Server::run(setup, &timeline, app()).await;
     let mut client = Client::connect(protocol, server.address()).await;
-    // What HTTP/2 says once a connection is said before.
+    // The frames that HTTP/2 sends once per connection are sent before.
     client.fetch("HEAD", "/small/0/warm").await;
     timeline.reached("warm second done").await;
     let address = match &client {
@@ -480,7 +481,7 @@ async fn a_blocked_socket_delays_the_task(path: &str, pass: u64, protocol: Proto
 
 /// P-AFTER-4
 #[tokio::test]
-async fn a_socket_that_takes_no_more_delays_the_task() {
+async fn a_full_socket_delays_the_task() {
     on_every_setup(async |setup| {
         for protocol in Protocol::ALL {
             a_blocked_socket_delays_the_task("mebibyte", 10_000, protocol, setup).await;
@@ -491,12 +492,12 @@ async fn a_socket_that_takes_no_more_delays_the_task() {
     .await;
 }
 
-/// Where the bytes of a response are copied or there are none, only the connection's own flush can
-/// tell; that takes `Background::serve`.
+/// If the bytes of a response are copied, or there are none, only a flush of the connection shows
+/// that it has left, and only `Background::serve` sees that.
 ///
 /// P-AFTER-4
 #[tokio::test]
-async fn a_socket_that_takes_no_more_delays_the_task_of_a_response_without_a_body() {
+async fn a_full_socket_delays_the_task_of_a_response_without_a_body() {
     for setup in Setup::all().filter(|setup| setup.serving == Serving::Background) {
         for protocol in Protocol::ALL {
             for path in ["small", "no-content", "not-modified"] {

@@ -1,4 +1,4 @@
-//! Everything that is wrong with the tasks of a program is said when it starts, all at once.
+//! Everything that is wrong with the tasks of a program is reported when it starts, all at once.
 //!
 //! A program of its own: its tasks have mistakes.
 
@@ -31,7 +31,7 @@ async fn send_mail(to: String, #[state] mailer: Mailer, #[state] database: Db) {
 
 /// P-BUILD-1, P-BUILD-2, P-BUILD-3
 #[test]
-fn every_problem_is_listed_with_its_places() {
+fn build_lists_every_problem_with_its_places() {
     let error = Background::builder()
         .state(Arc::new(Mutex::new(0_u64)))
         .state(1_u8)
@@ -67,9 +67,10 @@ async fn index() -> &'static str {
     "hello"
 }
 
-/// Nobody checked the global `Background`, so the task itself tells, in the words of `build()`.
+/// No `build()` has checked the global `Background`, so the task itself fails, with the message
+/// that `build()` has for it.
 #[tokio::test]
-async fn without_a_check_the_task_fails_with_the_same_message() {
+async fn a_missing_state_that_build_did_not_check_fails_the_task() {
     logs::keep();
     let app: axum::Router = routes![index];
     let request = Request::new(Body::empty());
@@ -84,7 +85,6 @@ async fn without_a_check_the_task_fails_with_the_same_message() {
     .await;
 }
 
-/// The hook hears it, too.
 #[tokio::test]
 async fn a_missing_state_reaches_the_hook() {
     static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());

@@ -66,7 +66,7 @@ fn note(ran: &Ran, what: &'static str) -> bg_runtime::QueuedTask {
     named(what, async move { ran.lock().unwrap().push(what) })
 }
 
-/// A task that holds a bomb when it does not run.
+/// A task that drops a bomb, whether or not it runs.
 fn holds_a_bomb() -> bg_runtime::QueuedTask {
     let bomb = Bomb;
     named("bomb", async move {
@@ -90,7 +90,7 @@ async fn all_settled(background: &Background) {
 
 /// P-PANIC-3
 #[tokio::test]
-async fn a_destructor_that_panics_in_a_skipped_task_harms_neither_the_response_nor_other_tasks() {
+async fn a_destructor_that_panics_in_a_skipped_task_harms_nothing_else() {
     let background = Background::builder().on_error(|_| {}).build().unwrap();
     let ran = Ran::default();
     let queued = ran.clone();
@@ -136,7 +136,7 @@ async fn errors_that_panic_are_failures_like_any_other() {
 
 /// P-PANIC-3
 #[tokio::test]
-async fn a_hook_that_panics_with_a_bomb_is_survived() {
+async fn a_hook_whose_panic_panics_when_dropped_is_survived() {
     let background = Background::builder()
         .on_error(|_| panic_any(Bomb))
         .build()
@@ -171,9 +171,9 @@ async fn a_hook_may_spawn_a_task_that_fails_and_hears_no_more_of_it() {
     assert_eq!(background.stats().accepted, 2);
 }
 
-/// As opposed to what a hook queues.
+/// Unlike a failure of a task that a hook queued.
 #[tokio::test]
-async fn hooks_are_told_of_what_another_task_has_queued() {
+async fn a_failure_of_a_task_that_another_task_queued_reaches_the_hook() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let notes = told.clone();
     let background = Background::builder()
@@ -189,9 +189,9 @@ async fn hooks_are_told_of_what_another_task_has_queued() {
     assert_eq!(*told.lock().unwrap(), ["queued"]);
 }
 
-/// The alert of an application sends a mail, and both fail as what they tell of did.
+/// The alert of an application sends a mail, and both fail, like the task that they report.
 #[tokio::test]
-async fn what_a_hooks_task_queues_speaks_for_the_hook_too() {
+async fn a_failure_of_a_task_that_a_hooks_task_queued_reaches_no_hook() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let (notes, background) = (told.clone(), Arc::new(OnceLock::<Background>::new()));
     let handle = background.clone();
@@ -220,7 +220,7 @@ async fn what_a_hooks_task_queues_speaks_for_the_hook_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_spawns_when_nothing_is_accepted_any_more_goes_round_in_no_circles() {
+async fn a_hook_that_spawns_after_a_shutdown_does_not_set_itself_off() {
     let cell = Arc::default();
     let background = Background::builder().on_error(alerting(&cell)).build();
     let background = background.unwrap();

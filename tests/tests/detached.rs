@@ -1,4 +1,4 @@
-//! `detach`: a handler that is finished whatever becomes of its client or its response.
+//! `detach`: a handler that is finished even if its client leaves or its response is dropped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ async fn pay(State(go_on): State<Arc<Notify>>, tasks: BackgroundTasks) {
 
 /// P-LEAVE-3
 #[tokio::test(start_paused = true)]
-async fn a_timeout_answers_for_it_and_its_tasks_follow_its_own_end() {
+async fn after_a_timeout_the_tasks_of_a_detached_handler_follow_its_own_end() {
     let go_on = Arc::new(Notify::new());
     let background = Background::builder().build().unwrap();
     let app: Router = routes![pay]
@@ -54,7 +54,7 @@ async fn fails(State(go_on): State<Arc<Notify>>, tasks: BackgroundTasks) {
 
 /// P-HANDLER-1
 #[tokio::test(start_paused = true)]
-async fn when_it_panics_after_a_timeout_has_answered_for_it_its_tasks_are_skipped() {
+async fn after_a_timeout_a_detached_handler_that_panics_has_its_tasks_skipped() {
     let (timeline, failures) = (Timeline::new(), Failures::default());
     let go_on = Arc::new(Notify::new());
     let hook = failures.hook(&timeline);

@@ -1,5 +1,5 @@
-//! Clients that leave: whatever was queued runs, or is skipped and reported; never lost, never
-//! twice.
+//! Clients that leave: everything that was queued runs, or is skipped and reported. Nothing is
+//! lost, and nothing runs twice.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -68,7 +68,7 @@ async fn is_skipped(server: &Server, timeline: &Timeline) {
 
 /// P-LEAVE-2
 #[tokio::test]
-async fn a_client_that_leaves_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
+async fn a_client_that_leaves_cancels_the_handler_and_its_task_is_skipped() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, slow_app()).await;
@@ -83,7 +83,7 @@ async fn a_client_that_leaves_while_the_handler_runs_cancels_it_and_the_task_is_
 
 /// P-LEAVE-2
 #[tokio::test]
-async fn a_client_that_resets_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
+async fn a_client_that_resets_cancels_the_handler_and_its_task_is_skipped() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, slow_app()).await;
@@ -98,7 +98,7 @@ async fn a_client_that_resets_while_the_handler_runs_cancels_it_and_the_task_is_
 
 /// P-LEAVE-2
 #[tokio::test]
-async fn a_client_that_half_closes_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
+async fn a_client_that_half_closes_cancels_the_handler_and_its_task_is_skipped() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, slow_app()).await;
@@ -113,7 +113,7 @@ async fn a_client_that_half_closes_while_the_handler_runs_cancels_it_and_the_tas
 
 /// P-LEAVE-2
 #[tokio::test]
-async fn a_stream_that_is_reset_while_the_handler_runs_cancels_it_and_the_task_is_skipped() {
+async fn a_stream_that_is_reset_cancels_the_handler_and_its_task_is_skipped() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, slow_app()).await;
@@ -128,12 +128,12 @@ async fn a_stream_that_is_reset_while_the_handler_runs_cancels_it_and_the_task_i
 
 /// hyper does not read on while a request body is unread, so it does not see the client leave.
 #[tokio::test]
-async fn a_client_that_leaves_with_its_body_unread_is_not_noticed_and_the_task_runs() {
+async fn a_client_that_leaves_with_its_body_unread_gets_its_task_done() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, slow_app()).await;
         let mut client = Http1::connect(server.address()).await;
-        // More than hyper reads before somebody asks for it.
+        // More than hyper reads before the body is asked for.
         let body = vec![b'.'; 1_000_000];
         client
             .send(tests::http1::request_with("POST", "/", &body))
@@ -148,11 +148,10 @@ async fn a_client_that_leaves_with_its_body_unread_is_not_noticed_and_the_task_r
     .await;
 }
 
-/// Nor does it while the next request waits in its buffer; and that one it drops as soon as it
-/// looks at it.
+/// hyper does not read on while the next request waits in its buffer either, and drops that request
+/// as soon as it looks at it.
 #[tokio::test]
-async fn a_client_that_half_closes_with_a_request_in_the_pipeline_is_not_noticed_and_the_task_runs()
-{
+async fn a_client_that_half_closes_after_pipelining_gets_its_task_done() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, slow_app()).await;
@@ -293,7 +292,7 @@ async fn a_client_that_leaves_while_the_socket_is_full_gets_its_task_done() {
 }
 
 #[tokio::test]
-async fn the_next_request_finds_a_server_that_is_well() {
+async fn a_server_that_many_clients_left_answers_the_next_request() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, slow_app()).await;

@@ -15,7 +15,7 @@ async fn index() -> &'static str {
 
 /// P-GLOBAL-2
 #[tokio::test]
-async fn the_one_that_was_installed_first_runs_the_tasks_of_routes_without_a_layer() {
+async fn the_background_that_is_installed_first_serves_routes_without_a_layer() {
     let [first, second] = [(); 2].map(|()| Background::builder().build().unwrap());
     first.install_global().unwrap();
     let refused = second.install_global().unwrap_err();

@@ -1,4 +1,4 @@
-//! The judge can say no: without the runtime under test, early starts are seen.
+//! The harness itself: it sees an early start where the library does not prevent one.
 
 use axum::{
     Router,

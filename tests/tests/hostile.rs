@@ -1,4 +1,4 @@
-//! What comes from outside and means harm: text that would forge a line of the log or fill it, and floods.
+//! Hostile input: text that would forge a line of the log or fill it, and floods.
 
 use std::error::Error;
 use std::fmt::{self, Debug, Display};
@@ -23,7 +23,7 @@ use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-/// More than anything that is said to people may have.
+/// More bytes than any text for people may have.
 const LONG: usize = 8 * 1024;
 
 /// A line break of every sort, a line that looks like the log's own, terminal sequences, and text that
@@ -54,7 +54,7 @@ fn assert_tame(what: &str, text: &str) {
 struct Logged(Arc<Mutex<Vec<(String, String)>>>);
 
 impl Logged {
-    /// While the guard lives.
+    /// Records while the guard lives.
     fn here() -> (Self, DefaultGuard) {
         let logged = Self::default();
         let subscriber = tracing_subscriber::registry().with(logged.clone());
@@ -178,7 +178,7 @@ async fn errors_panics_and_arguments_stay_on_a_line_of_bounded_length() {
         assert_tame("a failure", &failure.to_string());
         assert!(failure.to_string().contains(r"x\r\n2026"), "{failure}");
         assert_tame("its arguments", &failure.arguments().unwrap());
-        // Who wants the whole text has it.
+        // The whole text is still in the error.
         let error = failure
             .error()
             .source()
@@ -189,7 +189,7 @@ async fn errors_panics_and_arguments_stay_on_a_line_of_bounded_length() {
     assert_eq!(logged.values("error").len(), 4);
 }
 
-/// Says this when its key, or its destructor, is asked for.
+/// Panics with this text when it is asked for its key.
 struct PanicsAsKey(String);
 
 impl Display for PanicsAsKey {
@@ -264,7 +264,7 @@ async fn queues_failing(tasks: BackgroundTasks) {
 
 /// P-REPORT-4
 #[tokio::test]
-async fn the_path_method_and_headers_of_a_request_stay_on_a_line_of_bounded_length() {
+async fn a_requests_path_method_and_headers_stay_on_a_line_of_bounded_length() {
     let (logged, _guard) = Logged::here();
     let background = Background::builder().build().unwrap();
     let app = Router::new()
@@ -286,7 +286,7 @@ async fn the_path_method_and_headers_of_a_request_stay_on_a_line_of_bounded_leng
 
 /// P-REPORT-4
 #[tokio::test]
-async fn what_says_that_nothing_collects_tasks_stays_on_a_line_of_bounded_length() {
+async fn the_error_for_a_missing_layer_stays_on_a_line_of_bounded_length() {
     let (logged, _guard) = Logged::here();
     let app = Router::new().fallback(queues_failing);
     let response = app.oneshot(hostile_request(&hostile_path())).await.unwrap();
@@ -368,7 +368,7 @@ async fn what_a_task_says_of_its_progress_stays_on_a_line_of_bounded_length() {
 
 /// P-REPORT-4
 #[tokio::test]
-async fn a_failure_that_a_long_list_is_skipped_for_is_one_line_of_bounded_length() {
+async fn a_failure_with_a_long_list_behind_it_is_one_line_of_bounded_length() {
     const BEHIND: usize = 100_000;
 
     let (logged, _guard) = Logged::here();
@@ -388,7 +388,8 @@ async fn a_failure_that_a_long_list_is_skipped_for_is_one_line_of_bounded_length
 const FLOOD: u64 = 100_000;
 const LIMIT: u64 = 1000;
 
-/// Looks, on a thread that does nothing else, at how many tasks wait. Gives the most there were.
+/// Counts the tasks that wait, on a thread that does nothing else, and remembers the most there
+/// were.
 struct Lookout {
     over: Arc<AtomicBool>,
     looking: std::thread::JoinHandle<u64>,
@@ -417,7 +418,7 @@ impl Lookout {
     }
 }
 
-/// What is not let in is counted, whether it is refused or behind what is.
+/// Counts the tasks that are turned away: those that are refused, and those behind them.
 fn limited(overflow: Overflow, turned_away: &Arc<AtomicU64>) -> BackgroundBuilder {
     let turned_away = turned_away.clone();
     Background::builder()
@@ -437,7 +438,7 @@ fn quick() -> QueuedTask {
 
 /// P-LIMIT-6
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_a_hundred_thousand_spawned_tasks_no_more_wait_than_may() {
+async fn in_a_flood_of_spawned_tasks_no_more_wait_than_the_limit_allows() {
     let turned_away = Arc::default();
     let background = limited(Overflow::Reject, &turned_away).build().unwrap();
     let lookout = Lookout::on(&background);
@@ -465,8 +466,7 @@ async fn of_a_hundred_thousand_spawned_tasks_no_more_wait_than_may() {
 ///
 /// P-LIMIT-9
 #[tokio::test]
-async fn a_hundred_thousand_spawned_tasks_that_nobody_may_refuse_all_run_before_a_response_has_room()
- {
+async fn in_a_flood_of_spawned_tasks_a_response_waits_until_there_is_room() {
     let turned_away = Arc::default();
     let background = limited(Overflow::Wait, &turned_away).build().unwrap();
     for _ in 0..FLOOD {
@@ -498,7 +498,7 @@ async fn adds_many(tasks: BackgroundTasks) -> &'static str {
     "ok"
 }
 
-/// What is left of a flood of clients: the counts, and the most that waited at any moment.
+/// Sends a flood of clients. Returns the counts, and the most tasks that waited at any moment.
 async fn flooded(overflow: Overflow) -> (Stats, u64) {
     let turned_away = Arc::default();
     let builder = limited(overflow, &turned_away);
@@ -531,7 +531,7 @@ async fn flooded(overflow: Overflow) -> (Stats, u64) {
 
 /// P-LIMIT-6
 #[tokio::test]
-async fn of_a_hundred_thousand_tasks_of_a_flood_of_clients_no_more_wait_than_may() {
+async fn in_a_flood_of_clients_no_more_tasks_wait_than_the_limit_allows() {
     let (stats, most) = flooded(Overflow::Reject).await;
     assert_eq!(stats.completed + stats.skipped, FLOOD, "{stats}");
     assert!(
@@ -541,11 +541,11 @@ async fn of_a_hundred_thousand_tasks_of_a_flood_of_clients_no_more_wait_than_may
     assert!(most <= LIMIT, "{most} waited");
 }
 
-/// Beyond the limit there are those of the responses that wait, and each client waits for one.
+/// Beyond the limit there are the tasks of the responses that wait, one response for each client.
 ///
 /// P-LIMIT-7
 #[tokio::test]
-async fn a_flood_of_clients_that_may_wait_loses_no_task_and_holds_no_more_than_they_wait_for() {
+async fn in_a_flood_of_clients_that_wait_for_room_no_task_is_lost() {
     let (stats, most) = flooded(Overflow::Wait).await;
     assert_eq!(stats.completed, FLOOD, "{stats}");
     assert!(most > LIMIT, "no flood: {most} waited");

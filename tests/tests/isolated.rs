@@ -1,4 +1,4 @@
-//! Tasks on threads of their own: whatever they do there, the server does not feel it.
+//! Tasks on threads of their own: nothing that they do there affects the server.
 
 use std::{
     cell::RefCell,
@@ -96,7 +96,7 @@ fn synchronous_tasks_have_a_blocking_pool_of_their_own() {
 }
 
 #[test]
-fn outside_of_any_runtime_tasks_run_as_well() {
+fn isolated_tasks_run_outside_of_any_runtime() {
     let background = background(1);
     let (done, end) = mpsc::channel();
     drop(background.spawn(named("outside", async move {
@@ -199,7 +199,8 @@ thread_local! {
     static KEPT: RefCell<Option<EndOfThread>> = const { RefCell::new(None) };
 }
 
-/// Whoever drops the last handle would have to wait for the threads, and one of them cannot.
+/// Dropping the last handle would have to wait for the threads, which one of these threads cannot
+/// do.
 #[test]
 fn the_last_handle_may_be_dropped_in_a_task_and_the_threads_end_with_it() {
     for flavour in [Flavour::CurrentThread, Flavour::Workers(2)] {

@@ -28,7 +28,7 @@ async fn fetch(app: Router) -> bytes::Bytes {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_tasks_wait_while_the_bytes_are_kept_and_no_longer() {
+async fn tasks_wait_while_the_bytes_of_the_response_are_kept_and_no_longer() {
     let background = Background::builder().build().unwrap();
     let (done, mut noted) = mpsc::unbounded_channel();
     let begun = Instant::now();
@@ -44,7 +44,7 @@ async fn the_tasks_wait_while_the_bytes_are_kept_and_no_longer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_that_are_kept_for_good_do_not_keep_the_tasks_for_good() {
+async fn bytes_that_are_kept_for_good_do_not_hold_the_tasks_up_for_good() {
     logs::keep();
     let background = Background::builder().build().unwrap();
     let (done, mut noted) = mpsc::unbounded_channel();

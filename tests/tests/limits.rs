@@ -1,5 +1,5 @@
-//! How many tasks run at once, and how many may wait: who waits, in which order, and who is turned
-//! away.
+//! How many tasks run at once, and how many may wait: which wait, in which order, and which are
+//! refused.
 
 use std::{
     collections::HashMap,
@@ -45,7 +45,7 @@ fn background(
     (background.expect("nothing to refuse"), failures)
 }
 
-/// How many are inside at once, of each key.
+/// Counts the visits that run at once, by key.
 #[derive(Clone, Default)]
 struct Crowd(Arc<Mutex<HashMap<u64, Counts>>>);
 
@@ -72,7 +72,7 @@ impl Crowd {
     }
 }
 
-/// What the tasks of this file do: they are in a crowd for a second.
+/// The work of this file's tasks: they are in a crowd for a second.
 #[derive(Clone)]
 struct Visit {
     diary: Diary,
@@ -90,7 +90,7 @@ impl Visit {
     }
 }
 
-/// Makes visits.
+/// Creates visits that share a diary and a crowd.
 struct Visits {
     diary: Diary,
     crowd: Crowd,
@@ -110,7 +110,7 @@ impl Visits {
     }
 }
 
-/// A task of visits, with the limits of its record.
+/// Declares a task whose work is a visit.
 macro_rules! visits {
     ($task:ident, $def:expr) => {
         struct $task(Visit);
@@ -148,11 +148,11 @@ async fn all(handles: impl IntoIterator<Item = TaskHandle>) {
     }
 }
 
-// Of one task.
+// Limits of one task.
 
 /// P-LIMIT-3
 #[tokio::test(start_paused = true)]
-async fn so_many_of_a_task_run_at_once_and_others_do_not_wait_for_them() {
+async fn a_task_runs_up_to_its_limit_at_once_and_holds_no_other_task_up() {
     let (background, _) = background(|builder| builder);
     let visits = Visits::begin();
     let handles = [1, 2, 3, 4, 5].map(|key| background.spawn(TwoAtOnce(visits.with_key(key))));
@@ -179,7 +179,7 @@ async fn the_limit_of_a_task_holds_across_requests() {
     assert_eq!(visits.crowd.most(1), 2);
 }
 
-/// The run that waits for another one has left its place.
+/// A task that waits for its next run has left its place.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_waits_for_its_next_run_lets_another_of_its_name_run() {
     #[derive(Clone)]
@@ -213,11 +213,11 @@ async fn a_task_that_waits_for_its_next_run_lets_another_of_its_name_run() {
     assert_eq!(diary.lines(), lines);
 }
 
-// Of the whole `Background`.
+// Limits of the whole `Background`.
 
 /// P-LIMIT-1
 #[tokio::test(start_paused = true)]
-async fn so_many_lists_run_at_once_in_the_order_of_their_responses() {
+async fn lists_run_up_to_the_limit_at_once_in_the_order_of_their_responses() {
     let (background, _) = background(|builder| builder.max_concurrent(2));
     let diary = Diary::begin();
     for [first, second] in [["a", "A"], ["b", "B"], ["c", "C"]] {
@@ -228,7 +228,7 @@ async fn so_many_lists_run_at_once_in_the_order_of_their_responses() {
     spawned.await.unwrap();
     settled(&background, 7).await;
     let mut lines = diary.lines();
-    // Who of two runs first within one moment is nobody's promise.
+    // The order of two tasks that start in the same moment is not promised.
     lines.sort();
     let expected = ["0s a", "0s b", "1s A", "1s B", "2s c", "2s spawned", "3s C"];
     assert_eq!(lines, expected);
@@ -236,7 +236,7 @@ async fn so_many_lists_run_at_once_in_the_order_of_their_responses() {
 
 /// P-LIMIT-1
 #[tokio::test(start_paused = true)]
-async fn lists_that_wait_come_in_their_order() {
+async fn lists_that_wait_run_in_their_order() {
     let (background, _) = background(|builder| builder.max_concurrent(1));
     let diary = Diary::begin();
     let names = ["1", "2", "3", "4", "5", "6"];
@@ -303,7 +303,7 @@ async fn a_list_lets_others_run_while_it_waits_for_a_key_or_a_name() {
         (2, |visit| TwoAtOnce(visit).into_task()),
     ];
     for (at_once, held) in held {
-        // One place more than can run of them.
+        // One place more than these tasks can take.
         let (background, _) = background(|builder| builder.max_concurrent(at_once + 1));
         let visits = Visits::begin();
         let handles: Vec<_> = (0..6)
@@ -318,7 +318,7 @@ async fn a_list_lets_others_run_while_it_waits_for_a_key_or_a_name() {
 
 /// P-LIMIT-1
 #[tokio::test(start_paused = true)]
-async fn each_member_of_a_concurrent_list_counts() {
+async fn each_member_of_a_concurrent_list_takes_a_place() {
     let (background, _) = background(|builder| builder.max_concurrent(2));
     let diary = Diary::begin();
     let names = ["a", "b", "c", "d", "e"];
@@ -333,7 +333,7 @@ async fn each_member_of_a_concurrent_list_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lists_in_lists_do_not_wait_for_their_own_place() {
+async fn a_list_within_a_list_does_not_wait_for_the_place_that_it_has() {
     let (background, _) = background(|builder| builder.max_concurrent(1));
     let diary = Diary::begin();
     let task = |name| diary.task(name, SECOND);
@@ -349,9 +349,9 @@ async fn lists_in_lists_do_not_wait_for_their_own_place() {
     assert_eq!(diary.lines(), lines);
 }
 
-/// It needs no place to be settled.
+/// Skipping a task takes no place.
 #[tokio::test(start_paused = true)]
-async fn what_a_concurrent_list_keeps_from_running_waits_for_no_place() {
+async fn tasks_behind_a_concurrent_list_that_failed_wait_for_no_place() {
     let (background, failures) = background(|builder| builder.max_concurrent(1));
     let diary = Diary::begin();
     let fails = named("fails", async {
@@ -385,7 +385,7 @@ async fn a_task_may_spawn_more_than_there_are_places_for() {
     assert_eq!(diary.lines(), ["1s 1", "2s 2", "3s 3"]);
 }
 
-// Of one key.
+// Limits of one key.
 
 /// P-LIMIT-4
 #[tokio::test(start_paused = true)]
@@ -413,8 +413,8 @@ async fn tasks_of_a_key_run_in_turn_and_hold_no_other_key_up() {
 
 /// P-LIMIT-4
 ///
-/// The outcome of a task that is aborted comes before its future is dropped, and may bring the next
-/// one about.
+/// The outcome of a task that is aborted comes before its future is dropped, and a hook may then
+/// queue the next task of the key.
 #[tokio::test(start_paused = true)]
 async fn the_next_task_of_a_key_waits_until_one_that_was_aborted_is_gone() {
     struct Stays(Diary, &'static str);
@@ -479,7 +479,7 @@ async fn a_thousand_tasks_of_one_key_do_not_hold_up_another() {
     for settings in [
         (|builder| builder) as fn(BackgroundBuilder) -> BackgroundBuilder,
         |builder| builder.max_concurrent(2),
-        // Tasks that wait count, too.
+        // With a limit on tasks that wait, too.
         |builder| {
             builder
                 .max_concurrent(2)
@@ -507,7 +507,7 @@ async fn a_thousand_tasks_of_one_key_do_not_hold_up_another() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_turn_is_noticed_however_it_ends() {
+async fn a_key_is_passed_on_however_the_task_that_holds_it_ends() {
     struct Ends(Diary, &'static str);
 
     impl Task for Ends {
@@ -548,11 +548,11 @@ async fn the_end_of_a_turn_is_noticed_however_it_ends() {
     assert_eq!(diary.lines(), lines);
 }
 
-// How many of one key wait.
+// How many tasks of one key wait.
 
 /// P-LIMIT-5
 #[tokio::test(start_paused = true)]
-async fn more_of_a_key_than_may_wait_are_refused() {
+async fn tasks_beyond_max_pending_per_key_are_refused() {
     let (background, failures) = background(|builder| builder);
     let visits = Visits::begin();
     let spawn = |key| background.spawn(TwoMayWait(visits.with_key(key)));
@@ -632,7 +632,7 @@ async fn a_list_that_goes_on_after_errors_goes_on_after_a_refusal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_waits_for_its_next_run_counts_among_those_of_its_key_that_wait() {
+async fn a_task_that_waits_for_its_next_run_counts_as_pending_for_its_key() {
     #[derive(Clone)]
     struct OneMayWait(bool);
 
@@ -701,7 +701,7 @@ async fn a_task_without_a_key_runs_without_the_limits_of_one() {
     assert_eq!(diary.lines(), ["0s runs"; 3]);
 }
 
-/// A key whose text cannot be had is no key.
+/// A key that cannot be shown is no key.
 ///
 /// P-PANIC-3
 #[tokio::test(start_paused = true)]
@@ -727,11 +727,11 @@ async fn a_task_whose_key_panics_runs_without_the_limits_of_its_key() {
     assert_eq!(diary.lines(), ["0s runs"; 3]);
 }
 
-// How many wait at all: those beyond are refused.
+// How many tasks wait in all: more are refused.
 
 /// P-LIMIT-6
 #[tokio::test(start_paused = true)]
-async fn more_than_may_wait_are_refused() {
+async fn tasks_beyond_max_pending_are_refused() {
     let (background, failures) =
         background(|builder| builder.max_concurrent(1).max_pending(2, Overflow::Reject));
     let diary = Diary::begin();
@@ -753,7 +753,7 @@ async fn more_than_may_wait_are_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_list_that_is_too_long_the_end_is_refused() {
+async fn the_end_of_a_list_that_is_longer_than_max_pending_is_refused() {
     let (background, failures) = background(|builder| builder.max_pending(3, Overflow::Reject));
     let diary = Diary::begin();
     let names = ["1", "2", "3", "4", "5"];
@@ -768,7 +768,7 @@ async fn of_a_list_that_is_too_long_the_end_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_that_waits_for_its_next_run_takes_room_whether_or_not_there_is_some() {
+async fn a_task_that_waits_for_its_next_run_takes_room_even_if_there_is_none() {
     #[derive(Clone)]
     struct ComesBack;
 
@@ -801,7 +801,7 @@ async fn a_task_that_waits_for_its_next_run_takes_room_whether_or_not_there_is_s
     let comes_back = background.spawn(ComesBack);
     tokio::time::sleep(SECOND / 2).await;
     assert!(!is_refused(quick()).await, "it runs, and takes no room");
-    // The only seat is taken when it comes back: the two are one too many.
+    // The only seat is taken when it fails and waits again, so that one task too many waits.
     let delayed = background.spawn(diary.task("delayed", SECOND).delay(SECOND));
     tokio::time::sleep(SECOND * 6 / 10).await;
     assert_eq!(background.stats().pending, 2);
@@ -861,7 +861,7 @@ async fn a_flood_never_gets_beyond_the_limit_and_no_count_is_lost() {
         tokio::spawn(async move {
             let mut client = Client::connect(Protocol::Http1, address).await;
             for _ in 0..REQUESTS {
-                // A refused task is not the client's business.
+                // The client does not notice that a task is refused.
                 assert_eq!(client.fetch("GET", "/").await.status, 200);
             }
         })
@@ -882,7 +882,7 @@ async fn a_flood_never_gets_beyond_the_limit_and_no_count_is_lost() {
     assert!(most <= LIMIT, "{most} waited");
 }
 
-/// Room is taken when a task is queued, and what its response makes of it comes later.
+/// Room is taken when a task is queued, before the response decides whether it runs.
 #[tokio::test]
 async fn a_task_that_is_skipped_leaves_its_room_to_others() {
     let timeline = Timeline::new();
@@ -905,9 +905,9 @@ async fn a_task_that_is_skipped_leaves_its_room_to_others() {
     all([server.background().spawn(timeline.task("let in"))]).await;
 }
 
-// How many wait at all: those beyond hold their response back.
+// How many tasks wait in all: more hold their response back.
 
-/// Adds so many tasks that end when they are told to.
+/// Adds `count` tasks that end when they are told to.
 async fn adds(
     Path((name, count)): Path<(String, usize)>,
     State(timeline): State<Timeline>,
@@ -930,7 +930,8 @@ async fn adds_in_vain(State(timeline): State<Timeline>, tasks: BackgroundTasks) 
     StatusCode::NOT_FOUND
 }
 
-/// A server that runs one list at once, and lets so many tasks wait. One of them runs, and so many wait.
+/// A server that runs one list at once and lets `room` tasks wait. One task runs, and `room` tasks
+/// wait.
 async fn full_server(setup: Setup, timeline: &Timeline, room: usize) -> Server {
     let app = Router::new()
         .route("/add/{name}/{count}", routing::get(adds))
@@ -948,7 +949,7 @@ async fn full_server(setup: Setup, timeline: &Timeline, room: usize) -> Server {
     server
 }
 
-/// For what is there to finish, if it can.
+/// The drain timeout: long enough for every task that can finish.
 const LONG_ENOUGH: Duration = Duration::from_secs(2);
 
 /// Long enough for a response that is not held back.
@@ -994,7 +995,7 @@ async fn a_response_waits_until_there_is_room_for_its_tasks() {
 
 /// P-LIMIT-7
 #[tokio::test]
-async fn responses_that_wait_come_in_order() {
+async fn responses_that_wait_for_room_leave_in_order() {
     for serving in [Serving::Background, Serving::Layer] {
         // One thread, so that they are held back in the order in which they were handled.
         let flavour = Flavour::CurrentThread;
@@ -1022,7 +1023,7 @@ async fn responses_that_wait_come_in_order() {
 
 /// P-LIMIT-8
 #[tokio::test]
-async fn the_tasks_of_a_client_that_does_not_wait_are_skipped_and_its_room_is_the_next_ones() {
+async fn a_client_that_leaves_before_there_is_room_has_its_tasks_skipped() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = full_server(setup, &timeline, 2).await;
@@ -1048,7 +1049,7 @@ async fn the_tasks_of_a_client_that_does_not_wait_are_skipped_and_its_room_is_th
 }
 
 #[tokio::test]
-async fn a_task_for_all_cases_runs_although_its_client_did_not_wait() {
+async fn an_always_task_runs_even_if_its_client_leaves_before_there_is_room() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = full_server(setup, &timeline, 1).await;
@@ -1108,7 +1109,7 @@ async fn a_list_that_is_larger_than_the_room_waits_until_it_is_empty() {
 
 /// P-LIMIT-9
 #[tokio::test]
-async fn what_is_spawned_waits_for_no_room_and_leaves_less_of_it() {
+async fn a_spawned_task_waits_for_no_room_and_leaves_less_of_it() {
     let timeline = Timeline::new();
     let server = full_server(Setup::DEFAULT, &timeline, 1).await;
     let background = server.background().clone();
@@ -1128,7 +1129,7 @@ async fn what_is_spawned_waits_for_no_room_and_leaves_less_of_it() {
 
 /// P-LIMIT-9
 #[tokio::test]
-async fn what_is_added_when_the_response_has_gone_waits_for_no_room_and_leaves_less_of_it() {
+async fn a_task_added_after_the_response_waits_for_no_room_and_leaves_less() {
     let timeline = Timeline::new();
     let (keep, mut kept) = mpsc::unbounded_channel();
     let keeps = async move |State(timeline): State<Timeline>, tasks: BackgroundTasks| {
@@ -1198,7 +1199,7 @@ async fn a_shutdown_names_the_tasks_of_responses_that_wait_in_vain() {
     assert_eq!(names.collect::<Vec<_>>(), ["running", "waiting", "late"]);
 }
 
-/// Its task takes room until the client has left.
+/// Adds a task that takes room until the client has left.
 async fn adds_in_an_endless_response(
     State(timeline): State<Timeline>,
     tasks: BackgroundTasks,
@@ -1210,7 +1211,7 @@ async fn adds_in_an_endless_response(
 
 /// `axum::serve` waits for a response that waits for another one, whose client reads for ever.
 #[tokio::test]
-async fn at_its_end_a_shutdown_lets_go_of_responses_that_another_server_waits_for() {
+async fn the_end_of_a_shutdown_releases_responses_that_wait_for_room() {
     let timeline = Timeline::new();
     let setup = Setup {
         flavour: Flavour::Workers(2),
@@ -1246,7 +1247,7 @@ async fn pay(State(timeline): State<Timeline>) {
 
 /// The answer is not the handler's, so it decides nothing about the handler's tasks.
 #[tokio::test]
-async fn a_detached_handler_that_somebody_has_answered_for_keeps_its_tasks() {
+async fn a_detached_handler_keeps_its_tasks_after_a_timeout_has_answered() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, A_WHILE);
@@ -1264,11 +1265,11 @@ async fn a_detached_handler_that_somebody_has_answered_for_keeps_its_tasks() {
     .await;
 }
 
-// All of them together.
+// All limits together.
 
-/// A key, a name, a place and room, each of which is short: whoever holds one of them waits for others.
+/// A key, a name, a place and room are all short: a task that holds one of them waits for others.
 #[tokio::test(start_paused = true)]
-async fn whatever_is_limited_everything_comes_to_its_end() {
+async fn with_every_limit_short_at_once_every_task_ends() {
     /// Fails once in a while.
     #[derive(Clone)]
     struct Short(u32);
@@ -1347,9 +1348,9 @@ fn every_limit_of_zero_is_a_problem_of_the_build() {
     }
 }
 
-/// Its future may still be there for a while.
+/// The future of the aborted task may still be there for a while.
 #[tokio::test]
-async fn a_task_that_is_aborted_takes_up_nothing_any_more() {
+async fn an_aborted_task_takes_up_no_limit() {
     let background = Background::builder()
         .max_concurrent(1)
         .max_pending(1, Overflow::Reject)

@@ -1,4 +1,4 @@
-//! What a recorder of `metrics` is told. All of it on one thread, under a clock that stands still.
+//! What a recorder of `metrics` gets, on one thread and with the clock paused.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -81,7 +81,7 @@ fn name(key: &Key) -> String {
 }
 
 impl Recorded {
-    /// The number of tasks of a name that had an outcome; 0 where there was none.
+    /// The number of tasks of a name that had an outcome; 0 if there was none.
     fn count(&self, task: &str, outcome: &str) -> u64 {
         let name = format!("bg_tasks_total{{outcome={outcome},task={task}}}");
         match self.0.get(&name).map(|instrument| &instrument.value) {
@@ -131,7 +131,7 @@ fn background() -> Background {
     Background::builder().on_error(|_| {}).build().unwrap()
 }
 
-/// At most one list at once, and one task that waits.
+/// A `Background` that runs one list at once and lets one task wait.
 fn narrow() -> Background {
     let builder = Background::builder().on_error(|_| {}).max_concurrent(1);
     builder.max_pending(1, Overflow::Reject).build().unwrap()
@@ -141,7 +141,7 @@ fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A task that runs for so long.
+/// A task that runs for `time` seconds.
 fn taking(name: &'static str, time: u64) -> QueuedTask {
     named(name, async move { sleep(seconds(time)).await })
 }
@@ -154,7 +154,7 @@ fn failing(name: &'static str) -> QueuedTask {
     named(name, async { Err::<(), _>("no luck") })
 }
 
-/// Lets what was spawned come to where it waits.
+/// Lets the spawned tasks run until they wait.
 async fn settle() {
     for _ in 0..10 {
         yield_now().await;
@@ -208,7 +208,7 @@ fn every_outcome_is_counted_by_task() {
         ("d", "failed", 1),
         ("e", "aborted", 2),
         ("f", "rejected", 1),
-        // Of a list that was attached to nothing: by the global `Background`.
+        // From a list that was attached to nothing: the global `Background` counts it.
         ("g", "skipped", 1),
     ];
     for (task, outcome, count) in counts {
@@ -231,7 +231,7 @@ fn a_task_that_runs_again_is_counted_once_and_timed_each_time() {
     assert_eq!(recorded.count("flaky", "completed"), 1);
     assert_eq!(recorded.count("too-slow", "failed"), 1);
     assert_eq!(recorded.count_all(), 2, "{recorded:#?}");
-    // The waits between are no part of it.
+    // The waits between the runs are not counted.
     assert_eq!(recorded.durations("flaky"), [20, 20, 20]);
     assert_eq!(recorded.durations("too-slow"), [30, 30]);
 }
@@ -262,7 +262,7 @@ async fn slow_handler() {
 }
 
 #[test]
-fn the_queue_time_is_that_from_being_queued_to_the_first_run() {
+fn the_queue_time_lasts_from_queueing_to_the_first_run() {
     let of_a_request = recorded(async || {
         let background = background();
         let app: Router = routes![slow_handler].layer(background.layer());
@@ -291,7 +291,7 @@ fn the_queue_time_is_that_from_being_queued_to_the_first_run() {
 }
 
 #[test]
-fn what_waits_is_pending() {
+fn the_pending_gauge_counts_tasks_that_wait() {
     let recorded = recorded(async || {
         let background = Background::builder().max_concurrent(1).build().unwrap();
         for _ in 0..4 {
@@ -304,7 +304,7 @@ fn what_waits_is_pending() {
 }
 
 #[test]
-fn what_waits_for_its_next_run_is_pending() {
+fn the_pending_gauge_counts_a_task_that_waits_for_its_next_run() {
     let recorded = recorded(async || {
         let background = background();
         background.spawn(Flaky);
@@ -316,8 +316,8 @@ fn what_waits_for_its_next_run_is_pending() {
 }
 
 #[test]
-fn nothing_is_pending_when_all_is_over() {
-    /// Ends with no task pending, however it came to that.
+fn the_pending_gauge_is_zero_when_every_task_has_ended() {
+    /// A way to end with no task pending, and its name.
     type Story = (&'static str, fn(Background) -> BoxFuture);
     type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
@@ -393,7 +393,7 @@ fn nothing_is_pending_when_all_is_over() {
 }
 
 #[test]
-fn the_gauge_is_that_of_every_background_of_the_process() {
+fn the_pending_gauge_counts_every_background_of_the_process() {
     let recorded = recorded(async || {
         let (one, other) = (background(), background());
         one.spawn(endless("a").delay(seconds(60)));
@@ -406,7 +406,7 @@ fn the_gauge_is_that_of_every_background_of_the_process() {
 }
 
 #[test]
-fn a_recorder_that_comes_late_is_told_of_what_waits_already() {
+fn a_recorder_that_is_installed_late_sees_the_tasks_that_wait_already() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

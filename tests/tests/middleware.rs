@@ -1,5 +1,5 @@
-//! Middleware around and inside of ours: nothing runs twice, nothing is lost, and no response looks
-//! different.
+//! Middleware around and inside of the layer: nothing runs twice, nothing is lost, and no response
+//! looks different.
 
 use std::{
     convert::Infallible,
@@ -98,7 +98,7 @@ async fn a_layer_that_is_applied_again_changes_nothing() {
     .await;
 }
 
-/// Only the outermost of ours knows the connection. Where there is no byte to follow, it shows.
+/// Only the outermost layer knows the connection, which shows where there is no byte to follow.
 #[tokio::test]
 async fn of_several_layers_the_outermost_does_the_work() {
     for flavour in Flavour::ALL {
@@ -201,7 +201,7 @@ async fn runs_after_a_compressed_body(server: &Server, timeline: &Timeline, setu
     assert_eq!(settled(server.background(), 5).await.completed, 5);
 }
 
-/// Our layer outside, as documented: the bytes that are followed are the compressed ones.
+/// The layer is outside, as documented: the bytes that are followed are the compressed ones.
 ///
 /// P-MIDDLEWARE-2
 #[tokio::test]
@@ -218,11 +218,11 @@ async fn compression_inside_of_the_layer_keeps_the_order() {
     .await;
 }
 
-/// Our layer inside: `Background::serve` puts another one outside, so the order holds there.
+/// The layer is inside. `Background::serve` puts another one outside, so the order holds there.
 ///
 /// P-MIDDLEWARE-2
 #[tokio::test]
-async fn compression_outside_of_the_layer_loses_nothing_and_serve_keeps_the_order() {
+async fn compression_outside_of_the_layer_loses_no_task() {
     for flavour in Flavour::ALL {
         for serving in [Serving::Background, Serving::PlainAxum] {
             let setup = Setup { flavour, serving };
@@ -239,7 +239,7 @@ async fn compression_outside_of_the_layer_loses_nothing_and_serve_keeps_the_orde
             })
             .await;
             if serving == Serving::Background {
-                // Compressed, and held back: the bytes that our inner layer saw are gone.
+                // Compressed, and held back: the bytes that the inner layer saw are gone.
                 server.gate().allow(20);
                 let mut client = compressed(&server).await;
                 eventually("held back", || server.gate().is_holding()).await;
@@ -315,7 +315,8 @@ async fn answer_anew(request: Request, next: Next) -> Response {
     (status, "another body").into_response()
 }
 
-/// What came with the response is lost with it, and that is said; what the request queued is not.
+/// A task that came with the response is lost with it, and reported; what the request queued is not
+/// lost.
 ///
 /// P-MIDDLEWARE-1
 #[tokio::test]
@@ -536,7 +537,7 @@ async fn with_trailers(State(timeline): State<Timeline>, tasks: BackgroundTasks)
 
 /// P-MIDDLEWARE-3
 #[tokio::test]
-async fn trailers_pass() {
+async fn trailers_pass_through_the_layer() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let app = Router::new().route("/", routing::get(with_trailers));
@@ -615,7 +616,10 @@ impl Service<Request> for Reserved {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        assert!(replace(&mut self.is_ready, false), "nobody has asked");
+        assert!(
+            replace(&mut self.is_ready, false),
+            "called before it was ready"
+        );
         self.app.call(request)
     }
 }

@@ -1,8 +1,8 @@
-//! Whatever is queued, in whichever order and within whichever limits: plans that nobody thought
-//! of, and the rules that hold for each of them.
+//! Generated plans, with any tasks in any order and within any limits, and the rules that hold for
+//! each of them.
 //!
-//! The rules are checked on what was observed, so they need not foretell who comes first. All that
-//! is foretold is who is refused.
+//! The rules are checked on what was observed, so they need not predict which task comes first. All
+//! that is predicted is which tasks are refused.
 
 use std::{
     collections::HashMap,
@@ -66,7 +66,7 @@ struct Job {
     key: u8,
     delay: Duration,
     takes: Duration,
-    /// Of each run; the last one is that of all further runs, too.
+    /// How each run ends; the last one also stands for all further runs.
     endings: Vec<Ending>,
     retries: u32,
 }
@@ -111,7 +111,7 @@ const fn kind(
 
 const BACKOFF: Duration = Duration::from_millis(70);
 const LONG: Duration = Duration::from_secs(3_600);
-/// What a shutdown takes at most, beyond its drain timeout.
+/// The longest that a shutdown takes beyond its drain timeout.
 const GRACE: Duration = Duration::from_secs(2);
 
 impl Kind {
@@ -129,7 +129,7 @@ impl Kind {
         def
     }
 
-    /// Whether a task of it may have to wait for others of it.
+    /// Returns whether a task of this kind may have to wait for others of the kind.
     fn waits(&self) -> bool {
         self.max_concurrent.is_some() || self.max_per_key.is_some()
     }
@@ -229,7 +229,7 @@ impl Plan {
         }
     }
 
-    /// What is queued by one command each, in order.
+    /// The lists and jobs that are queued, in order.
     fn queued(&self) -> Vec<Member> {
         let queued = self.commands.iter().filter_map(|command| match command {
             Command::Respond(list) => Some(Member::List(list.clone())),
@@ -541,9 +541,9 @@ async fn follow(plan: &Plan, jobs: &[Job]) {
         let now = history.read(queued.len());
         let rejected = coming.iter().map(|job| job.number);
         let rejected = rejected.filter(|job| now.outcome(*job) == Some(Outcome::Rejected));
-        assert_eq!(rejected.collect::<Vec<_>>(), refused, "who is refused");
+        assert_eq!(rejected.collect::<Vec<_>>(), refused, "which are refused");
         now.check_stats(&background.stats());
-        now.check_nobody_waits_in_vain(plan, jobs, &members);
+        now.check_no_job_waits_in_vain(plan, jobs, &members);
     }
 
     let (begun, deadline) = (Instant::now(), history.begun.elapsed() + plan.drain_timeout);
@@ -688,7 +688,7 @@ impl Stories {
         if returned {
             return Some(Outcome::Completed);
         }
-        // Nobody is told of a job that is skipped because one before it failed.
+        // No hook hears of a job that is skipped because one before it failed.
         match (story.gone, self.closed) {
             (Some(gone), Some(closed)) if gone > closed => Some(Outcome::Aborted),
             (Some(_), _) => Some(Outcome::Skipped),
@@ -764,7 +764,7 @@ impl Stories {
         assert_eq!(sorted(unfinished.collect()), sorted(expected), "{self:?}");
     }
 
-    /// Of one job: its runs, and the waits between them, of which none is for a time after
+    /// Checks the runs of one job, and the waits between them, none of which is for a time after
     /// `deadline`.
     fn check_runs(&self, job: &Job, queued: Duration, deadline: Duration) {
         let story = &self.of[job.number];
@@ -806,8 +806,8 @@ impl Stories {
         }
     }
 
-    /// Of one list and those in it: the order, and what is skipped. `behind_a_failure` is whether
-    /// something outside keeps it from running.
+    /// Checks the order of one list and those in it, and what is skipped. `behind_a_failure` is
+    /// whether a failure outside keeps the list from running.
     fn check_list(&self, list: &List, is_clean: bool, mut behind_a_failure: bool) {
         let mut aborted = false;
         let mut last_end = None;
@@ -850,8 +850,8 @@ impl Stories {
         }
     }
 
-    /// Where a job could run, one of its limits is reached.
-    fn check_nobody_waits_in_vain(&self, plan: &Plan, jobs: &[Job], members: &[Member]) {
+    /// Checks that each job that could run, and waits, is held back by one of its limits.
+    fn check_no_job_waits_in_vain(&self, plan: &Plan, jobs: &[Job], members: &[Member]) {
         let running = |is_counted: &dyn Fn(&Job) -> bool| {
             let all = jobs[..self.of.len()].iter();
             let running = all.filter(|job| self.is_running(job.number) && is_counted(job));
@@ -872,7 +872,7 @@ impl Stories {
         }
     }
 
-    /// Nobody overtakes what was queued earlier and needs nothing but its turn.
+    /// Checks that nothing overtakes a job that was queued earlier and needs nothing but its turn.
     fn check_turns(&self, members: &[Member]) {
         let start = |job: &Job| self.of[job.number].starts.first().map(|start| start.1);
         for (place, member) in members.iter().enumerate() {
@@ -915,7 +915,7 @@ fn refused(plan: &Plan, now: &Stories, jobs: &[Job], coming: &[&Job]) -> Vec<usi
     refused
 }
 
-/// Never more at once than each limit allows.
+/// Checks that no more jobs run at once than each limit allows.
 fn check_limits(plan: &Plan, jobs: &[Job], events: &[(Duration, Event)]) {
     let (mut all, mut of_name, mut of_key) = (0, HashMap::new(), HashMap::new());
     for (at, event) in events {
@@ -946,7 +946,7 @@ proptest! {
     })]
 
     #[test]
-    fn the_rules_hold_for_every_plan(plan in plans()) {
+    fn the_rules_hold_for_every_plan_of_lists_limits_and_a_shutdown(plan in plans()) {
         let members = plan.queued();
         let jobs: Vec<Job> = members.iter().flat_map(Member::jobs).cloned().collect();
         prop_assume!(!jobs.is_empty());

@@ -105,7 +105,7 @@ async fn answer(app: Router) {
 }
 
 #[tokio::test]
-async fn with_the_hook_a_task_continues_the_trace_of_its_request() {
+async fn with_an_on_span_hook_a_task_continues_the_trace_of_its_request() {
     let traces = Traces::here();
     visit(Background::builder().on_span(join_traces)).await;
     let request = traces.request();
@@ -132,7 +132,7 @@ async fn with_the_hook_a_task_continues_the_trace_of_its_request() {
 }
 
 #[tokio::test]
-async fn without_the_hook_a_task_has_a_trace_of_its_own_with_a_link_to_its_request() {
+async fn without_a_hook_a_task_has_its_own_trace_linked_to_its_request() {
     let traces = Traces::here();
     visit(Background::builder()).await;
     let request = traces.request().span_context;
@@ -175,7 +175,7 @@ async fn the_requests_span_ends_with_the_response_and_not_with_its_task() {
 }
 
 #[tokio::test]
-async fn a_skipped_task_is_in_the_trace_too() {
+async fn a_skipped_task_is_in_the_trace_of_its_request_too() {
     #[get("/", background = named("skipped", async {}))]
     async fn refuse() -> StatusCode {
         drop(

@@ -126,7 +126,7 @@ async fn continuing(State(timeline): State<Timeline>) -> &'static str {
 
 /// P-FAILURE-3
 #[tokio::test]
-async fn continue_on_error_goes_on() {
+async fn a_list_with_continue_on_error_goes_on_after_a_failure() {
     let timeline = Timeline::new();
     let server = Server::run(Setup::DEFAULT, &timeline, routes![continuing]).await;
     let mut client = Client::connect(Protocol::Http1, server.address()).await;
@@ -246,7 +246,7 @@ async fn returns_its_list_with_an_error(
 
 /// P-STATUS-5
 #[tokio::test]
-async fn the_requests_own_list_runs_after_an_error_response_that_it_is_returned_with() {
+async fn the_requests_own_list_returned_with_an_error_response_runs() {
     let timeline = Timeline::new();
     let app = Router::new().route("/", routing::get(returns_its_list_with_an_error));
     let server = Server::run(Setup::DEFAULT, &timeline, app).await;

@@ -61,7 +61,7 @@ async fn answers(
 
 /// P-STATUS-3, P-STATUS-4
 #[tokio::test]
-async fn after_a_success_everything_runs_but_what_is_for_errors() {
+async fn after_a_success_every_task_runs_but_those_for_error_responses() {
     on_every_setup(async |setup| {
         for status in [200, 201, 303, 399] {
             let timeline = Timeline::new();
@@ -87,7 +87,7 @@ async fn after_a_success_everything_runs_but_what_is_for_errors() {
 
 /// P-STATUS-1, P-STATUS-3, P-STATUS-4, P-STATUS-5
 #[tokio::test]
-async fn after_an_error_response_only_what_was_told_so_runs_and_what_came_with_it() {
+async fn after_an_error_only_tasks_for_it_and_those_of_the_response_run() {
     on_every_setup(async |setup| {
         for status in [400, 404, 422, 500, 503] {
             let timeline = Timeline::new();
@@ -225,7 +225,7 @@ async fn panics_with(message: String, #[state] timeline: Timeline) {
     panic!("{message}");
 }
 
-/// Never ends by itself.
+/// Never ends on its own.
 #[background_task(timeout = "20ms")]
 async fn takes_too_long(#[state] timeline: Timeline) {
     timeline.mark("long");
@@ -325,7 +325,8 @@ async fn a_failure_tells_what_failed_where_and_for_whom() {
     assert_eq!((failed.attempt(), failed.will_retry()), (1, false));
 }
 
-/// Whoever does not wait, or asks for what is not there, would fill the log with errors.
+/// Otherwise a client that does not wait, or asks for what is not there, could fill the log with
+/// errors.
 #[tokio::test]
 async fn what_clients_cause_is_no_error_in_the_log() {
     logs::keep();
@@ -365,7 +366,7 @@ async fn orders(tasks: BackgroundTasks) -> impl IntoResponse {
 }
 
 #[tokio::test]
-async fn a_task_is_told_of_the_request_that_queued_it() {
+async fn a_task_knows_the_request_that_queued_it() {
     let timeline = Timeline::new();
     let server = Server::run(Setup::DEFAULT, &timeline, routes![orders]).await;
     let mut client = Client::connect(Protocol::Http1, server.address()).await;
@@ -374,9 +375,9 @@ async fn a_task_is_told_of_the_request_that_queued_it() {
         let told = format!("{source}: Some(\"POST /orders\")");
         timeline.reached(&told).await;
     }
-    let spawned = server.background().spawn(NotesItsRequest::new("nobody"));
+    let spawned = server.background().spawn(NotesItsRequest::new("spawned"));
     spawned.await.unwrap();
-    timeline.reached("nobody: None").await;
+    timeline.reached("spawned: None").await;
 }
 
 #[get("/", background = timeline.task("route"))]
@@ -565,7 +566,7 @@ async fn a_handler_that_panics_closes_its_connection_and_its_tasks_are_skipped()
 
 /// P-HANDLER-1
 #[tokio::test]
-async fn a_handler_that_panics_under_catch_panic_answers_500_and_its_tasks_are_skipped() {
+async fn a_handler_that_panics_under_catch_panic_has_its_tasks_skipped() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let app = routes![panics].route("/plain", routing::get(plain_panics));
@@ -585,10 +586,10 @@ async fn a_handler_that_panics_under_catch_panic_answers_500_and_its_tasks_are_s
 ///
 /// P-UNPICKED-1
 #[tokio::test]
-async fn a_response_part_that_nothing_picks_up_is_an_error_in_the_log_and_skipped() {
+async fn a_task_with_a_response_that_nothing_picks_up_is_logged_and_skipped() {
     logs::keep();
     async fn lonely(Path(how): Path<String>) -> Response {
-        let task = named("nobody.picks_this_up", async {});
+        let task = named("lonely.task", async {});
         match how.as_str() {
             "part" => (task, "ok").into_response(),
             _ => "ok".with_background(task),
@@ -619,7 +620,7 @@ async fn a_response_part_that_nothing_picks_up_is_an_error_in_the_log_and_skippe
         server.background().stats().skipped == before.skipped + 2
     })
     .await;
-    let lines = logs::lines_with("nobody.picks_this_up");
+    let lines = logs::lines_with("lonely.task");
     assert_eq!(lines.len(), 2, "{lines:?}");
     for line in lines {
         assert!(line.contains("ERROR"), "{line}");
@@ -647,7 +648,7 @@ async fn a_handler_may_do_without_a_list() {
 
 /// P-UNPICKED-2
 #[tokio::test]
-async fn background_tasks_where_nothing_collects_them_reject_and_the_log_says_what_to_add() {
+async fn without_a_layer_background_tasks_reject_and_the_log_says_what_to_add() {
     logs::keep();
     async fn lonely(tasks: BackgroundTasks) {
         tasks.add_task(named("never", async {}));
@@ -767,7 +768,7 @@ async fn synchronous_tasks_run_in_order_on_the_blocking_pool() {
         client.fetch("GET", "/").await;
         let stats = settled(server.background(), 3).await;
         assert_eq!((stats.completed, stats.failed), (2, 1));
-        // The hook is told after the count.
+        // The hook is called after the outcome is counted.
         timeline.reached("three error").await;
         let marks = ["one", "one done", "two", "two done", "three", "three error"];
         assert_eq!(timeline.names(), marks);
@@ -777,7 +778,7 @@ async fn synchronous_tasks_run_in_order_on_the_blocking_pool() {
 
 /// P-PANIC-1, P-HANDLE-1
 #[tokio::test]
-async fn a_spawned_task_tells_its_outcome_and_runs_whether_or_not_anybody_listens() {
+async fn a_handle_gives_the_outcome_of_its_task_and_dropping_it_aborts_nothing() {
     let timeline = Timeline::new();
     let background = timeline.background().build().unwrap();
     background.spawn(timeline.task("well")).await.unwrap();

@@ -1,4 +1,5 @@
-//! What waits is never more than may wait, and what comes while it is counted is not lost.
+//! No more tasks are pending than may wait, and a task that comes while they are counted is not
+//! lost.
 
 use std::{
     fmt,
@@ -30,7 +31,7 @@ impl fmt::Debug for Looks {
 async fn refused(#[expect(unused_variables, reason = "it is only shown")] looks: Looks) {}
 
 #[tokio::test]
-async fn a_refused_task_is_not_even_for_a_moment_among_those_that_wait() {
+async fn a_refused_task_never_counts_as_pending_even_for_a_moment() {
     let background = Background::builder()
         .max_pending(1, Overflow::Reject)
         .on_error(|_: &TaskFailure| {})
@@ -40,7 +41,7 @@ async fn a_refused_task_is_not_even_for_a_moment_among_those_that_wait() {
         background: background.clone(),
         seen: Arc::default(),
     };
-    // The runtime has one thread, which is here: this one waits.
+    // The runtime's one thread is busy here, so the first task waits.
     let first = background.spawn(Refused::new(looks.clone()));
     let failure = background.spawn(Refused::new(looks.clone())).await;
     assert_eq!(failure.unwrap_err().kind(), FailureKind::Rejected);
@@ -63,7 +64,7 @@ async fn a_task_that_is_added_while_a_response_asks_for_room_is_not_dropped() {
     let server = Server::run_with(Setup::DEFAULT, &timeline, routes, |builder| {
         builder
             .max_pending(10, Overflow::Wait)
-            // The hook is told of the skipped task while the others are looked through.
+            // The hook is called for the skipped task while the others are looked through.
             .on_error(move |_: &TaskFailure| {
                 if let Some(tasks) = hook.lock().unwrap().take() {
                     tasks.add_task(added.task("added").always());

@@ -1,4 +1,4 @@
-//! What a task says of its progress, and who hears it.
+//! The progress that a task reports, and what its readers get of it.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tests::{
     within,
 };
 
-/// Says the numbers up to each of its steps, and waits until the next may begin.
+/// Reports the numbers up to each of its steps, and waits until the next may begin.
 #[background_task(name = "counts")]
 async fn count(
     steps: Vec<u64>,
@@ -31,7 +31,7 @@ async fn count(
     if ends_well { Ok(()) } else { Err("no luck") }
 }
 
-/// A task of these steps that has said the first.
+/// Starts a task of these steps, and waits until it has reported the first.
 async fn counting(timeline: &Timeline, steps: &[u64], ends_well: bool) -> TaskHandle {
     let background = timeline.background().build().unwrap();
     let handle = background.spawn(Count::new(steps.to_vec(), ends_well));
@@ -45,7 +45,7 @@ fn done(progress: Option<&Progress>) -> Option<u64> {
 
 /// P-HANDLE-2
 #[tokio::test]
-async fn a_reader_hears_the_latest_word_and_then_waits_for_the_next() {
+async fn a_reader_gets_the_latest_progress_and_then_waits_for_the_next() {
     let timeline = Timeline::new();
     let handle = counting(&timeline, &[5, 7], true).await;
     let mut progress = handle.progress();
@@ -67,7 +67,7 @@ async fn a_reader_hears_the_latest_word_and_then_waits_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_reader_that_waits_is_woken_by_the_next_word() {
+async fn a_reader_that_waits_for_progress_is_woken_by_the_next() {
     let timeline = Timeline::new();
     let handle = counting(&timeline, &[1, 2], true).await;
     let mut progress = handle.progress();
@@ -75,7 +75,7 @@ async fn a_reader_that_waits_is_woken_by_the_next_word() {
     let reader = tokio::spawn(async move { progress.next().await });
     tokio::task::yield_now().await;
     timeline.mark("go on after 1");
-    // The task says all numbers again; which of them the reader catches is its own affair.
+    // The task reports all numbers again, and the reader may catch any of them.
     let heard = within("a word", reader).await.unwrap().unwrap();
     assert!(heard.done() <= 2, "{heard}");
     timeline.mark("go on after 2");
@@ -84,7 +84,7 @@ async fn a_reader_that_waits_is_woken_by_the_next_word() {
 
 /// P-HANDLE-2
 #[tokio::test]
-async fn a_reader_that_never_asks_holds_nothing_up_and_still_has_the_last_word() {
+async fn a_reader_that_never_asks_holds_nothing_up_and_gets_the_last_progress() {
     let timeline = Timeline::new();
     let handle = counting(&timeline, &[1, 99], true).await;
     let mut progress = handle.progress();
@@ -96,7 +96,7 @@ async fn a_reader_that_never_asks_holds_nothing_up_and_still_has_the_last_word()
 }
 
 #[tokio::test]
-async fn every_reader_hears_the_latest_and_later_ones_too() {
+async fn every_reader_of_a_task_gets_the_same_progress() {
     let timeline = Timeline::new();
     let handle = counting(&timeline, &[3], true).await;
     let (first, second) = (handle.progress(), handle.progress());
@@ -109,7 +109,7 @@ async fn every_reader_hears_the_latest_and_later_ones_too() {
 
 /// P-HANDLE-2
 #[tokio::test]
-async fn the_stream_ends_with_the_outcome_whatever_it_is() {
+async fn a_progress_stream_ends_when_its_task_fails_or_is_aborted() {
     let timeline = Timeline::new();
     let failing = counting(&timeline, &[1], false).await;
     let mut progress = failing.progress();
@@ -128,7 +128,7 @@ async fn the_stream_ends_with_the_outcome_whatever_it_is() {
 }
 
 #[tokio::test]
-async fn after_the_end_there_is_nothing_to_hear() {
+async fn a_progress_stream_of_a_task_that_has_ended_is_empty() {
     let timeline = Timeline::new();
     let mut handle = counting(&timeline, &[1], true).await;
     timeline.mark("go on after 1");
@@ -137,7 +137,7 @@ async fn after_the_end_there_is_nothing_to_hear() {
 }
 
 #[tokio::test]
-async fn a_task_that_says_nothing_or_does_not_run_gives_an_empty_stream() {
+async fn a_task_that_reports_nothing_or_does_not_run_has_an_empty_stream() {
     let timeline = Timeline::new();
     let builder = timeline.background().max_pending(1, Overflow::Reject);
     let background = builder.build().unwrap();
@@ -155,7 +155,7 @@ async fn a_task_that_says_nothing_or_does_not_run_gives_an_empty_stream() {
 
 /// It is the same task, and it has one stream.
 #[tokio::test(start_paused = true)]
-async fn a_stream_goes_on_from_one_run_to_the_next() {
+async fn a_progress_stream_goes_on_from_one_run_to_the_next() {
     #[derive(Clone)]
     struct TwoRuns;
 
@@ -185,7 +185,7 @@ async fn a_stream_goes_on_from_one_run_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_task_of_a_request_may_say_how_far_it_has_come() {
+async fn a_task_of_a_request_may_report_progress() {
     let timeline = Timeline::new();
     let background = timeline.background().build().unwrap();
     timeline.mark("go on after 1");
@@ -195,7 +195,7 @@ async fn a_task_of_a_request_may_say_how_far_it_has_come() {
 
 /// A context may be kept, by a thread of the task's own for example.
 #[tokio::test]
-async fn what_is_said_after_the_end_is_not_heard() {
+async fn progress_reported_after_the_end_of_a_task_is_dropped() {
     static KEPT: std::sync::Mutex<Option<TaskContext>> = std::sync::Mutex::new(None);
 
     #[background_task(name = "keeps.its.context")]
@@ -206,7 +206,7 @@ async fn what_is_said_after_the_end_is_not_heard() {
     let timeline = Timeline::new();
     let background: Background = timeline.background().build().unwrap();
     background.spawn(KeepContext).await.unwrap();
-    // It has the place in the books that the other one had.
+    // It has the entry in the books that the other one had.
     let next = background.spawn(timeline.waiting("next"));
     let mut progress = next.progress();
     KEPT.lock()

@@ -1,27 +1,23 @@
 //! `PROMISES.md` names the tests that prove it, and they name what they prove.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+
+use tests::sources::{function_name, is_test_attribute, read, rust_files};
 
 /// `P-ORDER-1`.
 type Id = String;
 
-/// A test by its file and name, as the page writes it: `tests/tests/order.rs::continue_on_error_goes_on`.
+/// A test by its file and name, as the page writes it: `tests/tests/order.rs::a_failure_ends_its_list_and_no_other`.
 type Test = String;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// What stands between backticks.
+/// The texts between backticks.
 fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
 /// The page's promises in their order, each with the tests that it names.
 fn promised() -> Vec<(Id, BTreeSet<Test>)> {
-    let page = fs::read_to_string(root().join("PROMISES.md")).expect("the page");
+    let page = read("PROMISES.md");
     let rows = page.lines().filter(|line| line.starts_with("| P-"));
     rows.map(|row| {
         let cells: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
@@ -39,20 +35,15 @@ fn promised() -> Vec<(Id, BTreeSet<Test>)> {
 /// The tests of one file, each with what its documentation cites. A citation is a line of nothing else:
 /// `/// P-ORDER-1, P-ORDER-2`.
 fn tests_of(path: &str, found: &mut BTreeMap<Test, BTreeSet<Id>>) {
-    let source = fs::read_to_string(root().join(path)).expect("a readable file");
     let mut cited = BTreeSet::new();
     let mut is_test = false;
-    for line in source.lines().map(str::trim) {
+    for line in read(path).lines().map(str::trim) {
         if let Some(ids) = line.strip_prefix("/// P-") {
             let ids = ids.split(", P-").map(|id| format!("P-{id}"));
             cited.extend(ids);
-        } else if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+        } else if is_test_attribute(line) {
             is_test = true;
-        } else if let Some((_, rest)) = line.split_once("fn ") {
-            let name: String = rest
-                .chars()
-                .take_while(|c| *c == '_' || c.is_alphanumeric())
-                .collect();
+        } else if let Some(name) = function_name(line) {
             if std::mem::take(&mut is_test) {
                 found.insert(format!("{path}::{name}"), std::mem::take(&mut cited));
             }
@@ -65,32 +56,16 @@ fn tests_of(path: &str, found: &mut BTreeMap<Test, BTreeSet<Id>>) {
     assert!(cited.is_empty(), "{path} cites {cited:?} above nothing");
 }
 
-fn rust_files(folder: &str, found: &mut Vec<String>) {
-    for entry in fs::read_dir(root().join(folder)).expect("a folder") {
-        let entry = entry.expect("a folder's entry");
-        let name = entry.file_name().into_string().expect("UTF-8");
-        let path = format!("{folder}/{name}");
-        if entry.path().is_dir() {
-            rust_files(&path, found);
-        } else if name.ends_with(".rs") {
-            found.push(path);
-        }
-    }
-}
-
 /// Every test, with what it cites.
 fn tests() -> BTreeMap<Test, BTreeSet<Id>> {
-    let mut files = Vec::new();
-    for folder in [
+    let folders = [
         "tests/tests",
         "bg-runtime/src",
         "bg-macros/src",
         "ui-tests/tests",
-    ] {
-        rust_files(folder, &mut files);
-    }
+    ];
     let mut found = BTreeMap::new();
-    for file in files {
+    for file in folders.into_iter().flat_map(rust_files) {
         tests_of(&file, &mut found);
     }
     found

@@ -29,7 +29,7 @@ pub mod nested {
 
 /// P-TASKS-1
 #[tokio::test]
-async fn every_task_of_the_program_is_listed_by_its_name_with_all_that_was_declared() {
+async fn every_task_of_the_program_is_listed_by_name_with_its_declaration() {
     let background = Background::builder().state(1_u64).build().unwrap();
     let tasks = background.tasks();
     let names: Vec<_> = tasks.iter().map(TaskInfo::name).collect();

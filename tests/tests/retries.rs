@@ -1,4 +1,4 @@
-//! Tasks that run again: when, how often, who is told, and what waits with them.
+//! Tasks that run again: when, how often, what is reported, and what waits with them.
 
 use std::{
     collections::HashSet,
@@ -23,7 +23,7 @@ use tests::{
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Fails in so many runs before one that does not. One second lies between two runs.
+/// Fails `failures` times before it succeeds. One second lies between two runs.
 #[derive(Debug, Clone)]
 struct Flaky {
     diary: Diary,
@@ -99,7 +99,7 @@ async fn a_task_runs_again_until_a_run_succeeds() {
 
 /// P-RETRY-4
 #[tokio::test(start_paused = true)]
-async fn each_failed_run_is_told_and_only_the_last_is_the_outcome() {
+async fn each_failed_run_is_reported_and_only_the_last_is_the_outcome() {
     let (background, failures) = background();
     let diary = Diary::begin();
     let handle = background.spawn(Flaky::new(&diary, 9));
@@ -236,7 +236,7 @@ impl Task for Patient {
 
 /// P-RETRY-2
 #[tokio::test(start_paused = true)]
-async fn waits_double_up_to_a_bound_and_tasks_that_fail_together_come_back_apart() {
+async fn waits_double_up_to_a_bound_and_differ_for_tasks_that_fail_together() {
     const BOUNDS: [RangeInclusive<u64>; 5] = [1..=2, 1..=4, 1..=5, 1..=5, 1..=5];
 
     let (background, _) = background();
@@ -327,7 +327,7 @@ async fn a_delay_comes_once_and_not_before_each_run() {
 
 /// P-RETRY-3
 #[tokio::test(start_paused = true)]
-async fn the_tasks_behind_one_that_waits_wait_with_it() {
+async fn the_tasks_behind_one_that_waits_for_its_next_run_wait_with_it() {
     let (background, failures) = background();
     let diary = Diary::begin();
     let next = diary.task("next", SECOND);
@@ -370,7 +370,7 @@ async fn a_list_that_goes_on_after_errors_goes_on_after_the_last_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn in_a_concurrent_list_nobody_waits_for_a_retry_but_what_is_behind_the_list() {
+async fn a_retry_in_a_concurrent_list_delays_only_what_is_behind_the_list() {
     let (background, _) = background();
     let diary = Diary::begin();
     let members = BackgroundTasks::concurrent()
@@ -459,7 +459,7 @@ async fn a_task_that_cannot_be_copied_again_keeps_the_run_it_has_a_copy_for() {
     assert!(warnings[0].contains("will not run again"), "{warnings:?}");
 }
 
-/// A copy is made only where there may be a run for it.
+/// A copy is made only if there may be a run for it.
 #[tokio::test(start_paused = true)]
 async fn no_copy_is_made_for_the_last_run() {
     #[derive(Debug)]
@@ -546,7 +546,7 @@ async fn a_task_that_is_aborted_while_it_waits_does_not_run_again() {
     assert_eq!((stats.aborted, stats.failed, stats.retries), (1, 0, 0));
 }
 
-/// A `Background` that gives its tasks so long to finish.
+/// A `Background` that gives its tasks `timeout` to finish.
 fn draining(timeout: Duration) -> Background {
     let background = Background::builder().drain_timeout(timeout).build();
     background.expect("nothing to refuse")
@@ -636,7 +636,7 @@ async fn a_shutdown_does_not_wait_for_a_run_that_comes_too_late_and_names_it() {
     }
 }
 
-/// It is not after the deadline, and then there is the grace period.
+/// Its turn is not after the deadline, and the grace period is long enough for the run.
 #[tokio::test(start_paused = true)]
 async fn a_task_whose_turn_comes_with_the_deadline_of_a_shutdown_runs() {
     let background = draining(SECOND);
@@ -649,7 +649,7 @@ async fn a_task_whose_turn_comes_with_the_deadline_of_a_shutdown_runs() {
     assert_eq!(diary.lines(), ["1s on time"]);
 }
 
-/// What the list goes on with does not have to wait for what the shutdown does not wait for.
+/// The rest of the list does not have to wait for a run that the shutdown does not wait for.
 #[tokio::test(start_paused = true)]
 async fn a_list_that_goes_on_after_errors_goes_on_while_a_shutdown_waits() {
     let background = draining(10 * SECOND);
@@ -685,7 +685,7 @@ async fn a_task_that_fails_again_and_again_does_not_hold_a_shutdown_up() {
     );
 }
 
-/// Whoever gives up waiting for a shutdown has called it off.
+/// Dropping the future of a shutdown calls it off.
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_that_is_not_awaited_to_its_end_leaves_later_runs_alone() {
     let background = draining(10 * SECOND);
@@ -701,7 +701,7 @@ async fn a_shutdown_that_is_not_awaited_to_its_end_leaves_later_runs_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_fails_when_the_time_is_up_is_the_last() {
+async fn a_run_that_fails_after_the_deadline_of_a_shutdown_is_the_last() {
     /// Gives in, which is a failure.
     #[derive(Clone)]
     struct GivesIn;

@@ -49,7 +49,7 @@ async fn read(post: String, id: u64, done: State<Done>) -> String {
 async fn remove(id: u64, State(done): State<Done>) {}
 
 #[tokio::test]
-async fn parameters_are_taken_by_name() {
+async fn path_parameters_are_taken_by_name() {
     let done = Done::default();
     let app = routes![read, remove].with_state(done.clone());
     let answer = call(&app, Method::GET, "/users/7/posts/hello%20there").await;
@@ -70,7 +70,7 @@ async fn a_parameter_that_cannot_be_read_is_a_bad_request_without_tasks() {
 }
 
 #[tokio::test]
-async fn a_router_around_it_may_have_parameters_of_its_own() {
+async fn a_router_around_a_route_may_have_path_parameters_of_its_own() {
     let done = Done::default();
     let inner: Router<Done> = routes![read, remove];
     let app = Router::new()
@@ -142,7 +142,7 @@ async fn a_route_may_have_several_methods() {
 }
 
 #[tokio::test]
-async fn the_function_is_still_a_function() {
+async fn a_function_with_a_route_attribute_can_still_be_called() {
     remove(1, State(Done::default())).await;
     assert_eq!(read("x".into(), 1, State(Done::default())).await, "1/x");
 }
@@ -150,7 +150,7 @@ async fn the_function_is_still_a_function() {
 #[get("/remembered")]
 async fn remembered() {}
 
-/// Of a private one that is not mounted the compiler warns.
+/// Public, because the compiler warns of a private handler that is not mounted.
 #[get("/forgotten")]
 pub async fn forgotten() {}
 

@@ -55,7 +55,7 @@ async fn log_in(
     salt: &str,
     #[context] cx: &TaskContext,
 ) -> Result<(), &'static str> {
-    // What it is given is used, and not shown.
+    // The arguments are used, and not shown.
     assert!(user.len() + password.len() + salt.len() > 0 && pin > 0);
     tracing::info!(?cx, "a task at work");
     cx.progress(1, 2, "half way");
@@ -161,7 +161,7 @@ async fn failing(tasks: BackgroundTasks) -> StatusCode {
     StatusCode::IM_A_TEAPOT
 }
 
-/// Each way in which a task can end, and what is said of it.
+/// Ends tasks in every way there is, and collects what is said of them.
 async fn end_in_every_way(background: &Background, output: &Output) -> Vec<FailureKind> {
     let mut kinds = Vec::new();
     for end in [End::Succeed, End::Fail, End::Panic, End::Never] {
@@ -243,7 +243,7 @@ async fn a_secret_is_in_no_log_line_and_in_nothing_that_can_be_shown() {
     let hooked = builder()
         .on_error(move |failure| told.failure(failure))
         .on_error_async(async |failure: TaskFailure| tracing::error!(%failure, ?failure, "told"));
-    // What no hook hears is logged.
+    // Failures that no hook hears of are logged.
     for builder in [hooked, builder()] {
         output.debug(&builder);
         let background = builder.build().unwrap();
@@ -277,7 +277,7 @@ async fn a_secret_is_in_no_log_line_and_in_nothing_that_can_be_shown() {
 
 /// P-SECRET-1
 #[tokio::test]
-async fn a_secret_is_in_no_message_of_a_test() {
+async fn a_secret_is_in_no_message_of_a_failed_assertion() {
     let (output, _guard) = Output::here();
     let builder = Background::builder().max_pending(2, Overflow::Reject);
     let recorder = Recorder::from_builder(builder).unwrap();

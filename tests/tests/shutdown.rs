@@ -101,7 +101,7 @@ async fn idle_keep_alive_connections_do_not_hold_a_shutdown_up() {
     .await;
 }
 
-/// Ends when it is told that there is no time left.
+/// Ends when it is told that no time is left.
 #[background_task]
 async fn gives_in(#[context] cx: TaskContext, #[state] timeline: Timeline) {
     timeline.mark("gives-in");
@@ -109,7 +109,7 @@ async fn gives_in(#[context] cx: TaskContext, #[state] timeline: Timeline) {
     timeline.mark("gives-in done");
 }
 
-/// A loop that looks whether it should end.
+/// Loops until it is asked to end.
 #[background_task]
 #[expect(
     clippy::needless_pass_by_value,
@@ -163,7 +163,7 @@ fn looks_at_once_blocking(#[context] cx: TaskContext) {
 
 /// P-SHUTDOWN-3
 #[tokio::test]
-async fn before_the_deadline_no_task_is_asked_to_end() {
+async fn before_the_drain_timeout_no_task_is_asked_to_end() {
     let timeline = Timeline::new();
     let background = timeline.background().build().unwrap();
     let waits = background.spawn(timeline.waiting("waits"));
@@ -178,7 +178,7 @@ async fn before_the_deadline_no_task_is_asked_to_end() {
 
 /// P-SHUTDOWN-3
 #[tokio::test]
-async fn at_the_deadline_tasks_are_asked_to_end_and_may() {
+async fn at_the_drain_timeout_tasks_are_asked_to_end_and_may() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let app = routes![polite, polite_blocking];
@@ -200,7 +200,7 @@ async fn at_the_deadline_tasks_are_asked_to_end_and_may() {
 
 /// P-SHUTDOWN-4
 #[tokio::test]
-async fn what_does_not_end_is_aborted_and_named() {
+async fn a_shutdown_aborts_and_names_every_task_that_does_not_end() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let app = routes![stubborn, polite];
@@ -375,7 +375,7 @@ async fn an_error_hook_has_returned_when_a_shutdown_is_over() {
     let (go_on, may_go_on) = std::sync::mpsc::channel();
     let may_go_on = std::sync::Mutex::new(may_go_on);
     let builder = Timeline::new().background().on_error(move |_| {
-        // No receiver, or no sender: the test has failed.
+        // An error means that the test has failed already.
         let _ = telling.send(());
         let _ = may_go_on.lock().unwrap().recv();
     });
@@ -478,7 +478,7 @@ async fn of_a_hundred_tasks_at_exit_a_hundred_finish() {
 }
 
 #[tokio::test]
-async fn when_its_runtime_is_taken_away_every_task_is_counted_as_aborted() {
+async fn every_task_whose_runtime_is_taken_away_is_counted_as_aborted() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, routes![slow_task, polite]).await;
@@ -496,7 +496,7 @@ async fn when_its_runtime_is_taken_away_every_task_is_counted_as_aborted() {
 }
 
 #[test]
-fn a_response_that_is_dropped_outside_a_runtime_panics_nowhere_and_its_tasks_are_counted() {
+fn the_tasks_of_a_response_dropped_outside_a_runtime_are_aborted() {
     use tower::ServiceExt;
     let timeline = Timeline::new();
     let background = timeline.background().build().unwrap();
@@ -524,7 +524,7 @@ async fn adds_one(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> &
 ///
 /// P-AFTER-6
 #[tokio::test]
-async fn without_a_server_a_task_starts_when_the_last_bytes_of_the_body_are_dropped() {
+async fn without_a_server_a_task_starts_when_the_bytes_of_the_body_are_dropped() {
     use http_body_util::BodyExt;
     use tower::ServiceExt;
     let timeline = Timeline::new();
@@ -546,7 +546,7 @@ async fn without_a_server_a_task_starts_when_the_last_bytes_of_the_body_are_drop
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shutdown_is_not_over_while_a_hook_is_told_of_the_last_failure() {
+async fn a_shutdown_is_not_over_while_a_hook_still_runs() {
     let timeline = Timeline::new();
     let (release, released) = std::sync::mpsc::channel();
     let released = std::sync::Mutex::new(released);
@@ -571,7 +571,7 @@ async fn a_shutdown_is_not_over_while_a_hook_is_told_of_the_last_failure() {
     assert!(timeline.find("told").is_some());
 }
 
-/// The time is known when the signal comes, and not only when the last connection has ended.
+/// The deadline is known when the signal comes, and not only when the last connection has ended.
 #[tokio::test]
 async fn a_task_that_waits_for_too_long_is_given_up_while_connections_are_open() {
     let timeline = Timeline::new();

@@ -14,7 +14,7 @@ use tests::{Http1, Http2, within};
 
 const FORM: &[u8] = br#"{"name":"grace","email":"grace@example.com"}"#;
 
-/// The built example. Cargo has built it already when it tests the whole workspace.
+/// The path of the built example. Cargo has built it already when it tests the whole workspace.
 fn executable() -> PathBuf {
     let mut build = Command::new(env!("CARGO"));
     build.args([
@@ -126,7 +126,7 @@ fn count(report: &str, word: &str) -> u64 {
     words[at - 1].parse().expect("a number")
 }
 
-/// Signs up until the server says no more; gives the number of sign-ups that were confirmed.
+/// Signs up until the server takes no more. Returns the number of sign-ups that were confirmed.
 async fn sign_up_until_it_stops(address: SocketAddr) -> u64 {
     let mut confirmed = 0;
     loop {
@@ -227,7 +227,7 @@ async fn ctrl_c_under_load_drains_every_task_and_exits_with_the_report() {
 
 /// P-SHUTDOWN-2
 #[tokio::test]
-async fn a_second_signal_does_not_wait_any_longer() {
+async fn a_second_signal_ends_a_process_that_waits_for_a_request() {
     let mut signup = tokio::task::spawn_blocking(Signup::start).await.unwrap();
     let mut client = Http1::connect(signup.address).await;
     client.fetch_with("POST", "/sign-up", FORM).await;

@@ -15,7 +15,7 @@ fn blocking(name: &'static str) -> QueuedTask {
     named(name, async { std::thread::sleep(BURST) })
 }
 
-/// The warnings for the task of this name, once it has run so many times.
+/// Runs the task `runs` times. Returns the warnings for its name.
 async fn warnings(
     settings: impl FnOnce(BackgroundBuilder) -> BackgroundBuilder,
     runs: usize,
@@ -39,7 +39,7 @@ fn millis(warning: &str) -> u64 {
 
 /// P-SLOW-1
 #[tokio::test]
-async fn a_task_that_blocks_its_thread_is_warned_of_once_with_its_place_the_time_and_the_way_out() {
+async fn one_warning_names_a_task_that_blocks_its_thread_and_the_way_out() {
     let warnings = warnings(|builder| builder, 3, || blocking("blocks")).await;
     let [warning] = warnings.as_slice() else {
         panic!("{warnings:?}")
@@ -58,7 +58,7 @@ async fn a_task_that_blocks_its_thread_is_warned_of_once_with_its_place_the_time
 
 /// P-SLOW-1
 #[tokio::test]
-async fn each_task_is_warned_of_by_its_own_name() {
+async fn each_task_that_blocks_its_thread_has_a_warning_of_its_own() {
     let background = Background::builder().build().unwrap();
     logs::keep();
     for name in ["blocks.too", "blocks.as.well"] {
@@ -69,9 +69,9 @@ async fn each_task_is_warned_of_by_its_own_name() {
     }
 }
 
-/// It is the poll that is timed, and not the first one only.
+/// Every poll is timed, and not only the first.
 #[tokio::test]
-async fn a_task_that_blocks_its_thread_after_a_wait_is_warned_of() {
+async fn a_task_that_blocks_its_thread_after_a_wait_has_a_warning_too() {
     let task = || {
         named("blocks.late", async {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -83,7 +83,7 @@ async fn a_task_that_blocks_its_thread_after_a_wait_is_warned_of() {
 }
 
 #[tokio::test]
-async fn the_tasks_of_a_request_are_watched_too() {
+async fn a_task_of_a_request_that_blocks_its_thread_has_a_warning_too() {
     logs::keep();
     let timeline = Timeline::new();
     let background = Background::builder().build().unwrap();
@@ -99,7 +99,7 @@ async fn the_tasks_of_a_request_are_watched_too() {
 }
 
 #[tokio::test]
-async fn a_synchronous_task_may_take_its_time() {
+async fn a_synchronous_task_may_block_its_thread_without_a_warning() {
     /// Says of itself that it is on the blocking pool, and is taken at its word.
     struct TakesItsTime;
 
@@ -119,7 +119,7 @@ async fn a_synchronous_task_may_take_its_time() {
 }
 
 #[tokio::test]
-async fn time_that_is_awaited_is_not_blocked() {
+async fn time_that_a_task_awaits_does_not_count_as_blocking() {
     let threshold = |builder: BackgroundBuilder| {
         // So long that the machine's own hiccups do not count.
         builder.slow_poll_threshold(Duration::from_millis(400))
@@ -135,7 +135,7 @@ async fn time_that_is_awaited_is_not_blocked() {
 }
 
 #[tokio::test]
-async fn the_threshold_is_what_it_is_set_to() {
+async fn the_threshold_for_a_slow_poll_can_be_set() {
     let minute = |builder: BackgroundBuilder| builder.slow_poll_threshold(Duration::from_secs(60));
     let quick = || blocking("blocks.below");
     assert_eq!(warnings(minute, 1, quick).await, [""; 0]);
@@ -150,7 +150,7 @@ async fn the_threshold_is_what_it_is_set_to() {
 }
 
 #[tokio::test]
-async fn it_can_be_turned_off() {
+async fn the_warning_for_a_slow_poll_can_be_turned_off() {
     let off = |builder: BackgroundBuilder| builder.slow_poll_threshold(Duration::MAX);
     let task = || blocking("blocks.unwatched");
     assert_eq!(warnings(off, 2, task).await, [""; 0]);

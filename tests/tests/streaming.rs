@@ -67,7 +67,7 @@ async fn events_arrive_one_by_one_and_the_tasks_run_when_the_stream_ends() {
 }
 
 #[tokio::test]
-async fn events_arrive_one_by_one_on_http2() {
+async fn events_arrive_one_by_one_over_http2() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, routes![sse]).await;
@@ -149,7 +149,7 @@ async fn shake_hands(client: &mut Http1) {
 }
 
 #[tokio::test]
-async fn the_tasks_of_a_websocket_run_after_the_handshake_and_not_after_the_socket() {
+async fn the_tasks_of_a_websocket_run_after_the_handshake_while_it_is_open() {
     on_every_setup(async |setup| {
         let timeline = Timeline::new();
         let server = Server::run(setup, &timeline, routes![upgrade]).await;
@@ -207,8 +207,7 @@ const BURST: Duration = Duration::from_millis(150);
 
 /// P-KEEP-1
 #[tokio::test]
-async fn a_task_that_blocks_its_thread_does_not_stall_its_connection_where_there_is_another_thread()
-{
+async fn a_task_that_blocks_its_thread_stalls_nothing_if_another_one_is_free() {
     let workers = [Flavour::Workers(2), Flavour::Workers(4)];
     let setups = Setup::all().filter(|setup| workers.contains(&setup.flavour));
     none_is_stalled(setups, |builder| builder, (Burst::Async, BURST), 20).await;

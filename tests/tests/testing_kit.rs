@@ -33,7 +33,7 @@ async fn send_email(to: String) {
     drop(to);
 }
 
-/// Fails so many times, and then succeeds. Each run is marked with its number.
+/// Fails `failures` times, and then succeeds. Each run is marked with its number.
 #[derive(Debug, Clone, PartialEq)]
 struct Flaky {
     failures: u32,
@@ -136,7 +136,7 @@ async fn the_tasks_of_a_response_are_recorded_in_order_and_none_runs() {
 }
 
 #[tokio::test]
-async fn it_does_not_matter_whether_the_test_keeps_the_response() {
+async fn tasks_are_recorded_whether_or_not_the_test_keeps_the_response() {
     let recorder = Recorder::new();
     let app = app(&recorder, queues(StatusCode::OK));
 
@@ -154,7 +154,7 @@ async fn it_does_not_matter_whether_the_test_keeps_the_response() {
 }
 
 #[tokio::test]
-async fn what_the_status_of_the_response_skips_is_not_recorded() {
+async fn tasks_that_the_status_of_the_response_skips_are_not_recorded() {
     let failures = Arc::new(Mutex::new(Vec::new()));
     let noted = failures.clone();
     let hook = move |failure: &TaskFailure| noted.lock().unwrap().push(skip_reason(failure));
@@ -175,7 +175,7 @@ async fn what_the_status_of_the_response_skips_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn a_handler_that_panics_promised_nothing() {
+async fn only_always_tasks_of_a_handler_that_panics_are_recorded() {
     let panics = async |tasks: BackgroundTasks| -> StatusCode {
         tasks.add_task(SendEmail::new("skipped"));
         tasks.add_task(SendEmail::new("always").always());
@@ -189,7 +189,7 @@ async fn a_handler_that_panics_promised_nothing() {
 }
 
 #[tokio::test]
-async fn a_handler_that_is_dropped_promised_nothing() {
+async fn only_always_tasks_of_a_handler_that_is_dropped_are_recorded() {
     let hangs = async |tasks: BackgroundTasks| {
         tasks.add_task(SendEmail::new("skipped"));
         tasks.add_task(SendEmail::new("always").always());
@@ -244,7 +244,7 @@ fn streams(tasks: [QueuedTask; 2]) -> impl IntoResponse {
 }
 
 #[tokio::test]
-async fn what_a_body_queues_while_it_is_read_is_recorded_then() {
+async fn tasks_that_a_body_queues_are_recorded_while_it_is_read() {
     let timeline = Timeline::new();
     let given = timeline.clone();
     let handler = routing::get(async move |tasks: BackgroundTasks| {
@@ -261,14 +261,14 @@ async fn what_a_body_queues_while_it_is_read_is_recorded_then() {
     body.frame().await.unwrap().unwrap();
     assert_eq!(recorder.names(), ["handler", "first", "second"]);
 
-    // They are one list, as they are where they run after the body.
+    // They are one list, as they are without a recorder, when they run after the body.
     let failures = recorder.run_all().await;
     assert_eq!(starts(&timeline), ["handler", "first"]);
     assert_eq!(failures[0].skipped().len(), 1);
 }
 
 #[tokio::test]
-async fn what_a_body_queues_goes_on_after_a_failure_if_the_handlers_list_does() {
+async fn tasks_that_a_body_queues_keep_to_the_rule_of_the_handlers_list() {
     let timeline = Timeline::new();
     let given = timeline.clone();
     let handler = routing::get(async move |tasks: BackgroundTasks| {
@@ -283,7 +283,7 @@ async fn what_a_body_queues_goes_on_after_a_failure_if_the_handlers_list_does() 
 }
 
 #[tokio::test]
-async fn what_is_added_when_the_response_has_gone_is_recorded_at_once() {
+async fn a_task_that_is_added_after_the_response_is_recorded_at_once() {
     let timeline = Timeline::new();
     let (give, kept) = std::sync::mpsc::channel::<BackgroundTasks>();
     let handler = routing::get(async move |tasks: BackgroundTasks| give.send(tasks).unwrap());
@@ -296,7 +296,7 @@ async fn what_is_added_when_the_response_has_gone_is_recorded_at_once() {
     tasks.add_task(timeline.task("later"));
     assert_eq!(recorder.names(), ["late", "later"]);
 
-    // Each is on its own, as it is where it runs at once.
+    // Each is on its own, as it is without a recorder, when it runs at once.
     recorder.run_all().await;
     assert_eq!(starts(&timeline), ["late", "later"]);
 }
@@ -321,7 +321,7 @@ fn a_task_is_recorded_where_there_is_no_runtime() {
 }
 
 #[tokio::test]
-async fn tasks_that_are_taken_are_the_tests_own() {
+async fn tasks_that_are_taken_from_a_recorder_belong_to_the_test() {
     let recorder = Recorder::new();
     let upload = recorder.spawn(Upload(Box::new(|| 7)));
     recorder.spawn(SendEmail::new("ada"));
@@ -377,13 +377,13 @@ fn failed(failures: &[TaskFailure]) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn lists_run_by_their_rules() {
+async fn run_all_keeps_to_the_rules_of_each_list() {
     let timeline = Timeline::new();
     let given = timeline.clone();
     let handler = routing::get(async move |tasks: BackgroundTasks| {
         tasks.add_task(given.failing("stops"));
         tasks.add_task(given.task("kept back"));
-        let goes_on = tasks![given.panicking("panics"), given.task("all the same")];
+        let goes_on = tasks![given.panicking("panics"), given.task("goes on")];
         "a page".with_background(goes_on.continue_on_error())
     });
     let recorder = Recorder::new();
@@ -391,7 +391,7 @@ async fn lists_run_by_their_rules() {
     recorder.spawn(timeline.task("last"));
 
     let failures = recorder.run_all().await;
-    let ran = ["stops", "panics", "all the same", "last"];
+    let ran = ["stops", "panics", "goes on", "last"];
     assert_eq!(starts(&timeline), ran);
     assert_eq!(failed(&failures), ["stops", "panics"]);
     assert_eq!(failures[0].skipped()[0].name(), "kept back");
@@ -402,7 +402,7 @@ async fn lists_run_by_their_rules() {
 }
 
 #[tokio::test]
-async fn a_concurrent_list_runs_its_tasks_at_the_same_time_within_the_limit() {
+async fn run_all_runs_a_concurrent_list_at_the_same_time_within_the_limit() {
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let list = BackgroundTasks::concurrent();
     for _ in 0..5 {
@@ -422,7 +422,7 @@ async fn a_concurrent_list_runs_its_tasks_at_the_same_time_within_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_waits_for_a_delay_or_the_next_run() {
+async fn run_all_waits_for_no_delay_and_no_backoff() {
     let timeline = Timeline::new();
     let recorder = recorder(timeline.background());
     let day = Duration::from_secs(24 * 60 * 60);
@@ -440,7 +440,7 @@ async fn nothing_waits_for_a_delay_or_the_next_run() {
 }
 
 #[tokio::test]
-async fn of_a_task_that_runs_again_the_last_failure_is_returned_and_each_is_told() {
+async fn run_all_reports_each_failure_of_a_task_and_returns_the_last() {
     let timeline = Timeline::new();
     let told = Arc::new(Mutex::new(Vec::new()));
     let hook = {
@@ -459,7 +459,7 @@ async fn of_a_task_that_runs_again_the_last_failure_is_returned_and_each_is_told
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_ends_a_run() {
+async fn run_all_ends_a_run_at_its_timeout() {
     let recorder = Recorder::new();
     let limit = Duration::from_secs(5);
     recorder.spawn(named("hangs", pending::<()>()).timeout(limit));
@@ -470,7 +470,7 @@ async fn a_timeout_ends_a_run() {
 }
 
 #[tokio::test]
-async fn what_tasks_queue_runs_too_and_comes_last() {
+async fn run_all_runs_what_tasks_queue_last() {
     let timeline = Timeline::new();
     let recorder = Recorder::new();
     let (background, marks) = (recorder.clone(), timeline.clone());
@@ -504,7 +504,7 @@ async fn what_tasks_queue_runs_too_and_comes_last() {
 }
 
 #[tokio::test]
-async fn a_task_may_wait_for_what_it_spawns() {
+async fn a_recorded_task_may_wait_for_what_it_spawns() {
     // With a limit, too: the task keeps its place while it waits.
     let recorder = recorder(Background::builder().max_concurrent(1));
     let background = recorder.clone();
@@ -527,7 +527,7 @@ async fn a_task_may_wait_for_what_it_spawns() {
 }
 
 #[tokio::test]
-async fn what_was_spawned_before_has_its_turn_even_if_a_task_waits() {
+async fn run_all_runs_spawned_tasks_in_turn_even_if_one_yields() {
     let timeline = Timeline::new();
     let recorder = Recorder::new();
     let marks = timeline.clone();
@@ -544,7 +544,7 @@ async fn what_was_spawned_before_has_its_turn_even_if_a_task_waits() {
 }
 
 #[tokio::test]
-async fn a_handle_stops_its_task() {
+async fn a_handle_aborts_its_recorded_task() {
     let recorder = Recorder::new();
     recorder.spawn(SendEmail::new("not run")).abort();
     let background = recorder.clone();
@@ -567,7 +567,7 @@ async fn a_handle_stops_its_task() {
 }
 
 #[tokio::test]
-async fn handles_resolve_when_the_tasks_are_run() {
+async fn handles_of_recorded_tasks_resolve_when_they_are_run() {
     let timeline = Timeline::new();
     let recorder = Recorder::new();
     let mut good = recorder.spawn(timeline.task("good"));
@@ -580,7 +580,7 @@ async fn handles_resolve_when_the_tasks_are_run() {
 }
 
 #[tokio::test]
-async fn async_hooks_have_been_told_and_what_they_queue_has_run() {
+async fn run_all_waits_for_async_hooks_and_runs_what_they_queue() {
     let timeline = Timeline::new();
     let (marks, go_on) = (timeline.clone(), Arc::new(Notify::new()));
     let (background, given) = (Arc::new(Mutex::new(None::<Background>)), go_on.clone());
@@ -607,7 +607,7 @@ async fn async_hooks_have_been_told_and_what_they_queue_has_run() {
 }
 
 #[tokio::test]
-async fn a_future_that_is_dropped_leaves_the_rest_recorded() {
+async fn a_run_all_that_is_dropped_leaves_the_rest_recorded() {
     let recorder = Recorder::new();
     recorder.spawn(named("hangs", pending::<()>()));
     recorder.spawn(SendEmail::new("rest"));
@@ -620,7 +620,7 @@ async fn a_future_that_is_dropped_leaves_the_rest_recorded() {
 
 #[tokio::test]
 async fn tasks_that_queue_more_and_more_leave_the_test_a_chance_to_give_up() {
-    /// So many times, which is more than any test waits for.
+    /// Spawns itself this many times, which is more than any test waits for.
     #[derive(Debug)]
     struct Again(Background, u32);
     impl Task for Again {
@@ -640,7 +640,7 @@ async fn tasks_that_queue_more_and_more_leave_the_test_a_chance_to_give_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_runs_what_is_recorded() {
+async fn a_shutdown_of_a_recorder_runs_what_is_recorded() {
     let timeline = Timeline::new();
     let recorder = Recorder::new();
     recorder.spawn(timeline.task("drained"));
@@ -651,7 +651,7 @@ async fn a_shutdown_runs_what_is_recorded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_names_what_it_has_no_time_for() {
+async fn a_shutdown_of_a_recorder_names_what_it_has_no_time_for() {
     let timeline = Timeline::new();
     let limit = Duration::from_secs(1);
     let recorder = recorder(Background::builder().drain_timeout(limit));
@@ -668,7 +668,7 @@ async fn a_shutdown_names_what_it_has_no_time_for() {
 
 /// P-STATE-1
 #[tokio::test]
-async fn the_builders_states_and_hooks_are_there() {
+async fn a_recorder_has_the_states_and_hooks_of_its_builder() {
     let (timeline, failures) = (Timeline::new(), Failures::default());
     let builder = timeline.background().on_error(failures.hook(&timeline));
     let recorder = recorder(builder);
@@ -678,7 +678,7 @@ async fn the_builders_states_and_hooks_are_there() {
 }
 
 #[test]
-fn the_builders_problems_are_refused() {
+fn a_recorder_refuses_a_builder_with_problems() {
     let builder = Background::builder().max_pending(0, Overflow::Wait);
     let error = Recorder::from_builder(builder).unwrap_err();
     assert!(
@@ -688,7 +688,7 @@ fn the_builders_problems_are_refused() {
 }
 
 #[tokio::test]
-async fn no_response_waits_for_room() {
+async fn under_a_recorder_no_response_waits_for_room() {
     let recorder = recorder(Background::builder().max_pending(1, Overflow::Wait));
     let app = app(&recorder, queues(StatusCode::OK));
     within("the first response", fetch(&app, "GET", "/")).await;
@@ -697,7 +697,7 @@ async fn no_response_waits_for_room() {
 }
 
 #[tokio::test]
-async fn what_finds_no_room_is_refused() {
+async fn a_recorder_refuses_tasks_beyond_max_pending() {
     let recorder = recorder(Background::builder().max_pending(2, Overflow::Reject));
     for to in ["ada", "grace", "edsger"] {
         recorder.spawn(SendEmail::new(to));
@@ -709,7 +709,7 @@ async fn what_finds_no_room_is_refused() {
 }
 
 #[tokio::test]
-async fn tasks_run_where_the_test_is_even_if_they_were_to_be_isolated() {
+async fn run_all_runs_isolated_tasks_on_the_thread_of_the_test() {
     let recorder = recorder(Background::builder().isolated(1));
     let here = std::thread::current().id();
     recorder.spawn(named("here", async move {

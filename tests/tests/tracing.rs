@@ -30,12 +30,12 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Everything that happened, a line each. A task's span goes by the task's name.
+/// Everything that happened, one line each. A task's span goes by the task's name.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<String>>>);
 
 impl Seen {
-    /// Of this thread, while the guard lives.
+    /// Records this thread while the guard lives.
     fn here() -> (Self, DefaultGuard) {
         let seen = Self::default();
         let subscriber = tracing_subscriber::registry().with(seen.clone());
@@ -259,9 +259,9 @@ async fn spans_and_events_show_the_id_that_the_handle_has() {
     }
 }
 
-/// It is logged where a hook cannot be told, and only there.
+/// A failure is logged only if no hook can be told.
 #[tokio::test]
-async fn what_an_async_hook_was_told_is_not_logged_as_well() {
+async fn a_failure_that_an_async_hook_gets_is_not_logged_as_well() {
     let (seen, _guard) = Seen::here();
     let (tell, mut told) = mpsc::unbounded_channel();
     let hook = move |failure| {
@@ -358,7 +358,7 @@ async fn flaky(#[context] cx: TaskContext) -> Result<(), &'static str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_run_is_in_the_one_span_with_its_number() {
+async fn every_run_of_a_task_is_in_one_span_with_its_number() {
     let (seen, _guard) = Seen::here();
     let background = Background::builder().build().unwrap();
     background.spawn(Flaky).await.unwrap();
@@ -480,12 +480,12 @@ async fn on_span_is_called_once_for_every_task_with_the_span_where_it_was_made()
         assert_eq!(told, [expected], "{seen:#?}");
     }
     seen.assert_order(["event in handler message=told", "enter handler"]);
-    // What the tasks hold of it, they let go when they are queued.
+    // The tasks let go of the request's span when they are queued.
     assert_eq!(seen.lines("close request").len(), 2, "{seen:#?}");
 }
 
 #[tokio::test]
-async fn on_span_is_told_of_the_request_already() {
+async fn on_span_sees_the_route_and_the_id_of_the_request() {
     let (seen, _guard) = Seen::here();
     let background = Background::builder().on_span(note_origin).build().unwrap();
     let app: Router = routes![every_place]
@@ -500,7 +500,7 @@ async fn on_span_is_told_of_the_request_already() {
 }
 
 #[tokio::test]
-async fn a_hook_for_spans_that_panics_harms_nothing() {
+async fn an_on_span_hook_that_panics_harms_nothing() {
     let (seen, _guard) = Seen::here();
     let builder = Background::builder().on_span(|_, _| panic!("no tracer"));
     let background = builder.build().unwrap();
@@ -522,7 +522,7 @@ async fn failing() -> StatusCode {
 }
 
 #[tokio::test]
-async fn what_becomes_of_a_task_that_does_not_run_is_said_in_its_span() {
+async fn the_span_of_a_task_that_does_not_run_says_why() {
     let (seen, _guard) = Seen::here();
     let builder = Background::builder().max_pending(1, Overflow::Reject);
     let background = builder.build().unwrap();
@@ -548,7 +548,7 @@ async fn what_becomes_of_a_task_that_does_not_run_is_said_in_its_span() {
     }
 }
 
-/// Says when a task's span ends, and holds that up.
+/// Reports when a task's span ends, and holds that up.
 struct HeldUp {
     closing: mpsc::UnboundedSender<()>,
     may_close: Mutex<std::sync::mpsc::Receiver<()>>,
@@ -556,7 +556,7 @@ struct HeldUp {
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for HeldUp {
     fn on_close(&self, _: Id, _: Context<'_, S>) {
-        // No receiver, or no sender: the test has failed.
+        // An error means that the test has failed already.
         let _ = self.closing.send(());
         let _ = self.may_close.lock().unwrap().recv();
     }
@@ -586,7 +586,7 @@ async fn the_span_of_every_task_has_ended_when_a_shutdown_is_over() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_to_tasks_their_spans_hold_nothing() {
+async fn spans_that_no_subscriber_enables_are_empty() {
     let seen = Seen::default();
     let requests_only = filter_fn(|metadata| !metadata.target().starts_with("bg_runtime"));
     let subscriber = tracing_subscriber::registry()

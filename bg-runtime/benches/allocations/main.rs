@@ -2,7 +2,7 @@
 //! allocation, which costs time that must not show in the other figures:
 //! `cargo bench -p bg-runtime --bench allocations`.
 //!
-//! Prints one `name=number` a line, for the figures to read.
+//! Prints one `name=number` per line, for the figures to read.
 
 #[path = "../figures/apps.rs"]
 mod apps;
@@ -22,7 +22,7 @@ use self::work::{Who, Work};
 #[global_allocator]
 static HEAP: StatsAlloc<System> = StatsAlloc::system();
 
-/// Done once and twice as often: what the difference leaves is the work, without the start.
+/// Everything is done this often, and twice as often: the difference is the work without the start.
 const TIMES: u64 = 1000;
 
 fn main() {

@@ -61,11 +61,11 @@ pub(crate) fn for_slot() -> f64 {
     kept / LISTS as f64
 }
 
-/// Bytes that are kept when so many requests have been answered.
+/// Bytes that are kept for each request that has been answered.
 fn bytes<K>(runtime: &Runtime, app: &Router, keep: impl Fn(Response) -> K) -> f64 {
     runtime.block_on(async {
         let mut kept = Vec::with_capacity(LISTS + 1);
-        // The first makes what all of them share.
+        // The first allocates what all of them share.
         kept.push(keep(answer(app).await));
         let region = Region::new(&HEAP);
         for _ in 0..LISTS {

@@ -1,4 +1,5 @@
-//! The application that is measured, twice: as one writes it with axum alone, and with the attributes.
+//! The application that is measured, twice: as it is written with axum alone, and with the
+//! attributes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! What the library costs whoever builds with it: crates, and time.
+//! What the library costs in a build: crates, and time.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -61,7 +61,8 @@ fn ours() -> Package {
     Package::with_bg_runtime("bg-runtime-alone", "", "")
 }
 
-/// Names and versions of what is built for a package, besides itself and our own two.
+/// Names and versions of what is built for a package, besides itself and the two crates of the
+/// library.
 fn tree(package: &Package) -> BTreeSet<String> {
     let tree = package.cargo([
         "tree",
@@ -110,7 +111,7 @@ fn check_per_attribute() -> f64 {
     )
 }
 
-/// The same functions, mounted as axum has it or as we have it.
+/// The same functions, with the attributes, or mounted as axum does.
 fn functions(attributes: bool) -> String {
     let mut source = String::new();
     let mut write = |text: String| source.write_str(&text).expect("text can be added to");
@@ -147,7 +148,7 @@ fn functions(attributes: bool) -> String {
     source
 }
 
-/// Times that of axum and tokio alone.
+/// A clean build, as a multiple of that of axum and tokio alone.
 fn clean_build() -> f64 {
     let build = |package: Package| {
         package.clean();

@@ -85,7 +85,7 @@ impl Package {
     }
 }
 
-/// What bg-runtime depends on as anybody who writes a server with axum does, as it stands in the
+/// The dependencies that bg-runtime shares with any server on axum, as they stand in the
 /// workspace's manifest.
 pub(crate) fn axum_and_tokio() -> String {
     let manifest =

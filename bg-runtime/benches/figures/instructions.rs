@@ -1,4 +1,4 @@
-//! Instructions, counted by callgrind. They are the same in every run, whatever else the machine does.
+//! Instructions, counted by callgrind. They are the same in every run, however busy the machine is.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -8,8 +8,8 @@ use crate::apps::Route;
 use crate::table::{Figure, Measured};
 use crate::work::{Who, Work};
 
-/// Done once and twice as often: what the difference leaves is the work, without the start of the
-/// process.
+/// Everything is done this often, and twice as often: the difference is the work without the start
+/// of the process.
 const TIMES: u64 = 1000;
 
 pub(crate) fn measure() {
@@ -76,7 +76,7 @@ pub(crate) fn measure() {
     );
 }
 
-/// Instructions of one piece of each work; `None` where there is no valgrind.
+/// Instructions of one piece of each work; `None` if there is no valgrind.
 fn count_all() -> Option<HashMap<Work, f64>> {
     let installed = Command::new("valgrind")
         .arg("--version")

@@ -6,8 +6,8 @@
 //! cargo bench -p bg-runtime --bench figures -- queue tree  # some
 //! ```
 //!
-//! Each ratio is one against a baseline that is measured in the same run, in turns with it: the machine may
-//! be busy. A figure without a goal explains the one above it.
+//! Each ratio is against a baseline that is measured in the same run, in turns with it, because the
+//! machine may be busy. A figure without a goal explains the one above it.
 
 mod apps;
 mod builds;
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
-        // This program, started by itself.
+        // Started by this program.
         ["client", address, path, requests] => client::main(address, path, requests),
         ["work", work, times] => instructions::main(work, times),
         _ => {

@@ -1,5 +1,5 @@
-//! Figures that need a program of their own: a benchmark of this package that prints `name=number`, one a
-//! line.
+//! Figures that need a program of their own: a benchmark of this package that prints `name=number`,
+//! one per line.
 
 use std::collections::HashMap;
 use std::process::Stdio;

@@ -7,7 +7,7 @@ use crate::apps::{self, CountVisit, count_visit};
 use crate::table::{Figure, Measured, median};
 
 const TASKS: u64 = 20_000;
-/// So many are queued before the first runs.
+/// The number of tasks that are queued before the first runs.
 const BATCH: u64 = 100;
 const ROUNDS: usize = 21;
 

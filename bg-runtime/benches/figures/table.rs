@@ -13,7 +13,7 @@ pub(crate) struct Figure {
 
 pub(crate) enum Measured {
     Value(f64),
-    /// For this reason.
+    /// Not measured, for this reason.
     Not(&'static str),
 }
 

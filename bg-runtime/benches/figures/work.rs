@@ -25,7 +25,7 @@ pub(crate) enum Work {
     Task(Who),
 }
 
-/// Who does it.
+/// The code that does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
     /// axum, and `tokio::spawn`.
@@ -47,7 +47,7 @@ impl Work {
         of_requests.chain(tasks)
     }
 
-    /// Does it so many times, and waits for all of its tasks.
+    /// Does it `times` times, and waits for all of its tasks.
     pub(crate) fn run(self, times: u64) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

@@ -39,7 +39,7 @@ pub(crate) struct App {
     pub(crate) handles: mpsc::UnboundedSender<Watch>,
 }
 
-/// A handle, for somebody to wait for it.
+/// A handle that is to be waited for.
 pub(crate) struct Watch {
     pub(crate) line: Line,
     pub(crate) handle: TaskHandle,
@@ -167,7 +167,7 @@ impl Case {
 
     async fn handle(self, tasks: BackgroundTasks, body: Body) -> Response {
         if self.plan.reads_upload {
-            // A client that leaves in the middle of it is answered all the same.
+            // A client that leaves in the middle of it is still answered.
             let _ = body.collect().await;
         }
         wait(self.plan.wait).await;
@@ -188,7 +188,7 @@ impl Case {
             .iter()
             .enumerate()
             .map(|(nth, member)| match member {
-                // In both ways that end in the same list.
+                // In both ways, which lead to the same list.
                 MemberPlan::Task(task) if nth % 2 == 1 => {
                     let (line, task) = self.hand_over(task, Source::Handler);
                     if after_response(task).is_err() {

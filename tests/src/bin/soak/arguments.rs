@@ -14,11 +14,11 @@ impl Arguments {
             let target = match name.as_str() {
                 "--seconds" => &mut seconds,
                 "--seed" => &mut seed,
-                _ => return Err(format!("what is `{name}`?")),
+                _ => return Err(format!("unknown argument `{name}`")),
             };
             let value = arguments.next().unwrap_or_default();
             let number = value.parse();
-            *target = number.map_err(|_| format!("{name}: `{value}` is no number"))?;
+            *target = number.map_err(|_| format!("{name}: `{value}` is not a number"))?;
         }
         let time = Duration::from_secs(seconds);
         Ok(Self { time, seed })

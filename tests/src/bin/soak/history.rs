@@ -20,7 +20,7 @@ pub(crate) struct History {
     pub(crate) report: Stats,
     /// The counts once everything was gone.
     pub(crate) stats: Stats,
-    /// Outcomes of tasks that nobody handed over.
+    /// Outcomes of tasks that were never handed over.
     pub(crate) strangers: Vec<String>,
     /// Tasks may be refused because too many wait.
     pub(crate) refuses: bool,
@@ -32,7 +32,7 @@ pub(crate) struct History {
 #[derive(Debug, Clone)]
 pub(crate) struct Task {
     pub(crate) name: String,
-    /// Its place in [`History::requests`]; `None` where it was spawned.
+    /// Its place in [`History::requests`]; `None` if it was spawned.
     pub(crate) request: Option<usize>,
     pub(crate) source: Source,
     pub(crate) when: When,
@@ -65,7 +65,7 @@ pub(crate) enum Source {
     Spawned,
 }
 
-/// So many runs at once.
+/// A limit on how many runs there are at once.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Limit {
     pub(crate) name: String,

@@ -12,7 +12,7 @@ use crate::{
     plan::{Failing, Kind, TaskPlan, When, Work},
 };
 
-/// What panics on purpose says so, and the panic hook keeps quiet about it.
+/// The message of panics on purpose, about which the panic hook keeps quiet.
 pub(crate) const PLANNED: &str = "a planned panic";
 
 /// A task's plan, and its line in the ledger.

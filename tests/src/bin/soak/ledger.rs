@@ -166,7 +166,7 @@ impl Ledger {
         self.0.alive.load(Ordering::SeqCst)
     }
 
-    /// An error hook is told.
+    /// An error hook is called.
     pub(crate) fn told(&self, failure: &TaskFailure) {
         let at = self.now();
         let told = Told {
@@ -262,7 +262,7 @@ impl Ledger {
         books.history.requests[request].lists.push(list);
     }
 
-    /// What a request is called in a message.
+    /// The name of a request in messages.
     pub(crate) fn name_of(&self, number: u64) -> String {
         let books = &mut *self.books();
         let request = books.request(number);
@@ -291,7 +291,7 @@ impl Ledger {
         }
     }
 
-    /// What happened so far.
+    /// Everything that has happened so far.
     pub(crate) fn history(&self, recorder: &Recorder) -> History {
         let books = &mut *self.books();
         for (request, end) in books.history.requests.iter_mut().zip(&books.ends) {

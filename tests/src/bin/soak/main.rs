@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         }
     };
     if let Err(error) = memory::use_a_tidy_heap() {
-        eprintln!("the memory is not judged well: {error}");
+        eprintln!("the memory cannot be judged well: {error}");
     }
     println!("seed={}", arguments.seed);
     keep_quiet_about_planned_panics();
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ends the process when it is so stuck that it does not end by itself.
+/// Ends the process when it is so stuck that it does not end on its own.
 fn end_some_time(time: Duration) {
     thread::spawn(move || {
         thread::sleep(time + Duration::from_secs(180));

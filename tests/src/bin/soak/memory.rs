@@ -1,4 +1,4 @@
-//! Whether the process ends with the memory it had when it was warm.
+//! Judges whether the process ends with the memory that it had when it was warm.
 
 #[cfg(unix)]
 use std::{env, os::unix::process::CommandExt, process::Command};
@@ -77,13 +77,13 @@ pub(crate) fn use_a_tidy_heap() -> io::Result<()> {
     Err(again.args(env::args_os().skip(1)).envs(SETTINGS).exec())
 }
 
-/// What is resident is not known there.
+/// The resident memory is not known here.
 #[cfg(not(unix))]
 pub(crate) fn use_a_tidy_heap() -> io::Result<()> {
     Ok(())
 }
 
-/// The resident memory in KiB, where the system tells.
+/// The resident memory in KiB, if the system tells.
 fn resident() -> Option<usize> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;

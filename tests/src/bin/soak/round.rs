@@ -60,7 +60,7 @@ pub(crate) async fn run(plan: RoundPlan) -> (Counts, Vec<Violation>) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    // What does not come is missed by the judge.
+    // The judge finds what has not come by then.
     let _ = timeout(LIMIT, settled).await;
     let _ = timeout(LIMIT, watching).await;
     let mut history = ledger.history(&recorder);
@@ -99,7 +99,8 @@ async fn watch(ledger: Ledger, mut watches: mpsc::UnboundedReceiver<Watch>) {
     waiting.join_all().await;
 }
 
-/// Nothing holds the ledger but this round, once all tasks, hooks and handlers are gone.
+/// Finds what still holds the ledger when only this round should: all tasks, hooks and handlers
+/// have to be gone.
 async fn left_over(ledger: &Ledger) -> Option<Violation> {
     let gone = async {
         while ledger.holders() > 1 {

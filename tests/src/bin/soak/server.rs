@@ -70,7 +70,7 @@ impl Server {
         }
     }
 
-    /// Lets the server end, and gives the last counts.
+    /// Lets the server end. Returns the last counts.
     pub(crate) async fn stop(self, app: App) -> (Recorder, Stats) {
         let Self {
             recorder,

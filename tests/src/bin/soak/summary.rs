@@ -1,13 +1,13 @@
-//! What is said at the end.
+//! The summary that a soak prints at its end.
 
 use std::{collections::BTreeMap, fmt};
 
 use crate::judge::{Broken, Counts, Violation};
 
-/// So many violations are named.
+/// The number of violations that are named.
 const NAMED: usize = 10;
 
-/// After so many, the rest would say nothing new.
+/// The number of violations after which more would say nothing new.
 const HOPELESS: usize = 200;
 
 /// All rounds together.

@@ -78,7 +78,7 @@ impl Wire {
         self.stream.write_all(&bytes).await?;
         match parting {
             Some(Parting::BeforeHead(time)) => {
-                // Whatever comes meanwhile.
+                // Anything that comes meanwhile is ignored.
                 let _ = timeout(time, self.fill()).await;
                 return Ok(Fate::Left);
             }
@@ -162,7 +162,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Skips so many bytes. The length of the body so far; `None` where the client leaves.
+    /// Skips this many bytes. Returns the length of the body so far, or `None` if the client
+    /// leaves.
     async fn exactly(&mut self, bytes: usize) -> io::Result<Option<usize>> {
         let mut left = bytes;
         loop {

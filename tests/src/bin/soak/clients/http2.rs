@@ -80,7 +80,7 @@ struct Client<'a> {
     unread: Vec<u8>,
     exchanges: Vec<Exchange<'a>>,
     next_stream: u32,
-    /// One of the requests takes the connection with it.
+    /// Whether one of the requests has closed the connection.
     closes: bool,
 }
 
@@ -89,7 +89,7 @@ struct Exchange<'a> {
     request: &'a RequestOnWire,
     /// Its number, once the request is sent.
     stream: Option<u32>,
-    /// What is to be done at a certain time.
+    /// The next step, and when it is due.
     next: Option<(Step, Instant)>,
     status: u16,
     read: usize,
@@ -224,7 +224,7 @@ impl Client<'_> {
         Ok(())
     }
 
-    /// The connection ends, and with it whatever is on it.
+    /// Gives up all exchanges that have not ended when the connection does.
     fn give_up_rest(&mut self) {
         for exchange in &mut self.exchanges {
             if exchange.fate.is_none() {
@@ -357,7 +357,7 @@ fn header_block(request: &RequestOnWire) -> Vec<u8> {
     block
 }
 
-/// The status of a response, where it is one of the static table's; else one that fits.
+/// Returns the status of a response if it is one of the static table's, and 299 for any other.
 fn status(block: &[u8]) -> u16 {
     match block.first() {
         Some(0x88) => 200,

@@ -1,4 +1,4 @@
-//! Clients that do what was planned for them, politely or not, and take whatever comes.
+//! Clients that do what was planned for them, politely or not, and take what comes.
 
 mod http1;
 mod http2;
@@ -13,7 +13,7 @@ use crate::{
     plan::{ConnectionPlan, RequestOnWire},
 };
 
-/// What a client has to say of one request.
+/// What became of one request, as its client saw it.
 #[derive(Debug)]
 pub(crate) enum Fate {
     /// All of the response was read.
@@ -24,7 +24,7 @@ pub(crate) enum Fate {
     Left,
 }
 
-/// Makes one connection and goes through its plan. What is wrong with it, if anything.
+/// Makes one connection and goes through its plan. Returns what is wrong with it, if anything.
 pub(crate) async fn connection(
     ledger: &Ledger,
     server: SocketAddr,
@@ -42,7 +42,7 @@ pub(crate) async fn connection(
     };
     let fates = tokio::time::timeout(LIMIT, through).await;
     let fates = fates.map_err(|_| format!("hung for {LIMIT:?}: {plan:?}"))?;
-    // hyper closes a connection of HTTP/1.1 on which something has been sent that nobody reads.
+    // hyper closes a connection of HTTP/1.1 on which something was sent that is never read.
     let mut may_be_cut = false;
     for (request, fate) in plan.requests.iter().zip(&fates) {
         let unread = request.plan.upload > 0 && !request.plan.reads_upload;
@@ -85,7 +85,7 @@ async fn connect(server: SocketAddr, small_buffer: bool) -> io::Result<TcpStream
     Ok(stream)
 }
 
-/// Takes a pause whenever so many bytes have been read.
+/// Takes a pause whenever a number of bytes have been read.
 struct Pace {
     bytes: usize,
     pause: Duration,

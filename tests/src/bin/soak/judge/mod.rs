@@ -92,7 +92,7 @@ pub(crate) struct Counts {
     pub(crate) judged: u64,
 }
 
-/// Whether every task has shown its outcome: what is left to wait for.
+/// Returns whether every task has shown its outcome, so that nothing is left to wait for.
 pub(crate) fn is_settled(history: &History) -> bool {
     let outcomes = outcome::all(history);
     history.tasks.iter().zip(&outcomes).all(|(task, outcome)| {
@@ -150,7 +150,7 @@ fn is_balanced(stats: &Stats) -> bool {
     stats.accepted == stats.pending + stats.running + over
 }
 
-/// Whether the first line of the task came before the end of its response.
+/// Finds a task whose first line came before the end of its response.
 fn early(history: &History, task: &Task) -> Option<Violation> {
     let (request, run) = (&history.requests[task.request?], task.runs.first()?);
     if task.source == Source::Spawned || !request.is_judged {
@@ -168,7 +168,7 @@ fn early(history: &History, task: &Task) -> Option<Violation> {
     Some(Violation::new(Broken::Early, what))
 }
 
-/// Whether the hooks were still to be told of a run when the shutdown said it was over.
+/// Finds a task whose hooks were still to be told of a run when the shutdown was over.
 fn untold(history: &History, task: &Task) -> Option<Violation> {
     let over = history.stop_over?;
     task.runs.first().filter(|run| run.start < over)?;

@@ -4,7 +4,7 @@
 use super::{Broken, Violation, outcome::Outcome};
 use crate::history::{History, List, Member, Request, Sequence};
 
-/// When something began to run, and when it was over; `None` where it did not run.
+/// When something began to run, and when it was over; `None` if it did not run.
 type Span = Option<(Sequence, Sequence)>;
 
 /// Judges the lists of one request.

@@ -20,7 +20,8 @@ pub(super) enum Outcome {
 /// The outcome of every task, as far as it shows.
 pub(super) fn all(history: &History) -> Vec<Option<Outcome>> {
     let mut outcomes: Vec<_> = history.tasks.iter().map(shown).collect();
-    // What nobody is told of: the condition did not hold, or an earlier task has failed.
+    // Skipped tasks that no hook hears of: the condition did not hold, or an earlier task has
+    // failed.
     for (task, outcome) in history.tasks.iter().zip(&mut outcomes) {
         if outcome.is_none() && task.runs.is_empty() && condition_fails(history, task) {
             *outcome = Some(Outcome::Skipped);
@@ -70,7 +71,7 @@ fn condition_fails(history: &History, task: &Task) -> bool {
     task.when == When::OnErrorResponse && status.is_some_and(|status| status < 400)
 }
 
-/// Whether something in the list failed.
+/// Gives the tasks behind a failure their outcome. Returns whether something in the list failed.
 fn skip_behind_failures(
     history: &History,
     list: &List,
@@ -136,7 +137,7 @@ pub(super) fn judge(history: &History, task: &Task, outcome: Option<Outcome>) ->
             say(Broken::Twice, "a run after the outcome");
         }
         if let Some(reason) = contradiction(history, task, word) {
-            // Dropped by the library, where nobody had asked for it.
+            // An abort that nothing asked for: the library has dropped the task.
             let broken = match aborted {
                 true => Broken::Lost,
                 false => Broken::Wrong,
@@ -164,7 +165,7 @@ pub(super) fn judge(history: &History, task: &Task, outcome: Option<Outcome>) ->
     found
 }
 
-/// Why the last word cannot be true.
+/// Returns why the last report of a hook cannot be true.
 fn contradiction(history: &History, task: &Task, word: &Told) -> Option<String> {
     let request = task.request.map(|nth| &history.requests[nth]);
     let end = task.runs.last().and_then(|run| run.end);
@@ -212,12 +213,12 @@ fn skip_fits(task: &Task, request: &Request, reason: SkipReason) -> bool {
             answered && task.when == When::Default
         }
         SkipReason::EarlierRefusal { .. } => true,
-        // Nobody is told of the others, or they are no answer to a task that was handed over.
+        // No hook hears of the others, or they are no answer to a task that was handed over.
         _ => false,
     }
 }
 
-/// Whether what became of the request lets the task run.
+/// Returns whether what became of the request lets the task run.
 fn may_run(history: &History, task: &Task) -> bool {
     let Some(request) = task.request.map(|nth| &history.requests[nth]) else {
         return true;

@@ -55,7 +55,7 @@ fn failed(name: &str, start: Sequence, end: Sequence) -> Task {
     }
 }
 
-/// Never ran, and nobody was told anything.
+/// A task that never ran, and that no hook heard of.
 fn silent(name: &str) -> Task {
     Task {
         runs: Vec::new(),
@@ -177,7 +177,7 @@ fn a_task_without_an_outcome_is_lost() {
 }
 
 #[test]
-fn an_outcome_of_nobodys_task_is_lost() {
+fn an_outcome_of_an_unknown_task_is_lost() {
     let mut strange = history(Vec::new());
     strange.strangers.push("who is this".to_owned());
     assert_eq!(found(&strange), [Broken::Lost]);
@@ -187,7 +187,7 @@ fn an_outcome_of_nobodys_task_is_lost() {
 fn a_second_run_or_outcome_is_twice() {
     let mut two_runs = completed("twice", 101, 110);
     two_runs.runs.push(run(1, 120, 130, End::Succeeded));
-    // More than allowed, and nobody asked for it.
+    // More than allowed, and no failure asked for it.
     assert_eq!(
         found(&history(vec![two_runs])),
         [Broken::Twice, Broken::Twice]
@@ -292,7 +292,7 @@ fn a_task_that_runs_against_its_condition_is_wrong() {
     assert_eq!(
         found(&no_error),
         [],
-        "nobody is told of a condition that did not hold"
+        "no hook hears of a condition that did not hold"
     );
 }
 
@@ -376,7 +376,7 @@ fn a_sample_of_the_counts_has_to_balance_and_to_stay_within_the_limit() {
 }
 
 #[test]
-fn a_round_is_settled_when_every_task_has_an_outcome_and_everybody_knows() {
+fn a_round_is_settled_when_each_outcome_is_known_to_hooks_and_handles() {
     assert!(!is_settled(&history(vec![silent("open")])));
     let mut settled = history(vec![failed("failed", 101, 110)]);
     assert!(is_settled(&settled));

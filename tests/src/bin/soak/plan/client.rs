@@ -34,7 +34,7 @@ pub(crate) struct RequestOnWire {
 #[derive(Debug, Clone)]
 pub(crate) enum Manner {
     Reads,
-    /// Pauses whenever it has read so many bytes.
+    /// Pauses whenever it has read this many bytes.
     ReadsSlowly {
         bytes: usize,
         pause: Duration,
@@ -46,20 +46,20 @@ pub(crate) enum Manner {
 #[derive(Debug, Clone)]
 pub(crate) struct Departure {
     pub(crate) parting: Parting,
-    /// At once (`RST`), or only on HTTP/2: the stream and not the connection. Else it closes the
-    /// connection.
+    /// Whether it breaks off: with `RST`, or on HTTP/2 by resetting only the stream. Otherwise it
+    /// closes the connection.
     pub(crate) resets: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Parting {
-    /// It has sent so many percent of the request.
+    /// When it has sent this many percent of the request.
     InRequest(usize),
-    /// So long after the request was sent, unless the head of the response was faster.
+    /// This long after the request was sent, unless the head of the response is faster.
     BeforeHead(Duration),
-    /// Sends no more, and reads on. HTTP/1.1 only.
+    /// This long after the request was sent it sends no more, and reads on. HTTP/1.1 only.
     HalfClose(Duration),
-    /// It has read so many bytes of the body.
+    /// When it has read this many bytes of the body.
     InBody(usize),
 }
 

@@ -1,6 +1,6 @@
 //! What a run does, drawn from its seed before any of it happens.
 //!
-//! Each part is drawn by itself from the seed and its own numbers, so the same seed gives the same
+//! Each part is drawn on its own from the seed and its own numbers, so the same seed gives the same
 //! plan however the threads take turns, and server and clients know a request's plan by its number.
 
 mod client;
@@ -26,7 +26,7 @@ fn draw(seed: u64, part: &[u64]) -> Rng {
     rng
 }
 
-/// Whether something happens that happens `percent` of the time.
+/// Draws whether something happens that happens `percent` of the time.
 fn chance(rng: &mut Rng, percent: u32) -> bool {
     rng.u32(0..100) < percent
 }

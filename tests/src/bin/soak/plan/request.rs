@@ -14,7 +14,7 @@ const LARGEST_BODY: usize = 8 << 20;
 pub(crate) struct RequestPlan {
     pub(crate) path: Path,
     pub(crate) method: &'static str,
-    /// So many bytes come with the request.
+    /// The number of bytes that come with the request.
     pub(crate) upload: usize,
     pub(crate) reads_upload: bool,
     /// Before it queues its tasks.
@@ -34,7 +34,7 @@ pub(crate) struct RequestPlan {
 pub(crate) enum Path {
     /// A route attribute.
     Declared,
-    /// A route attribute whose handler is finished whatever the client does.
+    /// A route attribute whose handler is finished even if the client leaves.
     Detached,
     /// A route of plain axum.
     Plain,
@@ -133,7 +133,7 @@ impl RequestPlan {
         matches!(self.answer, Answer::Panic)
     }
 
-    /// Whether nothing follows the head of the response.
+    /// Returns whether nothing follows the head of the response.
     pub(crate) fn has_no_body(&self) -> bool {
         match &self.answer {
             Answer::Panic => false,
@@ -145,7 +145,7 @@ impl RequestPlan {
         }
     }
 
-    /// How many bytes a client reads that reads all of it; `None` where it ends with an error.
+    /// How many bytes a client reads that reads all of it; `None` if it ends with an error.
     pub(crate) fn body_length(&self) -> Option<usize> {
         match &self.answer {
             Answer::Panic => None,

@@ -8,8 +8,8 @@ use tests::{Flavour, Serving, Setup};
 use super::tasks::{Freedom, TaskPlan};
 use super::{chance, draw, millis};
 
-/// So many rounds come first, which are larger than any that follow: what the process needs at most, it
-/// has had by then.
+/// The number of rounds that come first. They are larger than any that follow, so that afterwards
+/// the process has had all the memory that it needs.
 pub(crate) const WARM_UP: u64 = 4;
 
 /// What is decided once for a whole round.
@@ -21,16 +21,16 @@ pub(crate) struct RoundPlan {
     pub(crate) isolated: Option<usize>,
     pub(crate) max_concurrent: Option<usize>,
     pub(crate) max_pending: Option<(usize, Overflow)>,
-    /// Whether tasks may run again. Not where refusals are counted: a task that waits for its next
+    /// Whether tasks may run again. False if refusals are counted: a task that waits for its next
     /// run is let in beyond the limit.
     pub(crate) retries: bool,
     pub(crate) async_hook: bool,
-    /// A layer inside of ours answers for handlers that panic.
+    /// Whether a layer inside of the library's answers for handlers that panic.
     pub(crate) catches_panics: bool,
     pub(crate) drain_timeout: Duration,
     pub(crate) connections: u64,
     pub(crate) at_once: usize,
-    /// The shutdown begins when so many connections have been made.
+    /// The shutdown begins when this many connections have been made.
     pub(crate) stop_after: u64,
     /// Spawned when the shutdown begins, for it to deal with.
     pub(crate) last_tasks: Vec<TaskPlan>,

@@ -11,7 +11,7 @@ use super::{chance, millis};
 pub(crate) struct TaskPlan {
     pub(crate) kind: Kind,
     pub(crate) work: Work,
-    /// So many runs fail before one succeeds.
+    /// The number of runs that fail before one succeeds.
     pub(crate) failures: u32,
     pub(crate) failing: Failing,
     pub(crate) retries: u32,
@@ -52,9 +52,9 @@ pub(crate) enum Work {
 pub(crate) enum Failing {
     Error,
     Panic,
-    /// It never ends by itself.
+    /// It never ends on its own.
     Hang,
-    /// It ends when it is told that nobody will wait any longer.
+    /// It ends when it is told that nothing will wait for it any longer.
     UntilCancelled,
 }
 
