@@ -2,8 +2,11 @@
 
 use std::fmt::Display;
 
-use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
 use quote::ToTokens;
+
+#[cfg(test)]
+use crate::syntax::mentions;
 
 /// Collects the mistakes found in one item.
 ///
@@ -95,12 +98,31 @@ pub(crate) fn across(place: impl ToTokens, tokens: impl ToTokens) -> TokenStream
     tokens.into_iter().collect()
 }
 
-/// `tokens`, wherever they are, in parentheses at `span`: for a call that an error message may be
-/// about, of arguments that it is not.
-pub(crate) fn parenthesized(span: Span, tokens: TokenStream) -> Group {
-    let mut group = Group::new(Delimiter::Parenthesis, tokens);
+/// `tokens`, wherever they are, between delimiters at `span`: for a call or a block that an error
+/// message may be about, while what is in it is not.
+pub(crate) fn delimited(delimiter: Delimiter, span: Span, tokens: TokenStream) -> Group {
+    let mut group = Group::new(delimiter, tokens);
     group.set_span(span);
     group
+}
+
+/// The names as a message lists them.
+pub(crate) fn quoted(names: impl IntoIterator<Item = impl Display>) -> String {
+    let names = names.into_iter().map(|name| format!("`{name}`"));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// The message for a `word` that is none of the `known` ones. `kind` says what they are.
+pub(crate) fn unknown<'a>(
+    kind: &str,
+    word: &Ident,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
+    let mut message = format!("unknown {kind} `{word}`");
+    if let Some(meant) = did_you_mean(&word.to_string(), known.clone()) {
+        message += &format!(", did you mean `{meant}`?");
+    }
+    message + &format!("\nthe {kind}s are {}", quoted(known))
 }
 
 /// The candidate that `word` is most likely a slip of the keyboard for, if there is one.
@@ -140,6 +162,12 @@ fn distance(a: &str, b: &str) -> usize {
     table[a.len()][b.len()]
 }
 
+/// Returns whether an expansion reports a mistake.
+#[cfg(test)]
+pub(crate) fn is_error(expansion: &TokenStream) -> bool {
+    mentions(expansion.clone(), "compile_error")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +185,7 @@ mod tests {
         let ((), errors) = Errors::collect(|errors| {
             errors.on(quote!(a b), "first");
             errors.at(Span::call_site(), "second");
-            let none: Option<syn::Ident> = errors.ok(syn::parse_str("1"));
+            let none: Option<Ident> = errors.ok(syn::parse_str("1"));
             assert!(none.is_none());
         });
         let errors = errors.to_string();

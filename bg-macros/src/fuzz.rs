@@ -10,6 +10,7 @@ use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
 use syn::{Expr, File, Item, ItemFn, LitStr, Meta, Token};
 
+use crate::errors::is_error;
 use crate::function::Function;
 use crate::route::{self, Methods};
 use crate::{routes, task};
@@ -364,12 +365,6 @@ impl std::fmt::Debug for Methods {
             Self::Listed => "route",
         })
     }
-}
-
-fn is_error(expansion: &TokenStream) -> bool {
-    flat(expansion)
-        .iter()
-        .any(|tree| tree.to_string() == "compile_error")
 }
 
 /// What holds for every expansion of an attribute: a function comes back among items, what is none

@@ -5,6 +5,15 @@ use quote::{ToTokens, quote};
 use syn::{Expr, Path};
 
 use crate::errors::Errors;
+use crate::settings::Key;
+use crate::syntax;
+
+/// The setting that every attribute has.
+pub(crate) const KEY: Key = Key {
+    name: "crate",
+    example: Some("::bg_runtime"),
+    docs: "Where the runtime is, if it is not `::bg_runtime`.",
+};
 
 /// `::bg_runtime`, or what `crate = ..` says.
 pub(crate) struct Krate(TokenStream);
@@ -21,30 +30,23 @@ impl Krate {
     fn explicit(value: &Expr, errors: &mut Errors) -> Self {
         // A path that is wrong is reported and used: it often resolves where it stands, and then
         // there is this one error to read instead of one for each name under it.
-        let path = match value {
-            Expr::Path(path) if path.qself.is_none() => {
-                if !is_absolute(&path.path) {
-                    errors.on(value, relative(&path.path));
-                }
-                Some(path.path.clone())
+        let path = if let Some(path) = syntax::path(value) {
+            if !is_absolute(path) {
+                errors.on(value, relative(path));
             }
-            Expr::Lit(syn::ExprLit {
-                lit: syn::Lit::Str(text),
-                ..
-            }) => {
-                errors.on(
-                    value,
-                    format!(
-                        "`crate` is a path: write `crate = {}`, not a string",
-                        text.value()
-                    ),
-                );
-                text.parse::<Path>().ok()
-            }
-            _ => {
-                errors.on(value, "`crate` is a path: `crate = ::bg_runtime`");
-                None
-            }
+            Some(path.clone())
+        } else if let Some(text) = syntax::text(value) {
+            errors.on(
+                value,
+                format!(
+                    "`crate` is a path: write `crate = {}`, not a string",
+                    text.value()
+                ),
+            );
+            text.parse::<Path>().ok()
+        } else {
+            errors.on(value, "`crate` is a path: `crate = ::bg_runtime`");
+            None
         };
         Self(path.map_or_else(|| quote!(::bg_runtime), ToTokens::into_token_stream))
     }

@@ -12,6 +12,7 @@ mod route;
 mod routes;
 mod settings;
 mod source_text;
+mod syntax;
 mod task;
 
 use proc_macro::TokenStream;

@@ -3,12 +3,13 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Expr, ExprPath, Path, Token};
+use syn::{Attribute, Expr, Path, Token};
 
 use crate::errors::{Errors, across};
 use crate::krate::Krate;
-use crate::settings::{skip_past_comma, ungrouped};
+use crate::settings::skip_past_comma;
 use crate::source_text::source_text;
+use crate::syntax;
 
 /// What `routes![input]` stands for. Whatever is wrong, it is a router.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
@@ -100,15 +101,12 @@ impl Handler {
             }
             is_cfg
         });
-        match ungrouped(input.parse()?) {
-            Expr::Path(ExprPath {
-                qself: None, path, ..
-            }) => Ok(Some(Self { cfgs, path })),
-            other => {
-                errors.on(other, "name a handler, as in `users::create`");
-                Ok(None)
-            }
+        let handler = syntax::ungrouped(input.parse()?);
+        let path = syntax::path(&handler).cloned();
+        if path.is_none() {
+            errors.on(handler, "name a handler, as in `users::create`");
         }
+        Ok(path.map(|path| Self { cfgs, path }))
     }
 }
 

@@ -6,9 +6,10 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Expr, ExprLit, Lit, LitStr, Token, token};
+use syn::{Expr, Token, token};
 
-use crate::errors::{Errors, did_you_mean};
+use crate::errors::{Errors, unknown};
+use crate::syntax::ungrouped;
 
 /// A setting that an attribute knows.
 pub(crate) struct Key {
@@ -75,7 +76,10 @@ impl Settings {
         self.words.push(word.clone());
         let key = known.iter().find(|key| word == key.name);
         match key {
-            None => errors.at(word.span(), unknown(&word.to_string(), known)),
+            None => {
+                let names = known.iter().map(|key| key.name);
+                errors.at(word.span(), unknown("setting", &word, names));
+            }
             Some(key) if input.peek(token::Paren) => {
                 errors.at(word.span(), format!("write {}", key.usage()));
             }
@@ -123,13 +127,19 @@ impl Settings {
 
     /// The value of the setting `name`, if it was given.
     pub(crate) fn value(&mut self, name: &str) -> Option<Expr> {
-        self.entry(name).map(|(_, value)| value)
+        self.entry(name, |_, value| Some(value))
+            .map(|(_, value)| value)
     }
 
-    /// The same, with the word that it was given by.
-    pub(crate) fn entry(&mut self, name: &str) -> Option<(Ident, Expr)> {
+    /// What `read` makes of the value of the setting `name`, with the identifier of the setting.
+    pub(crate) fn entry<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Ident, Expr) -> Option<T>,
+    ) -> Option<(Ident, T)> {
         let (word, value) = self.given.iter_mut().find(|(word, _)| word == name)?;
-        Some((word.clone(), value.take()?))
+        let value = read(word, value.take()?)?;
+        Some((word.clone(), value))
     }
 
     /// Where the flag `name` was given, if it was.
@@ -146,25 +156,6 @@ impl Settings {
     }
 }
 
-/// The value without the invisible group that a `macro_rules!` macro puts around its `$value:expr`.
-pub(crate) fn ungrouped(value: Expr) -> Expr {
-    match value {
-        Expr::Group(group) => ungrouped(*group.expr),
-        value => value,
-    }
-}
-
-/// A string literal.
-pub(crate) fn text(value: &Expr) -> Option<&LitStr> {
-    match value {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(text),
-            ..
-        }) => Some(text),
-        _ => None,
-    }
-}
-
 /// Leaves `input` behind the next comma, or at its end.
 pub(crate) fn skip_past_comma(input: ParseStream<'_>) {
     while !input.is_empty() && !input.peek(Token![,]) {
@@ -172,15 +163,6 @@ pub(crate) fn skip_past_comma(input: ParseStream<'_>) {
         let _: syn::Result<TokenTree> = input.parse();
     }
     let _: syn::Result<Option<Token![,]>> = input.parse();
-}
-
-fn unknown(word: &str, known: &[Key]) -> String {
-    let mut message = format!("unknown setting `{word}`");
-    if let Some(meant) = did_you_mean(word, known.iter().map(|key| key.name)) {
-        message += &format!(", did you mean `{meant}`?");
-    }
-    let names: Vec<_> = known.iter().map(|key| format!("`{}`", key.name)).collect();
-    message + "\nthe settings are " + &names.join(", ")
 }
 
 fn expected(known: &[Key]) -> String {

@@ -1,6 +1,6 @@
 //! `background = ..`: evaluated for each request, with the handler's arguments in scope.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
 use syn::parse::{ParseStream, Parser as _};
 use syn::spanned::Spanned as _;
@@ -8,9 +8,10 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Expr, FieldPat, FnArg, Pat, PatIdent, parse_quote};
 
 use super::handler::Argument;
-use crate::errors::{at, parenthesized};
+use crate::errors::{at, delimited};
 use crate::function::Function;
 use crate::krate::Krate;
+use crate::syntax::any_token;
 
 /// A block that queues the tasks of `background`.
 ///
@@ -44,7 +45,7 @@ pub(super) fn mark_used(mut handler: Function, background: &Expr) -> Function {
         if names
             .0
             .iter()
-            .any(|Name { name, .. }| occurs(name, background.clone()))
+            .any(|Name { name, .. }| uses(background.clone(), name))
         {
             argument
                 .attrs
@@ -54,13 +55,12 @@ pub(super) fn mark_used(mut handler: Function, background: &Expr) -> Function {
     handler
 }
 
-/// Whether a name stands anywhere in the tokens, text to be formatted included: `"{id}"`.
-fn occurs(name: &Ident, tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == *name,
-        TokenTree::Group(group) => occurs(name, group.stream()),
+/// Returns whether a name is among the tokens, or in text to be formatted: `"{id}"`.
+fn uses(tokens: TokenStream, name: &Ident) -> bool {
+    any_token(tokens, &|token| match token {
+        TokenTree::Ident(ident) => ident == name,
         TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{name}")),
-        TokenTree::Punct(_) => false,
+        TokenTree::Punct(_) | TokenTree::Group(_) => false,
     })
 }
 
@@ -151,7 +151,7 @@ fn push(task: &Expr) -> TokenStream {
     let push = at(span, quote!(push));
     // Attributes, `#[cfg]` above all, are for the whole statement.
     let (attrs, task) = split_attributes(task);
-    let task = parenthesized(span, task);
+    let task = delimited(Delimiter::Parenthesis, span, task);
     quote! {
         #(#attrs)*
         __tasks.#push #task;

@@ -1,6 +1,6 @@
 //! From the model of a route to the code that `routes!` mounts it by.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Delimiter, Ident, TokenStream};
 use quote::{ToTokens as _, quote};
 use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
@@ -9,7 +9,7 @@ use syn::{Lifetime, ParenthesizedGenericArguments, ReturnType, Type, TypeFnPtr, 
 use super::background;
 use super::handler::Argument;
 use super::parse::{Path, Settings};
-use crate::errors::{across, parenthesized};
+use crate::errors::{across, delimited};
 use crate::function::{Function, used_as_a_value};
 use crate::krate::Krate;
 
@@ -183,7 +183,7 @@ fn handle(
 fn call(handler: &Function, arguments: &[Argument], krate: &Krate) -> TokenStream {
     let name = &handler.sig.ident;
     let variables = arguments.iter().map(|argument| &argument.variable);
-    let called = parenthesized(name.span(), quote!(#(#variables),*));
+    let called = delimited(Delimiter::Parenthesis, name.span(), quote!(#(#variables),*));
     let future = across(
         name,
         quote!(#krate::__private::handler_future(#name #called)),
@@ -198,7 +198,8 @@ fn call(handler: &Function, arguments: &[Argument], krate: &Krate) -> TokenStrea
         &place,
         quote!(#krate::__private::axum::response::IntoResponse::into_response),
     );
-    let response = across(&place, parenthesized(place.span(), quote!(#output)));
+    let response = delimited(Delimiter::Parenthesis, place.span(), quote!(#output));
+    let response = across(&place, response);
     quote! {
         let #output = #future.await;
         #into_response #response

@@ -13,6 +13,7 @@ use super::parse;
 use crate::errors::Errors;
 use crate::function::Function;
 use crate::source_text::source_text;
+use crate::syntax::is_named;
 
 /// An argument of the handler.
 pub(super) struct Argument {
@@ -149,10 +150,7 @@ fn may_be_a_future(output: &ReturnType) -> bool {
         return false;
     };
     match &**ty {
-        Type::Path(path) => {
-            let last = path.path.segments.last();
-            !last.is_some_and(|last| RESPONSES.iter().any(|name| last.ident == name))
-        }
+        Type::Path(_) => !is_named(ty, &RESPONSES),
         Type::ImplTrait(ty) => source_text(ty).contains("Future"),
         Type::Array(_) | Type::Reference(_) | Type::Tuple(_) => false,
         _ => true,

@@ -4,11 +4,12 @@
 //! extractor reads is its own business: there is a mistake only where none that is written could
 //! be right.
 
-use syn::{GenericArgument, PathArguments, PathSegment, Type};
+use syn::{GenericArgument, PathArguments, Type};
 
 use super::handler::Argument;
 use super::parse::Path;
-use crate::errors::{Errors, did_you_mean};
+use crate::errors::{Errors, did_you_mean, quoted};
+use crate::syntax::{is_named, last_segment, plain};
 
 /// As many extractors as axum calls a handler with, and as many values as serde makes a tuple of.
 const MOST: usize = 16;
@@ -56,7 +57,7 @@ fn owned(argument: &Argument, errors: &mut Errors) {
 /// Could this extractor read parameters of the path, for all that can be seen?
 fn could_take(argument: &Argument) -> bool {
     let ty = &argument.ty;
-    argument.parameter.is_none() && !is(ty, BLIND) && !is_value(ty)
+    argument.parameter.is_none() && !is_named(ty, BLIND) && !is_value(ty)
 }
 
 /// Arguments that can only be parameters of the path, which has none of that name. Returns the
@@ -75,7 +76,7 @@ fn slips<'a>(
         };
         // A `String` is the request's body, unless the path is left with a name so very like it.
         let is_value = is_value(&argument.ty);
-        let may_be_text = is_all_known && is(&argument.ty, &["String"]);
+        let may_be_text = is_all_known && is_named(&argument.ty, &["String"]);
         if !is_value && !may_be_text {
             continue;
         }
@@ -91,7 +92,7 @@ fn slips<'a>(
                 format!(
                     "the path has no parameter `{name}`{}\n\
                      an argument is a parameter of the path, or an extractor",
-                    listed(path)
+                    those_it_has(path)
                 ),
             );
         }
@@ -99,16 +100,12 @@ fn slips<'a>(
     meant
 }
 
-fn listed(path: &Path) -> String {
-    let names: Vec<_> = path
-        .parameters
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect();
-    if names.is_empty() {
+/// What follows the message that a path has no parameter of some name.
+fn those_it_has(path: &Path) -> String {
+    if path.parameters.is_empty() {
         String::new()
     } else {
-        format!("\nit has {}", names.join(", "))
+        format!("\nit has {}", quoted(&path.parameters))
     }
 }
 
@@ -140,7 +137,7 @@ fn enough(ty: &Type, path: &Path, errors: &mut Errors) {
         // `Path<()>` is there for the check that the path is valid text.
         Type::Tuple(tuple) if tuple.elems.is_empty() => return,
         Type::Tuple(tuple) => tuple.elems.len(),
-        ty if is_value(ty) || is(ty, &["String"]) => 1,
+        ty if is_value(ty) || is_named(ty, &["String"]) => 1,
         // A struct or a map: it takes its parameters by name.
         _ => return,
     };
@@ -175,8 +172,8 @@ fn not_too_many(arguments: &[Argument], errors: &mut Errors) {
 /// Is it one of axum's extractors, or that wrapped? Then its name does not matter.
 fn is_extractor(ty: &Type) -> bool {
     // `String` is one only where it is no parameter.
-    is(ty, SIGHTED)
-        || is(ty, BLIND) && !is(ty, &["String"])
+    is_named(ty, SIGHTED)
+        || is_named(ty, BLIND) && !is_named(ty, &["String"])
         || ["Option", "Result"]
             .iter()
             .any(|wrapper| argument_of(ty, wrapper).is_some_and(is_extractor))
@@ -219,17 +216,13 @@ const BLIND: &[&str] = &[
 
 /// Is it a type of which no extractor can be made?
 fn is_value(ty: &Type) -> bool {
-    is(
+    is_named(
         ty,
         &[
             "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
             "f32", "f64", "bool", "char",
         ],
     )
-}
-
-fn is(ty: &Type, names: &[&str]) -> bool {
-    last_segment(ty).is_some_and(|last| names.iter().any(|name| last.ident == name))
 }
 
 /// `T`, if `ty` is `name<T>` or `name<T, ..>`.
@@ -241,21 +234,5 @@ fn argument_of<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     match arguments.args.first()? {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
-    }
-}
-
-fn last_segment(ty: &Type) -> Option<&PathSegment> {
-    match plain(ty) {
-        Type::Path(path) => path.path.segments.last(),
-        _ => None,
-    }
-}
-
-/// The type without the invisible group a `macro_rules!` macro puts around its `$t:ty`.
-fn plain(ty: &Type) -> &Type {
-    match ty {
-        Type::Group(group) => plain(&group.elem),
-        Type::Paren(paren) => plain(&paren.elem),
-        ty => ty,
     }
 }

@@ -7,9 +7,10 @@ use syn::parse::{ParseStream, Parser as _};
 use syn::{Expr, LitStr, Token};
 
 use super::{Methods, path};
-use crate::errors::{Errors, did_you_mean};
-use crate::krate::Krate;
+use crate::errors::{Errors, unknown};
+use crate::krate::{self, Krate};
 use crate::settings::{self, Key};
+use crate::syntax;
 
 const METHODS: Key = Key {
     name: "methods",
@@ -31,17 +32,11 @@ const DETACH: Key = Key {
     docs: "Finish the handler, and run its tasks, though the client has gone.",
 };
 
-const CRATE: Key = Key {
-    name: "crate",
-    example: Some("::bg_runtime"),
-    docs: "Where the runtime is, if it is not `::bg_runtime`.",
-};
-
 /// The settings of an attribute for `methods`.
 pub(super) fn known(methods: Methods) -> &'static [Key] {
     match methods {
-        Methods::One(_) => &[BACKGROUND, DETACH, CRATE],
-        Methods::Listed => &[METHODS, BACKGROUND, DETACH, CRATE],
+        Methods::One(_) => &[BACKGROUND, DETACH, krate::KEY],
+        Methods::Listed => &[METHODS, BACKGROUND, DETACH, krate::KEY],
     }
 }
 
@@ -104,8 +99,8 @@ fn path(input: ParseStream<'_>, place: Span, errors: &mut Errors) -> Option<LitS
         }
         return None;
     }
-    let written = errors.ok(input.parse()).map(settings::ungrouped);
-    let literal = written.as_ref().and_then(settings::text).cloned();
+    let written = errors.ok(input.parse()).map(syntax::ungrouped);
+    let literal = written.as_ref().and_then(syntax::text).cloned();
     if let (Some(written), None) = (&written, &literal) {
         errors.on(
             written,
@@ -221,21 +216,12 @@ fn listed(value: &Expr, errors: &mut Errors) -> Vec<Ident> {
 }
 
 fn method(written: &Expr) -> Result<Ident, String> {
-    let word = match written {
-        Expr::Path(path) if path.qself.is_none() => path.path.get_ident(),
-        _ => None,
-    };
-    let Some(word) = word else {
+    let Some(word) = syntax::path(written).and_then(syn::Path::get_ident) else {
         return Err("a method is a word: `GET`".to_owned());
     };
     if let Some((.., variant)) = NAMES.iter().find(|(_, name, _)| word == name) {
         return Ok(format_ident!("{variant}", span = word.span()));
     }
-    let names = || NAMES.iter().map(|(_, name, _)| *name);
-    let mut message = format!("unknown method `{word}`");
-    if let Some(meant) = did_you_mean(&word.to_string(), names()) {
-        message += &format!(", did you mean `{meant}`?");
-    }
-    let names: Vec<_> = names().map(|name| format!("`{name}`")).collect();
-    Err(message + "\nthe methods are " + &names.join(", "))
+    let names = NAMES.iter().map(|(_, name, _)| *name);
+    Err(unknown("method", word, names))
 }

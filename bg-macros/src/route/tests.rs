@@ -6,20 +6,10 @@ use quote::{format_ident, quote};
 use syn::File;
 
 use super::{Methods, expand};
+use crate::errors::is_error;
+use crate::syntax::mentions;
 
 const GET: Methods = Methods::One("get");
-
-/// Is there a token with this text, at any depth?
-fn mentions(tokens: TokenStream, word: &str) -> bool {
-    tokens.into_iter().any(|tree| match tree {
-        TokenTree::Group(group) => mentions(group.stream(), word),
-        tree => tree.to_string() == word,
-    })
-}
-
-fn is_error(expansion: &TokenStream) -> bool {
-    mentions(expansion.clone(), "compile_error")
-}
 
 /// The errors of a handler with this path and these arguments.
 fn errors(path: &str, arguments: &TokenStream) -> String {

@@ -4,8 +4,8 @@ use syn::Expr;
 
 use super::duration;
 use crate::errors::Errors;
-use crate::settings;
 use crate::source_text::source_text;
+use crate::syntax;
 
 pub(super) enum Backoff {
     /// The shortest wait and the longest.
@@ -16,7 +16,7 @@ pub(super) enum Backoff {
 
 impl Backoff {
     pub(super) fn parse(value: Expr, errors: &mut Errors) -> Option<Self> {
-        if let Some(text) = settings::text(&value) {
+        if let Some(text) = syntax::text(&value) {
             return read(&text.value())
                 .map(|(least, most)| Self::Millis(least, most))
                 .map_err(|message| errors.on(&value, message))

@@ -1,12 +1,13 @@
 //! A call of the function, as a value: what it is called, and what it is made of.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::{FnArg, Safety, Signature};
 
 use super::parameter::{Parameter, Source};
 use crate::errors::Errors;
 use crate::function::Function;
+use crate::syntax::mentions;
 
 /// What a call of the function is made of.
 pub(super) struct Call {
@@ -28,14 +29,6 @@ impl Call {
         self.fields()
             .any(|field| mentions(field.kept.ty.clone(), &self.name))
     }
-}
-
-fn mentions(tokens: TokenStream, name: &Ident) -> bool {
-    tokens.into_iter().any(|tree| match tree {
-        TokenTree::Group(group) => mentions(group.stream(), name),
-        TokenTree::Ident(ident) => ident == *name,
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-    })
 }
 
 /// What a call of `function` is made of, and no more of the attributes that said so.
@@ -182,13 +175,7 @@ fn refuse_second_context(parameters: &[Parameter], errors: &mut Errors) {
 
 fn refuse_setter_called_new(parameters: &[Parameter], errors: &mut Errors) {
     for parameter in parameters {
-        let is_setter = matches!(
-            parameter.source,
-            Source::Field {
-                default: Some(_),
-                ..
-            }
-        );
+        let is_setter = parameter.default().is_some();
         if is_setter && parameter.name == "new" {
             errors.on(
                 &parameter.name,

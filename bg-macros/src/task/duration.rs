@@ -1,5 +1,7 @@
 //! Durations as text: `"500ms"`, `"30s"`, `"1h30m"`.
 
+use crate::errors::quoted;
+
 const UNITS: &[(&str, u64)] = &[
     ("ms", 1),
     ("s", 1_000),
@@ -54,11 +56,8 @@ fn part(text: &str, number: &str, unit: &str) -> Result<u64, String> {
 }
 
 fn usage(number: &str) -> String {
-    let forms: Vec<_> = UNITS
-        .iter()
-        .map(|(unit, _)| format!("`{number}{unit}`"))
-        .collect();
-    format!("write {}", forms.join(", "))
+    let forms = UNITS.iter().map(|(unit, _)| format!("{number}{unit}"));
+    format!("write {}", quoted(forms))
 }
 
 fn too_long(text: &str) -> String {

@@ -9,6 +9,7 @@ use syn::{
 };
 
 use crate::errors::Errors;
+use crate::syntax::plain;
 
 /// A type to keep for the call.
 pub(super) struct Kept {
@@ -131,15 +132,6 @@ impl VisitMut for Borrows<'_> {
         if bound.lifetimes.is_none() {
             visit_mut::visit_trait_bound_mut(self, bound);
         }
-    }
-}
-
-/// The type without the invisible group a `macro_rules!` macro puts around its `$t:ty`.
-fn plain(ty: &Type) -> &Type {
-    match ty {
-        Type::Group(group) => plain(&group.elem),
-        Type::Paren(paren) => plain(&paren.elem),
-        ty => ty,
     }
 }
 

@@ -56,9 +56,12 @@ impl Parameter {
         self.name.unraw().to_string()
     }
 
-    /// Is it an argument of `new`?
-    pub(super) fn is_required(&self) -> bool {
-        matches!(self.source, Source::Field { default: None, .. })
+    /// The value of its field where nothing else is set, if it has one.
+    pub(super) fn default(&self) -> Option<&Expr> {
+        match &self.source {
+            Source::Field { default, .. } => default.as_ref(),
+            Source::State | Source::Context => None,
+        }
     }
 
     /// Is its value kept out of reports?

@@ -6,8 +6,9 @@ use syn::{Expr, LitStr, Path};
 use super::backoff::Backoff;
 use super::{duration, key, number};
 use crate::errors::{Errors, did_you_mean};
-use crate::krate::Krate;
+use crate::krate::{self, Krate};
 use crate::settings::{self, Key};
+use crate::syntax;
 
 pub(super) const KNOWN: &[Key] = &[
     Key {
@@ -67,11 +68,7 @@ pub(super) const KNOWN: &[Key] = &[
         docs: "A function that is told of each failure of this task.\n\n\
                ```ignore\non_error = report_failure // fn report_failure(failure: &TaskFailure)\n```",
     },
-    Key {
-        name: "crate",
-        example: Some("::bg_runtime"),
-        docs: "Where the runtime is, if it is not `::bg_runtime`.",
-    },
+    krate::KEY,
 ];
 
 pub(super) struct Settings {
@@ -102,29 +99,22 @@ pub(super) fn parse(args: TokenStream, errors: &mut Errors) -> Settings {
     Settings {
         krate: Krate::new(given.value("crate"), errors),
         name: given.value("name").and_then(|value| name(&value, errors)),
-        timeout: given
-            .entry("timeout")
-            .and_then(|(word, value)| Some((word, timeout(value, errors)?))),
-        retries: given.entry("retries").and_then(|(word, value)| {
-            let value = number::retries(&word, value, errors)?;
-            Some((word, value))
+        timeout: given.entry("timeout", |_, value| timeout(value, errors)),
+        retries: given.entry("retries", |word, value| {
+            number::retries(word, value, errors)
         }),
-        backoff: given
-            .entry("backoff")
-            .and_then(|(word, value)| Some((word, Backoff::parse(value, errors)?))),
+        backoff: given.entry("backoff", |_, value| Backoff::parse(value, errors)),
         key: given
             .value("key")
             .and_then(|value| key::name(&value, errors)),
         limits: limits(&mut given, errors),
-        on_error: given
-            .entry("on_error")
-            .and_then(|(word, value)| Some((word, on_error(value, errors)?))),
+        on_error: given.entry("on_error", |_, value| on_error(&value, errors)),
         words: given.words().to_vec(),
     }
 }
 
 fn name(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
-    let Some(name) = settings::text(value) else {
+    let Some(name) = syntax::text(value) else {
         errors.on(value, "`name` is text: `name = \"emails.welcome\"`");
         return None;
     };
@@ -139,7 +129,7 @@ fn name(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
 }
 
 fn timeout(value: Expr, errors: &mut Errors) -> Option<Timeout> {
-    if let Some(text) = settings::text(&value) {
+    if let Some(text) = syntax::text(&value) {
         return match duration::millis(&text.value()) {
             Ok(0) => {
                 errors.on(value, "a timeout of zero ends every run before it begins");
@@ -173,9 +163,7 @@ fn limits(given: &mut settings::Settings, errors: &mut Errors) -> Vec<(Ident, Ex
     LIMITS
         .iter()
         .filter_map(|(name, zero)| {
-            let (word, value) = given.entry(name)?;
-            let value = number::limit(&word, value, zero, errors)?;
-            Some((word, value))
+            given.entry(name, |word, value| number::limit(word, value, zero, errors))
         })
         .collect()
 }
@@ -211,15 +199,13 @@ fn refuse_useless(words: &[Ident], errors: &mut Errors) {
     }
 }
 
-fn on_error(value: Expr, errors: &mut Errors) -> Option<Path> {
-    match value {
-        Expr::Path(path) if path.qself.is_none() => Some(path.path),
-        value => {
-            errors.on(
-                value,
-                "`on_error` is the path of a function: `on_error = report_failure`",
-            );
-            None
-        }
+fn on_error(value: &Expr, errors: &mut Errors) -> Option<Path> {
+    let path = syntax::path(value).cloned();
+    if path.is_none() {
+        errors.on(
+            value,
+            "`on_error` is the path of a function: `on_error = report_failure`",
+        );
     }
+    path
 }

@@ -5,18 +5,8 @@ use quote::quote;
 use syn::File;
 
 use super::expand;
-
-/// Is there a token with this text, at any depth?
-fn mentions(tokens: TokenStream, word: &str) -> bool {
-    tokens.into_iter().any(|tree| match tree {
-        TokenTree::Group(group) => mentions(group.stream(), word),
-        tree => tree.to_string() == word,
-    })
-}
-
-fn is_error(expansion: &TokenStream) -> bool {
-    mentions(expansion.clone(), "compile_error")
-}
+use crate::errors::is_error;
+use crate::syntax::mentions;
 
 #[test]
 fn no_path_leads_to_the_runtime_but_the_one_that_is_set() {

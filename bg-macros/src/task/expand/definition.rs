@@ -9,7 +9,7 @@ use crate::errors::across;
 use crate::function::Function;
 use crate::krate::Krate;
 use crate::task::call::Call;
-use crate::task::parameter::{Parameter, Source};
+use crate::task::parameter::Parameter;
 
 pub(super) fn expand(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     let definition = definition(function, call);
@@ -132,13 +132,7 @@ fn keep(field: &Parameter, value: impl ToTokens, krate: &Krate) -> TokenStream {
 ///
 /// It is one because no argument of `new` is in scope where the default is written.
 fn default_of(field: &Parameter, krate: &Krate) -> Option<TokenStream> {
-    let Source::Field {
-        default: Some(default),
-        ..
-    } = &field.source
-    else {
-        return None;
-    };
+    let default = field.default()?;
     let (name, ty) = (default_name(field), &field.kept.ty);
     let value = keep(field, default, krate);
     Some(quote! {

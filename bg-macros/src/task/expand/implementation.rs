@@ -1,11 +1,11 @@
 //! How a task runs, and runs again, and what it says of itself.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ReturnType;
 
 use super::{lints, record, variable};
-use crate::errors::across;
+use crate::errors::{across, delimited};
 use crate::function::{Function, used_as_a_value};
 use crate::krate::Krate;
 use crate::task::call::Call;
@@ -71,15 +71,16 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     let called = &function.sig.ident;
     let call = quote!(#called(#(#arguments),*));
     // That the work cannot be sent to another thread is said of the function, by its name.
+    let block = |tokens| delimited(Delimiter::Brace, called.span(), tokens);
     let work = if function.sig.asyncness.is_some() {
         let outcome = outcome(function, &quote!(#call.await), krate);
-        let body = block(called.span(), quote!(#(#states)* #outcome));
+        let body = block(quote!(#(#states)* #outcome));
         let used = used_as_a_value(called);
         let work = quote_spanned!(called.span()=> async move #body);
         quote!(#used #work)
     } else {
         let outcome = outcome(function, &call, krate);
-        let body = block(called.span(), quote!(#(#states)* #outcome));
+        let body = block(quote!(#(#states)* #outcome));
         let closure = quote_spanned!(called.span()=> move || #body);
         quote!(#krate::__private::blocking(#closure))
     };
@@ -92,13 +93,6 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
             #work
         }
     }
-}
-
-/// `tokens`, wherever they are, in braces at `span`.
-fn block(span: Span, tokens: TokenStream) -> Group {
-    let mut block = Group::new(Delimiter::Brace, tokens);
-    block.set_span(span);
-    block
 }
 
 /// What the `call` comes to. That it comes to something else is the return type's mistake.

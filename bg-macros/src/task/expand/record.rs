@@ -10,8 +10,8 @@ use syn::{Attribute, Expr, Meta};
 use crate::errors::across;
 use crate::function::Function;
 use crate::krate::Krate;
-use crate::settings;
 use crate::source_text::source_text;
+use crate::syntax;
 use crate::task::backoff::Backoff;
 use crate::task::call::Call;
 use crate::task::parameter::Source;
@@ -89,7 +89,7 @@ fn docs(attrs: &[Attribute]) -> Option<TokenStream> {
         if index > 0 {
             text.push('\n');
         }
-        if let Some(line) = settings::text(line) {
+        if let Some(line) = syntax::text(line) {
             // `/// text` is `#[doc = " text"]`.
             let line = line.value();
             text.push_str(line.strip_prefix(' ').unwrap_or(&line));

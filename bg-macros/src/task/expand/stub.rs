@@ -12,7 +12,7 @@ pub(in crate::task) fn stub(function: &Function, call: &Call, krate: &Krate) -> 
     let (vis, name) = (&function.vis, &call.name);
     let carried = function.carried(&["cfg"]);
     let (required, defaulted): (Vec<_>, Vec<_>) =
-        call.fields().partition(|field| field.is_required());
+        call.fields().partition(|field| field.default().is_none());
     // The types may be what is wrong, so any will do.
     let arguments = required
         .iter()
