@@ -17,9 +17,22 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let handlers = &list.handlers;
     let krate = &list.krate;
 
-    let routes = handlers.iter().map(|Handler { cfgs, path }| {
-        let written = source_text(path);
-        quote!(#(#cfgs)* (<#path>::__ROUTE, #written))
+    let numbered = || handlers.iter().enumerate();
+    let routes = numbered()
+        .map(|(number, Handler { cfgs, path })| quote!(#(#cfgs)* (#number, <#path>::__ROUTE)));
+    // One for each handler, because only a literal can name it: a panic in a constant formats nothing.
+    // Not at the handler's place: for that, `core` and `assert` would have to be there as well, where an
+    // editor would offer them beside the handler.
+    let checks = numbered().map(|(number, Handler { cfgs, path })| {
+        let handler = source_text(path);
+        let message =
+            format!("`{handler}` has the method and path of a handler before it in this list");
+        // `{}`, because a path may have braces in it, as in `a::<{ 1 }>`.
+        quote! {
+            #(#cfgs)*
+            const _: () =
+                ::core::assert!(#krate::__private::is_distinct(__ROUTES, #number), "{}", #message);
+        }
     });
     let mounts = handlers.iter().map(|Handler { cfgs, path }| {
         // On the handler's name, for errors about what it extracts.
@@ -32,7 +45,10 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     });
     quote!({
         #errors
-        const _: () = #krate::__private::assert_distinct(&[#(#routes),*]);
+        // Without handlers, or where every one is configured out, nothing looks at it.
+        #[allow(dead_code)]
+        const __ROUTES: &[(usize, #krate::__private::RouteDef)] = &[#(#routes),*];
+        #(#checks)*
         let __router = #krate::__private::axum::Router::new();
         #(#mounts)*
         __router
@@ -135,7 +151,9 @@ mod tests {
             expansion.rfind("<users::create>"),
         );
         assert!(list.is_some() && list < create);
-        assert!(expansion.contains(r#"[(<list>::__ROUTE,"list"),#[cfg(unix)](<users::create>"#));
+        let routes = "[(0usize,<list>::__ROUTE),#[cfg(unix)](1usize,<users::create>::__ROUTE)]";
+        assert!(expansion.contains(routes), "{expansion}");
+        assert!(expansion.contains("#[cfg(unix)]const_:()=::core::assert!"));
         assert!(expansion.contains("#[cfg(unix)]let__router="));
         assert!(!expansion.contains("compile_error"));
     }
