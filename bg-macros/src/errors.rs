@@ -174,14 +174,14 @@ mod tests {
     use quote::quote;
 
     #[test]
-    fn nothing_found_is_no_tokens() {
+    fn without_a_mistake_there_is_no_compile_error() {
         let (value, errors) = Errors::collect(|_| 7);
         assert_eq!(value, 7);
         assert!(errors.is_empty());
     }
 
     #[test]
-    fn everything_found_is_reported() {
+    fn every_mistake_that_is_found_is_reported() {
         let ((), errors) = Errors::collect(|errors| {
             errors.on(quote!(a b), "first");
             errors.at(Span::call_site(), "second");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_what_was_meant() {
+    fn a_misspelled_word_is_guessed() {
         let keys = ["name", "timeout", "on_error", "crate"];
         assert_eq!(did_you_mean("timeut", keys), Some("timeout"));
         assert_eq!(did_you_mean("tiemout", keys), Some("timeout"));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn does_not_guess_wildly() {
+    fn no_guess_is_made_for_a_word_unlike_all_known_ones() {
         let keys = ["name", "timeout", "on_error", "crate"];
         assert_eq!(did_you_mean("retries", keys), None);
         assert_eq!(did_you_mean("x", keys), None);

@@ -14,7 +14,7 @@ use crate::route::Methods;
 use crate::{route, task};
 
 #[test]
-fn are_what_they_were() {
+fn expansions_equal_the_stored_ones() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expansions");
     let mut sources = Vec::new();
     find_sources(&root, &mut sources);

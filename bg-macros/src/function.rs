@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn the_body_may_be_anything() {
+    fn the_body_of_a_function_may_be_any_tokens() {
         let tokens = quote!(pub async fn f(a: u8) -> u8 { a. ; let });
         let function: Function = syn::parse2(tokens.clone()).expect("a function");
         assert_eq!(function.to_token_stream().to_string(), tokens.to_string());
     }
 
     #[test]
-    fn carries_what_is_asked_for() {
+    fn attributes_of_the_given_names_are_carried() {
         let kept = carried(quote! {
             #[inline] #[cfg(unix)] #[doc = "x"] #[must_use] #[deprecated(note = "y")]
             fn f() {}
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn carries_conditional_attributes_without_the_others() {
+    fn of_a_cfg_attr_only_attributes_of_the_given_names_are_carried() {
         let kept = carried(quote! {
             #[cfg_attr(all(unix, test), inline, doc(hidden), doc = "x")]
             #[cfg_attr(test, inline)]

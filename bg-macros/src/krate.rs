@@ -97,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn absolute_paths() {
+    fn an_absolute_path_to_the_runtime_is_used_as_it_is() {
         for path in ["::bg_runtime", "::a::b", "crate::a"] {
             assert_eq!(krate(path), (path.to_owned(), String::new()));
         }
     }
 
     #[test]
-    fn a_wrong_one_is_reported_and_used() {
+    fn a_wrong_path_to_the_runtime_is_reported_and_used() {
         for (value, path, reason) in [
             ("tasks", "tasks", "write `::tasks`"),
             ("self::tasks", "self::tasks", "write `::tasks`"),

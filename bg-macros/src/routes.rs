@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn handlers_in_their_order() {
+    fn handlers_are_compared_and_mounted_in_their_order() {
         let expansion = expansion(quote!(
             list,
             #[cfg(unix)]
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_router() {
+    fn without_handlers_there_is_an_empty_router() {
         for input in [quote!(), quote!(crate = ::renamed)] {
             let expansion = expansion(input);
             assert!(!expansion.contains("compile_error") && !expansion.contains("__mount"));
@@ -167,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn the_runtime_is_where_it_is_said_to_be() {
+    fn the_runtime_is_named_by_the_path_that_crate_sets() {
         let expansion = expansion(quote!(crate = ::renamed, list, crate::other));
         assert!(expansion.contains("::renamed::") && !expansion.contains("bg_runtime"));
         assert!(expansion.contains("<crate::other>"));
     }
 
     #[test]
-    fn what_is_wrong_does_not_hide_the_rest() {
+    fn a_mistake_does_not_hide_the_handlers_after_it() {
         for wrong in [
             quote!(list()),
             quote!("list"),

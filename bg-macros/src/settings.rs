@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn values_flags_and_keywords() {
+    fn values_flags_and_keywords_are_read() {
         let (mut settings, errors) = read(quote!(timeout = f::<A, B>(), detach, crate = ::a::b,));
         assert_eq!(errors, "");
         assert_eq!(
@@ -234,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn forms_from_other_attributes() {
+    fn forms_that_other_attributes_have_are_refused() {
         let (_, errors) = read(quote!(timeout("1s"), detach "x", timeout =, crate = 1 2, other(3)));
         assert_eq!(errors.matches("compile_error").count(), 5, "{errors}");
         assert!(errors.contains("write `timeout = \\\"30s\\\"`"), "{errors}");
     }
 
     #[test]
-    fn any_tokens_come_to_an_end() {
+    fn settings_of_any_tokens_are_read_to_their_end() {
         for tokens in [
             quote!(,,,),
             quote!(= = =),

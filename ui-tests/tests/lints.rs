@@ -167,12 +167,12 @@ pub mod routes {
 }
 
 #[test]
-fn routes_are_mounted() {
+fn routes_of_every_form_are_mounted_without_a_warning() {
     assert!(routes::all().has_routes());
 }
 
 #[test]
-fn tasks_are_made() {
+fn tasks_of_every_form_are_made_without_a_warning() {
     let email = tasks::SendEmail::new("a@b.c", "hello", [0; 4])
         .priority(9)
         .note("!");

@@ -5,7 +5,7 @@
 
 /// P-BUILD-4
 #[test]
-fn ui() {
+fn every_mistake_has_its_message_and_right_code_compiles() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("tests/fail/**/*.rs");
     cases.pass("tests/pass/**/*.rs");

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_without_parameters() {
+    fn a_path_without_braces_has_no_parameters() {
         for path in [
             "/",
             "/users",
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_in_order() {
+    fn parameters_of_a_path_are_given_in_their_order() {
         assert_eq!(named("/{id}"), ["id"]);
         assert_eq!(named("/{b}/x/{a}/"), ["b", "a"]);
         assert_eq!(named("/user_{name}"), ["name"]);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn doubled_braces_mean_themselves() {
+    fn doubled_braces_stand_for_a_brace() {
         assert!(named("/{{id}}").is_empty());
         assert!(named("/{{/}}").is_empty());
         assert_eq!(named("/{{{id}"), ["id"]);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_with_a_slash() {
+    fn a_path_starts_with_a_slash() {
         assert_eq!(
             mistake(""),
             "a path starts with `/`: write `\"/\"` for the root"
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_syntax_of_others() {
+    fn parameters_as_other_frameworks_write_them_are_refused() {
         for (path, expected) in [
             ("/:id", "write a path parameter as `{id}`, not `:id`"),
             ("/a/:", "write a path parameter as `{name}`, not `:`"),
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn braces_that_do_not_match() {
+    fn braces_that_do_not_match_are_refused() {
         assert!(mistake("/{id").starts_with("`{id` is not closed: write `{id}`"));
         assert!(mistake("/{id/x").starts_with("`{id` is not closed"));
         assert!(mistake("/{id}}").starts_with("`{id}` is not closed"));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn names() {
+    fn a_parameter_needs_a_name_of_its_own() {
         assert_eq!(mistake("/{}"), "a path parameter needs a name: `{name}`");
         assert_eq!(mistake("/{*}"), "a path parameter needs a name: `{*name}`");
         assert_eq!(
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_parameter() {
+    fn nothing_but_a_slash_can_follow_a_parameter() {
         assert!(mistake("/{id}.png").starts_with("a parameter ends its segment"));
         assert!(mistake("/{a}{b}").starts_with("a segment has one parameter"));
         assert!(mistake("/{*rest}/x").starts_with("`{*rest}` takes all that is left"));
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn every_segment_is_looked_at() {
+    fn mistakes_in_several_segments_are_all_reported() {
         assert_eq!(parameters("a/:b/{}/{c}x").map_err(|all| all.len()), Err(4));
     }
 
@@ -391,7 +391,7 @@ mod tests {
         })]
 
         #[test]
-        fn what_axum_refuses_is_refused_and_little_else(path in paths()) {
+        fn a_path_is_refused_where_axum_refuses_it_or_on_purpose(path in paths()) {
             match parameters(&path) {
                 Ok(names) => prop_assert!(axum_takes(&path), "axum refuses {path}: {names:?}"),
                 Err(mistakes) if axum_takes(&path) => {

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_wait_or_two() {
+    fn a_backoff_is_one_wait_or_two() {
         for (text, expected) in [
             ("0s", (0, 0)),
             ("1s", (1_000, 1_000)),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_explained() {
+    fn the_message_for_a_wrong_backoff_says_what_to_write() {
         for (text, reason) in [
             ("", "a number and its unit"),
             ("..", "`..` is not a range"),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_a_constant_or_explained() {
+    fn a_backoff_that_is_no_text_is_a_constant_or_a_mistake() {
         for (value, reason) in [
             ("1", "a wait has a unit"),
             ("1s", "a wait has a unit"),

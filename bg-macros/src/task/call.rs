@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn struct_names() {
+    fn a_struct_has_the_name_of_its_function_in_camel_case() {
         for (function, name) in [
             ("send_email", "SendEmail"),
             ("send", "Send"),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_leave_nothing_to_call_the_struct() {
+    fn a_function_name_that_leaves_no_name_for_the_struct_is_refused() {
         for function in ["SendEmail", "self_", "_1", "__", "発送"] {
             assert_eq!(named(function), None, "{function}");
         }

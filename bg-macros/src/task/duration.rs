@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_with_units() {
+    fn a_duration_is_the_sum_of_numbers_with_units() {
         for (text, expected) in [
             ("0s", 0),
             ("500ms", 500),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_explained() {
+    fn the_message_for_a_wrong_duration_says_what_to_write() {
         for (text, reason) in [
             ("", "a number and its unit"),
             (

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_exact() {
+    fn a_type_that_is_no_text_is_kept_as_it_is() {
         for (ty, keeps, lent) in [
             ("u64", "u64", false),
             ("&'static str", "&'static str", false),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_borrowed_inside_is_refused_once() {
+    fn a_type_that_borrows_is_refused_with_one_error() {
         for ty in [
             "&mut u8",
             "&'static mut u8",

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_constants() {
+    fn a_limit_is_a_whole_number_or_a_constant() {
         for value in [
             "1",
             "1_000",
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_explained() {
+    fn the_message_for_a_wrong_number_says_what_to_write() {
         for (value, reason) in [
             ("\"3\"", "`setting` is a whole number: `setting = 3`"),
             ("3.0", "`setting` is a whole number"),
