@@ -31,16 +31,17 @@ impl Errors {
         )
     }
 
-    /// A mistake that `tokens`, all of them, are.
+    /// Reports a mistake on all of `tokens`.
     pub(crate) fn on(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.push(syn::Error::new_spanned(tokens, message));
     }
 
-    /// A mistake at one place.
+    /// Reports a mistake at `span`.
     pub(crate) fn at(&mut self, span: Span, message: impl Display) {
         self.push(syn::Error::new(span, message));
     }
 
+    /// Reports a mistake that syn found.
     pub(crate) fn push(&mut self, error: syn::Error) {
         match &mut self.found {
             Some(found) => found.combine(error),
@@ -48,13 +49,13 @@ impl Errors {
         }
     }
 
-    /// The value, or nothing and one mistake more.
+    /// Returns the value, or reports the error.
     pub(crate) fn ok<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 }
 
-/// The same tokens, all of them at `span`.
+/// Returns the tokens, all of them at `span`.
 ///
 /// rustc points at the expression that an error is about, and shows the attribute instead if only
 /// one token of that expression is the attribute's own. `quote_spanned!` leaves interpolated tokens
@@ -74,10 +75,10 @@ pub(crate) fn at(span: Span, tokens: impl ToTokens) -> TokenStream {
         .collect()
 }
 
-/// The same tokens, the first where `place` begins and the last where it ends.
+/// Returns the tokens, the first where `place` begins and the last where it ends.
 ///
-/// rustc takes an expression to reach from its first token to its last. Those between stay where
-/// they are: each name at a place of the user's is one more definition for an editor to go to.
+/// rustc takes an expression to reach from its first token to its last. The ones between stay where
+/// they are: an editor takes each name at a place of the user's for one more thing to go to.
 pub(crate) fn across(place: impl ToTokens, tokens: impl ToTokens) -> TokenStream {
     let mut place = place.into_token_stream().into_iter();
     let mut tokens: Vec<_> = tokens.into_token_stream().into_iter().collect();
@@ -125,12 +126,12 @@ pub(crate) fn unknown<'a>(
     message + &format!("\nthe {kind}s are {}", quoted(known))
 }
 
-/// The candidate that `word` is most likely a slip of the keyboard for, if there is one.
+/// Returns the candidate that `word` is most likely a misspelling of, if there is one.
 pub(crate) fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    // One slip in a short word, two in a long one: more, and the guess is noise.
+    // One slip in five letters, and three in any word: beyond that a guess is noise.
     let allowed = word.chars().count().div_ceil(5).min(3);
     candidates
         .into_iter()
@@ -140,7 +141,7 @@ pub(crate) fn did_you_mean<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters to add, remove, replace or swap with their neighbour to get from `a` to `b`.
+/// The number of letters to add, remove, replace or swap with their neighbour to get from `a` to `b`.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();

@@ -19,7 +19,7 @@ pub(crate) const KEY: Key = Key {
 pub(crate) struct Krate(TokenStream);
 
 impl Krate {
-    /// From the value of the `crate` setting.
+    /// Reads the value of the `crate` setting.
     pub(crate) fn new(setting: Option<Expr>, errors: &mut Errors) -> Self {
         match setting {
             None => Self(quote!(::bg_runtime)),
@@ -28,8 +28,8 @@ impl Krate {
     }
 
     fn explicit(value: &Expr, errors: &mut Errors) -> Self {
-        // A path that is wrong is reported and used: it often resolves where it stands, and then
-        // there is this one error to read instead of one for each name under it.
+        // A wrong path is reported and used: it often resolves where it stands, and then there is
+        // this one error to read instead of one for each name under it.
         let path = if let Some(path) = syntax::path(value) {
             if !is_absolute(path) {
                 errors.on(value, relative(path));
@@ -58,7 +58,8 @@ impl ToTokens for Krate {
     }
 }
 
-/// `$crate`, in an attribute written by a `macro_rules!` macro, is a token of its own.
+/// Returns whether the path means the same in every module. `$crate` is one token, in an attribute
+/// that a `macro_rules!` macro writes.
 fn is_absolute(path: &Path) -> bool {
     path.leading_colon.is_some()
         || path

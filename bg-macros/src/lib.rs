@@ -1,4 +1,4 @@
-//! The attributes of `bg-runtime`. Use them from there: their documentation is on its re-exports.
+//! The attributes of `bg-runtime`. Use them from there: they are documented on its re-exports.
 
 mod errors;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::settings::skip_past_comma;
 use crate::source_text::source_text;
 use crate::syntax;
 
-/// What `routes![input]` stands for. Whatever is wrong, it is a router.
+/// Expands `routes![input]`: to a router, even if something is wrong.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let (list, errors) = Errors::collect(|errors| List::parse(input, errors));
     let handlers = &list.handlers;
@@ -37,7 +37,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mounts = handlers.iter().map(|Handler { cfgs, path }| {
         // On the handler's name, for errors about what it extracts.
         let mount = across(path, quote!(<#path>::__mount));
-        // In braces: of a call, rustc would sooner speak of its argument, which is nobody's.
+        // In braces, because an error about a call is shown at its argument, which no one wrote.
         quote! {
             #(#cfgs)*
             let __router = { #mount }(__router);
@@ -55,7 +55,7 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     })
 }
 
-/// What stands between the brackets.
+/// The contents of the brackets.
 struct List {
     krate: Krate,
     handlers: Vec<Handler>,
@@ -67,7 +67,7 @@ struct Handler {
 }
 
 impl List {
-    /// Reads all of `input`: a handler that is not one does not hide the others.
+    /// Reads all of `input`: a mistake in one handler does not hide the others.
     fn parse(input: TokenStream, errors: &mut Errors) -> Self {
         let mut setting = None;
         let mut handlers = Vec::new();

@@ -14,9 +14,9 @@ use crate::syntax::ungrouped;
 /// A setting that an attribute knows.
 pub(crate) struct Key {
     pub(crate) name: &'static str,
-    /// A value as one might write it; nothing for a setting that is its name alone.
+    /// A value as one might write it. `None` if the setting is a flag.
     pub(crate) example: Option<&'static str>,
-    /// What an editor shows beside the name.
+    /// The documentation that an editor shows.
     pub(crate) docs: &'static str,
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads all of `tokens`, whatever they are.
+    /// Reads all of `tokens`, which may be anything.
     pub(crate) fn parse(tokens: TokenStream, known: &[Key], errors: &mut Errors) -> Self {
         let parser = |input: ParseStream<'_>| Ok(Self::read(input, known, errors));
         let read = parser.parse2(tokens);
@@ -46,7 +46,7 @@ impl Settings {
         errors.ok(read).unwrap_or_default()
     }
 
-    /// Reads the rest of `input`, whatever it is.
+    /// Reads the rest of `input`, which may be anything.
     pub(crate) fn read(input: ParseStream<'_>, known: &[Key], errors: &mut Errors) -> Self {
         let mut settings = Self {
             given: Vec::new(),
@@ -69,7 +69,7 @@ impl Settings {
         known: &[Key],
         errors: &mut Errors,
     ) -> syn::Result<()> {
-        // `crate` is a keyword, so any word will do.
+        // Keywords as well, for `crate`.
         let word = input
             .call(Ident::parse_any)
             .map_err(|error| syn::Error::new(error.span(), expected(known)))?;
@@ -131,7 +131,8 @@ impl Settings {
             .map(|(_, value)| value)
     }
 
-    /// What `read` makes of the value of the setting `name`, with the identifier of the setting.
+    /// What `read` makes of the value of the setting `name`, with the identifier of the setting: an
+    /// error about the value is reported there.
     pub(crate) fn entry<T>(
         &mut self,
         name: &str,
@@ -142,7 +143,7 @@ impl Settings {
         Some((word.clone(), value))
     }
 
-    /// Where the flag `name` was given, if it was.
+    /// The place of the flag `name`. `None` if it was not given.
     pub(crate) fn flag(&self, name: &str) -> Option<Span> {
         self.given
             .iter()
@@ -150,13 +151,13 @@ impl Settings {
             .map(|(word, _)| word.span())
     }
 
-    /// Every word in the place of a setting's name, the unknown and half-typed ones too.
+    /// Every word in the place of a setting's name, unknown and half-typed ones included.
     pub(crate) fn words(&self) -> &[Ident] {
         &self.words
     }
 }
 
-/// Leaves `input` behind the next comma, or at its end.
+/// Skips to behind the next comma, or to the end.
 pub(crate) fn skip_past_comma(input: ParseStream<'_>) {
     while !input.is_empty() && !input.peek(Token![,]) {
         // A token tree is all that can come next, so this cannot fail and the loop comes to an end.

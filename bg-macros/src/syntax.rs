@@ -50,7 +50,7 @@ pub(crate) fn last_segment(ty: &Type) -> Option<&PathSegment> {
     }
 }
 
-/// Returns whether the type has one of these names, whatever module and arguments it is written with.
+/// Returns whether the type has one of these names, with any module and any arguments.
 pub(crate) fn is_named(ty: &Type, names: &[&str]) -> bool {
     last_segment(ty).is_some_and(|last| names.iter().any(|name| last.ident == name))
 }

@@ -1,5 +1,5 @@
-//! Tasks and routes in a crate that allows itself nothing: no lint speaks of code its author did not
-//! write. clippy's are heard under `cargo clippy --all-targets`.
+//! Tasks and routes in a crate that denies every lint: none is about code that its author did not
+//! write. For clippy's, run `cargo clippy --all-targets`.
 
 #![forbid(unsafe_code)]
 #![deny(warnings, missing_docs, clippy::all, clippy::pedantic, clippy::nursery)]
@@ -113,7 +113,7 @@ pub mod tasks {
         drop((connection, next));
     }
 
-    /// Does nothing, in the name of the past.
+    /// Does nothing, and is deprecated.
     #[deprecated]
     #[background_task]
     pub async fn update_analytics() {

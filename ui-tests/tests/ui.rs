@@ -1,4 +1,4 @@
-//! What the compiler prints for a mistake, and that what is right compiles.
+//! Checks what the compiler prints for each mistake, and that right code compiles.
 //!
 //! `TRYBUILD=overwrite cargo test -p ui-tests` writes the messages anew. Read them before they are
 //! committed: each points at what the user wrote, and says what to write instead.

@@ -15,8 +15,8 @@ use crate::syntax::any_token;
 
 /// A block that queues the tasks of `background`.
 ///
-/// It borrows the arguments, and ends before they are moved into the handler: the future of the
-/// route holds none of its borrows.
+/// It borrows the arguments, and ends before they are moved into the handler: the route's future
+/// holds none of the borrows.
 pub(super) fn block(background: &Expr, arguments: &[Argument], krate: &Krate) -> TokenStream {
     let names = arguments.iter().map(|argument| names(argument, krate));
     let pushes = pushes(background);
@@ -31,9 +31,9 @@ pub(super) fn block(background: &Expr, arguments: &[Argument], krate: &Krate) ->
     }
 }
 
-/// The handler, without a warning that an argument is not used where `background` uses it.
+/// Silences the warning about an unused argument where `background` uses it.
 ///
-/// It is an attribute on the argument, so that what the function means, and the places in it, stay.
+/// With an attribute on the argument, so that nothing else of the function changes, and no place in it.
 pub(super) fn mark_used(mut handler: Function, background: &Expr) -> Function {
     let background = background.to_token_stream();
     for input in &mut handler.sig.inputs {
@@ -75,7 +75,7 @@ fn names(argument: &Argument, krate: &Krate) -> TokenStream {
     names.visit_pat_mut(&mut pattern);
 
     let variable = &argument.variable;
-    // What there is to say about the pattern has been said where the handler has it.
+    // Lints have seen the pattern where the handler has it.
     let quiet = quote!(#[allow(warnings)]);
     let names = names.0.iter().map(|Name { name, stars }| {
         quote! {
@@ -90,13 +90,13 @@ fn names(argument: &Argument, krate: &Krate) -> TokenStream {
     }
 }
 
-/// Collects the names that a pattern binds, and takes from it what cannot stand in a pattern for a
-/// reference: `mut`, `ref` and `&`, which edition 2024 refuses there.
+/// Collects the names that a pattern binds, and removes from it what edition 2024 refuses in a pattern
+/// for a reference: `mut`, `ref` and `&`.
 struct Names(Vec<Name>);
 
 struct Name {
     name: Ident,
-    /// One for each `&` that stood before the name and would have taken a reference away.
+    /// A `*` for each `&` that stood before the name, and would have dereferenced it.
     stars: TokenStream,
 }
 
@@ -116,8 +116,8 @@ impl VisitMut for Names {
         {
             *by_ref = None;
             *mutability = None;
-            // A capital letter is a unit struct or a constant, which binds nothing. A variable
-            // called so is seen by reference.
+            // With a capital letter it is a unit struct or a constant, which binds nothing. If it is
+            // a variable, `background` sees it by reference.
             let binds = !name.to_string().starts_with(char::is_uppercase);
             if binds && !self.0.iter().any(|other| other.name == *name) {
                 let name = name.clone();
@@ -130,7 +130,7 @@ impl VisitMut for Names {
     fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
         let before = self.0.len();
         visit_mut::visit_field_pat_mut(self, field);
-        // Under a `#[cfg]` the name may not be there.
+        // Under a `#[cfg]`, the name may not be there.
         if !field.attrs.is_empty() {
             self.0.truncate(before);
         }

@@ -41,7 +41,7 @@ pub(super) fn route(
     }
 }
 
-/// Something for `routes!` to mount where the handler has mistakes.
+/// Something for `routes!` to mount if the handler has mistakes.
 pub(super) fn stub(handler: &Function, krate: &Krate) -> TokenStream {
     let members = quote! {
         pub const __ROUTE: #krate::__private::RouteDef = #krate::__private::RouteDef::new(&[], "");
@@ -63,7 +63,7 @@ fn namesake(handler: &Function, members: &TokenStream) -> TokenStream {
     let Function { vis, sig, .. } = handler;
     let name = &sig.ident;
     let cfgs = handler.carried(&["cfg"]);
-    // Where the struct is, for messages that tell.
+    // At the handler's name, for messages that show where the struct is.
     let definition = across(name, quote!(struct #name {}));
     quote! {
         #(#cfgs)*
@@ -71,7 +71,7 @@ fn namesake(handler: &Function, members: &TokenStream) -> TokenStream {
         #[allow(missing_copy_implementations, missing_debug_implementations, non_camel_case_types)]
         #vis #definition
 
-        // What has a place of the user's is linted as if the user had written it.
+        // Code at a place of the user's is linted as the user's own.
         #(#cfgs)*
         #[allow(
             deprecated,
@@ -104,9 +104,9 @@ fn record(name: &Ident, path: &Path, settings: &Settings) -> TokenStream {
     }
 }
 
-/// Mounts the route on a router of any state that the handler's arguments can do with.
+/// Mounts the route on a router of any state that the handler's arguments can be extracted with.
 fn mount(name: &Ident, extractors: &[Extractor], krate: &Krate) -> TokenStream {
-    // For messages that tell where it is.
+    // At the handler's name, for messages that show where the function is.
     let mount = Ident::new("__mount", name.span());
     // axum's mark of whether the last argument reads the body; there is no mark without arguments.
     let mark = (!extractors.is_empty()).then(|| quote!(, __M: 'static));
@@ -127,7 +127,7 @@ fn mount(name: &Ident, extractors: &[Extractor], krate: &Krate) -> TokenStream {
 /// What axum asks of a handler's arguments, on the arguments themselves.
 ///
 /// Mounting a function that is not quite a handler is an error about the function alone. With these
-/// bounds in between it names the argument and underlines it, for whatever state the router has.
+/// bounds in between it names the argument and underlines it, for a router of any state.
 fn bounds(extractors: &[Extractor], krate: &Krate) -> TokenStream {
     let last = extractors.len().saturating_sub(1);
     let extract = quote!(#krate::__private::axum::extract);
@@ -162,8 +162,7 @@ fn handle(
     let call = call(handler, arguments, krate);
     let used = used_as_a_value(&handler.sig.ident);
     let response = quote!(#krate::__private::axum::response::Response);
-    // `Send` by declaration: where the handler's future is not, that is an error here and nowhere
-    // else.
+    // `Send` by declaration: if the handler's future is not, there is this error and no other.
     let future = across(
         &handler.sig.ident,
         quote!(impl ::core::future::Future<Output = #response> + ::core::marker::Send),
@@ -210,7 +209,7 @@ fn call(handler: &Function, arguments: &[Argument], krate: &Krate) -> TokenStrea
 struct Extractor {
     pattern: TokenStream,
     ty: TokenStream,
-    /// What the user wrote of it.
+    /// The type as the user wrote it.
     place: Type,
 }
 
@@ -290,7 +289,7 @@ impl VisitMut for Static {
         visit_mut::visit_type_reference_mut(self, reference);
     }
 
-    // What these leave out is their caller's to choose, in a bound as well.
+    // A lifetime left out in these is chosen by their caller, in a bound as well.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
     }

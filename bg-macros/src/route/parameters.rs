@@ -1,8 +1,8 @@
 //! Which argument takes which parameter of the path.
 //!
 //! An argument named like a parameter is that parameter. All others are extractors, and what an
-//! extractor reads is its own business: there is a mistake only where none that is written could
-//! be right.
+//! extractor reads is known only to itself: a mistake is reported only if no extractor that is written
+//! could make it right.
 
 use syn::{GenericArgument, PathArguments, Type};
 
@@ -14,7 +14,7 @@ use crate::syntax::{is_named, last_segment, plain};
 /// As many extractors as axum calls a handler with, and as many values as serde makes a tuple of.
 const MOST: usize = 16;
 
-/// Finds out which arguments are parameters of the path.
+/// Sets which arguments are parameters of the path, and reports those that cannot be right.
 pub(super) fn assign(path: &Path, arguments: &mut [Argument], errors: &mut Errors) {
     let mut free: Vec<usize> = (0..path.parameters.len()).collect();
     for argument in arguments.iter_mut() {
@@ -29,23 +29,24 @@ pub(super) fn assign(path: &Path, arguments: &mut [Argument], errors: &mut Error
             .position(|&index| path.parameters[index] == name)
         {
             argument.parameter = Some(free.remove(at));
-            owned(argument, errors);
+            refuse_borrowed(argument, errors);
         }
     }
     let free: Vec<&str> = free.iter().map(|&index| &*path.parameters[index]).collect();
     let is_all_known = !arguments.iter().any(could_take);
-    let missed = slips(&free, is_all_known, arguments, path, errors);
+    let missed = report_misnamed(&free, is_all_known, arguments, path, errors);
     if is_all_known {
-        taken(&free, &missed, path, errors);
+        report_untaken(&free, &missed, path, errors);
     }
     for argument in arguments.iter() {
-        enough(&argument.ty, path, errors);
+        report_too_small(&argument.ty, path, errors);
     }
-    not_too_many(arguments, errors);
+    report_too_many(arguments, errors);
 }
 
-/// A parameter is made from the request's path, and nothing keeps that for the handler to borrow.
-fn owned(argument: &Argument, errors: &mut Errors) {
+/// Reports a parameter that borrows. It is made from the request's path, which nothing keeps for the
+/// handler to borrow from.
+fn refuse_borrowed(argument: &Argument, errors: &mut Errors) {
     if let Type::Reference(reference) = plain(&argument.ty) {
         errors.on(
             reference,
@@ -54,15 +55,15 @@ fn owned(argument: &Argument, errors: &mut Errors) {
     }
 }
 
-/// Could this extractor read parameters of the path, for all that can be seen?
+/// Returns whether this extractor may read parameters of the path, as far as its type's name tells.
 fn could_take(argument: &Argument) -> bool {
     let ty = &argument.ty;
-    argument.parameter.is_none() && !is_named(ty, BLIND) && !is_value(ty)
+    argument.parameter.is_none() && !is_named(ty, IGNORE_THE_PATH) && !is_value(ty)
 }
 
-/// Arguments that can only be parameters of the path, which has none of that name. Returns the
+/// Reports arguments that can only be parameters of the path, which has none of that name. Returns the
 /// parameters that were probably meant.
-fn slips<'a>(
+fn report_misnamed<'a>(
     free: &[&'a str],
     is_all_known: bool,
     arguments: &[Argument],
@@ -74,7 +75,8 @@ fn slips<'a>(
         let Some(name) = argument.name() else {
             continue;
         };
-        // A `String` is the request's body, unless the path is left with a name so very like it.
+        // A `String` is the request's body, unless its name is much like that of a parameter which
+        // nothing takes.
         let is_value = is_value(&argument.ty);
         let may_be_text = is_all_known && is_named(&argument.ty, &["String"]);
         if !is_value && !may_be_text {
@@ -109,8 +111,8 @@ fn those_it_has(path: &Path) -> String {
     }
 }
 
-/// Something takes each parameter.
-fn taken(free: &[&str], missed: &[&str], path: &Path, errors: &mut Errors) {
+/// Reports path parameters that no argument takes.
+fn report_untaken(free: &[&str], missed: &[&str], path: &Path, errors: &mut Errors) {
     for name in free {
         // As for a variable, `_` in front says that nothing needs to.
         if !name.starts_with('_') && !missed.contains(name) {
@@ -126,10 +128,10 @@ fn taken(free: &[&str], missed: &[&str], path: &Path, errors: &mut Errors) {
     }
 }
 
-/// `Path<..>` has room for what the path has.
+/// Reports a `Path<..>` with room for fewer parameters than the path has.
 ///
-/// It may have more: a router that is nested below a path with parameters has those, too.
-fn enough(ty: &Type, path: &Path, errors: &mut Errors) {
+/// More are right: a router that is nested below a path with parameters has those, too.
+fn report_too_small(ty: &Type, path: &Path, errors: &mut Errors) {
     let Some(taken) = argument_of(ty, "Path") else {
         return;
     };
@@ -150,7 +152,7 @@ fn enough(ty: &Type, path: &Path, errors: &mut Errors) {
     }
 }
 
-fn not_too_many(arguments: &[Argument], errors: &mut Errors) {
+fn report_too_many(arguments: &[Argument], errors: &mut Errors) {
     let (parameters, extractors): (Vec<_>, Vec<_>) =
         arguments.iter().partition(|it| it.parameter.is_some());
     if let Some(first) = parameters.get(MOST) {
@@ -169,18 +171,19 @@ fn not_too_many(arguments: &[Argument], errors: &mut Errors) {
     }
 }
 
-/// Is it one of axum's extractors, or that wrapped? Then its name does not matter.
+/// Returns whether the type is one of axum's extractors, or one of these in an `Option` or a `Result`:
+/// the name of such an argument does not matter.
 fn is_extractor(ty: &Type) -> bool {
-    // `String` is one only where it is no parameter.
-    is_named(ty, SIGHTED)
-        || is_named(ty, BLIND) && !is_named(ty, &["String"])
+    // `String` is one only if it is no parameter.
+    is_named(ty, READ_THE_PATH)
+        || is_named(ty, IGNORE_THE_PATH) && !is_named(ty, &["String"])
         || ["Option", "Result"]
             .iter()
             .any(|wrapper| argument_of(ty, wrapper).is_some_and(is_extractor))
 }
 
-/// Extractors that have a use for the path.
-const SIGHTED: &[&str] = &[
+/// Extractors that may read the path.
+const READ_THE_PATH: &[&str] = &[
     "Path",
     "RawPathParams",
     "MatchedPath",
@@ -193,8 +196,8 @@ const SIGHTED: &[&str] = &[
     "Extensions",
 ];
 
-/// Extractors that never look at the path.
-const BLIND: &[&str] = &[
+/// Extractors that never read the path.
+const IGNORE_THE_PATH: &[&str] = &[
     "State",
     "Json",
     "Form",
@@ -214,7 +217,7 @@ const BLIND: &[&str] = &[
     "BackgroundTasks",
 ];
 
-/// Is it a type of which no extractor can be made?
+/// Returns whether the type is known to be no extractor.
 fn is_value(ty: &Type) -> bool {
     is_named(
         ty,

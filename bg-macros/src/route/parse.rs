@@ -1,4 +1,4 @@
-//! From the tokens of an attribute to what it says of a route.
+//! From the tokens of an attribute to what it says about a route.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::format_ident;
@@ -29,7 +29,7 @@ const BACKGROUND: Key = Key {
 const DETACH: Key = Key {
     name: "detach",
     example: None,
-    docs: "Finish the handler, and run its tasks, though the client has gone.",
+    docs: "Finishes the handler, and runs its tasks, even if the client goes away.",
 };
 
 /// The settings of an attribute for `methods`.
@@ -47,7 +47,7 @@ pub(super) struct Settings {
     pub(super) methods: Vec<Ident>,
     pub(super) background: Option<Expr>,
     pub(super) detach: bool,
-    /// What stands where a setting's name belongs, known or not.
+    /// Every word in the place of a setting's name, known or not.
     pub(super) words: Vec<Ident>,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Path {
     pub(super) parameters: Vec<String>,
 }
 
-/// What the attribute for `methods`, at `place` and with `args` in its parentheses, says.
+/// Reads the attribute for `methods`, at `place` and with `args` in its parentheses.
 pub(super) fn settings(
     methods: Methods,
     args: TokenStream,
@@ -92,7 +92,7 @@ fn path(input: ParseStream<'_>, place: Span, errors: &mut Errors) -> Option<LitS
     if input.is_empty() || is_setting(input) {
         if let Some(literal) = misplaced(input) {
             errors.at(literal.span(), "the path comes before the settings");
-            // In their order they may be right.
+            // The rest is skipped. With the path first, it may be right.
             errors.ok(input.parse::<TokenStream>());
         } else {
             errors.at(place, "a route needs a path: `\"/users/{id}\"`");
@@ -114,7 +114,7 @@ fn path(input: ParseStream<'_>, place: Span, errors: &mut Errors) -> Option<LitS
     literal
 }
 
-/// Does a setting come next, where the path should be?
+/// Returns whether a setting comes next, where the path should be.
 fn is_setting(input: ParseStream<'_>) -> bool {
     let word = input.fork().call(Ident::parse_any);
     word.is_ok_and(|word| word == DETACH.name || input.peek2(Token![=]))
@@ -162,7 +162,7 @@ const NAMES: [(&str, &str, &str); 7] = [
     ("options", "OPTIONS", "Options"),
 ];
 
-/// Is this the name of an attribute that makes a route?
+/// Returns whether this is the name of an attribute that makes a route.
 pub(super) fn is_attribute(name: &Ident) -> bool {
     name == "route" || NAMES.iter().any(|(attribute, ..)| name == attribute)
 }
@@ -178,9 +178,9 @@ fn methods_setting(
     errors: &mut Errors,
 ) -> Vec<Ident> {
     if let Some(value) = given.value(METHODS.name) {
-        return listed(&value, errors);
+        return listed_methods(&value, errors);
     }
-    // Without a path, and with a mistake in `methods`, there is enough to read already.
+    // A path that is wrong has an error of its own, and so has a mistake in `methods`.
     let is_tried = given.words().iter().any(|word| word == METHODS.name);
     if let (Some(path), false) = (path, is_tried) {
         errors.at(
@@ -191,7 +191,7 @@ fn methods_setting(
     Vec::new()
 }
 
-fn listed(value: &Expr, errors: &mut Errors) -> Vec<Ident> {
+fn listed_methods(value: &Expr, errors: &mut Errors) -> Vec<Ident> {
     let Expr::Array(list) = value else {
         errors.on(value, "`methods` is a list: `methods = [GET, POST]`");
         return Vec::new();

@@ -61,7 +61,7 @@ struct Parameter {
 
 /// The parameter that ends this segment, if one does.
 fn parameter(segment: &str) -> Result<Option<Parameter>, String> {
-    other_syntax(segment)?;
+    refuse_other_syntax(segment)?;
     let mut tokens = Tokens(segment.chars().peekable());
     while let Some(token) = tokens.next() {
         match token {
@@ -80,7 +80,7 @@ fn parameter(segment: &str) -> Result<Option<Parameter>, String> {
     Ok(None)
 }
 
-/// What stands behind an opening brace.
+/// Reads a parameter from behind its opening brace.
 fn rest_of_parameter(tokens: &mut Tokens<'_>) -> Result<Parameter, String> {
     let mut written = String::new();
     loop {
@@ -113,7 +113,7 @@ fn rest_of_parameter(tokens: &mut Tokens<'_>) -> Result<Parameter, String> {
             "write a parameter for the rest of the path as `{{*{before}}}`, with `*` first"
         ));
     }
-    // matchit would make all of it the name, which is never what was meant.
+    // matchit would make all of it the name, which is never meant.
     if let Some((before, _)) = name.split_once(':') {
         return Err(format!(
             "write `{{{before}}}`: the type of a path parameter is that of the argument which takes \
@@ -134,8 +134,8 @@ fn rest_of_parameter(tokens: &mut Tokens<'_>) -> Result<Parameter, String> {
     }
 }
 
-/// Parameters as other frameworks, and earlier versions of axum, write them.
-fn other_syntax(segment: &str) -> Result<(), String> {
+/// Refuses parameters as other frameworks, and earlier versions of axum, write them.
+fn refuse_other_syntax(segment: &str) -> Result<(), String> {
     if let Some(name) = segment.strip_prefix(':') {
         return Err(instead("a path parameter", "", name, segment));
     }
@@ -147,7 +147,7 @@ fn other_syntax(segment: &str) -> Result<(), String> {
             segment,
         ));
     }
-    // A request's path has no angle bracket in it, so this could not be meant literally.
+    // A request's path has no angle bracket in it, so this cannot be meant literally.
     if let Some(name) = segment
         .strip_prefix('<')
         .and_then(|it| it.strip_suffix('>'))

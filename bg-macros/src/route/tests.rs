@@ -120,7 +120,7 @@ fn wrong_settings_are_an_error_and_leave_something_to_mount() {
     }
 }
 
-/// `macro_rules!` wraps what it hands on in such groups.
+/// `macro_rules!` wraps fragments in such groups.
 #[test]
 fn an_invisible_group_of_more_than_a_path_is_an_error() {
     let item = quote!(
@@ -238,7 +238,7 @@ fn a_parameter_of_the_path_that_nothing_can_take_is_an_error() {
     assert!(errors("/{id}", &quote!(Json(id): Json<Id>, state: State<u8>)).contains(nothing));
     assert!(errors("/{id}/{x}", &quote!(x: u8)).contains(nothing));
     assert!(errors("/{*id}", &quote!(body: String)).contains(nothing));
-    // Twice one error, in one place.
+    // Two errors in one place.
     let both = errors("/{id}/{x}", &quote!());
     assert!(both.contains(nothing) && both.contains("the path parameter `x`"));
 
@@ -272,7 +272,7 @@ fn an_argument_that_can_only_be_a_parameter_has_to_be_one() {
     assert!(unlike.contains("the path has no parameter `page`\\nit has `user_id`"));
     assert!(unlike.contains("nothing takes the path parameter `user_id`"));
 
-    // A `String` is the body.
+    // A `String` may be the body.
     let body = quote!(_: RawPathParams, name: String);
     assert_eq!(errors("/{names}", &body), "");
     assert_eq!(

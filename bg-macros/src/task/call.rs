@@ -1,4 +1,4 @@
-//! A call of the function, as a value: what it is called, and what it is made of.
+//! A call of the function as a value: the struct's name, and its parameters.
 
 use proc_macro2::{Ident, TokenTree};
 use syn::ext::IdentExt as _;
@@ -9,7 +9,7 @@ use crate::errors::Errors;
 use crate::function::Function;
 use crate::syntax::mentions;
 
-/// What a call of the function is made of.
+/// A call of the function.
 pub(super) struct Call {
     /// The struct's name.
     pub(super) name: Ident,
@@ -24,16 +24,17 @@ impl Call {
             .filter(|parameter| matches!(parameter.source, Source::Field { .. }))
     }
 
-    /// Does the task keep others of its own kind, as in `fn walk(next: Option<Box<Walk>>)`?
+    /// Returns whether the task keeps others of its own kind, as in
+    /// `fn walk(next: Option<Box<Walk>>)`.
     pub(super) fn holds_its_own_kind(&self) -> bool {
         self.fields()
             .any(|field| mentions(field.kept.ty.clone(), &self.name))
     }
 }
 
-/// What a call of `function` is made of, and no more of the attributes that said so.
+/// Reads a call of `function`, and removes the attributes of parameters that say something about it.
 ///
-/// Nothing if there can be no struct: it has no name, or the function is in a trait or an `impl`.
+/// `None` if there can be no struct: it has no name, or the function is in a trait or an `impl`.
 pub(super) fn parse(function: &mut Function, errors: &mut Errors) -> Option<Call> {
     let name = struct_name(&function.sig.ident, errors);
     refuse_modifiers(&function.sig, errors);
@@ -51,7 +52,7 @@ pub(super) fn parse(function: &mut Function, errors: &mut Errors) -> Option<Call
     Some(Call { name, parameters })
 }
 
-/// Is it a function of its own, as far as can be told from where it stands?
+/// Returns whether it is a function of its own, as far as its tokens tell.
 fn is_free(function: &Function, errors: &mut Errors) -> bool {
     if let Some(receiver) = function.sig.receiver() {
         errors.on(
@@ -62,7 +63,7 @@ fn is_free(function: &Function, errors: &mut Errors) -> bool {
         );
         return false;
     }
-    // Of a body nothing is known, but `fn f();` ends in a semicolon.
+    // The body is not parsed, but that of `fn f();` is a semicolon.
     let has_body = matches!(
         function.body.clone().into_iter().next(),
         Some(TokenTree::Group(_))
@@ -80,7 +81,7 @@ fn struct_name(function: &Ident, errors: &mut Errors) -> Option<Ident> {
     let underscores = &snake[..snake.len() - words.len()];
     let camel: String = words.split('_').map(capitalized).collect();
     let camel = format!("{underscores}{camel}");
-    // Parsing also refuses `Self`, which is what `self_` comes to.
+    // Parsing also refuses `Self`, which `self_` becomes.
     match syn::parse_str::<Ident>(&camel) {
         Ok(mut name) if camel != snake => {
             name.set_span(function.span());
@@ -145,7 +146,7 @@ fn generic(sig: &Signature) -> &'static str {
     }
 }
 
-/// rustc says so of the function too, but then also of the struct, and of each use of its fields.
+/// rustc reports the function too, but then also the struct, and each use of its fields.
 fn refuse_second_of_a_name(parameters: &[Parameter], errors: &mut Errors) {
     for (index, parameter) in parameters.iter().enumerate() {
         let name = &parameter.name;

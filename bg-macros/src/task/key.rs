@@ -9,7 +9,7 @@ use super::parameter::{Parameter, Source};
 use crate::errors::{Errors, did_you_mean, quoted};
 use crate::syntax;
 
-/// The name that was given, of whatever it is the name.
+/// Reads the name that was given, which may be that of no parameter.
 pub(super) fn name(value: &Expr, errors: &mut Errors) -> Option<Ident> {
     let name = syntax::path(value).and_then(Path::get_ident).cloned();
     if name.is_none() {
@@ -21,7 +21,7 @@ pub(super) fn name(value: &Expr, errors: &mut Errors) -> Option<Ident> {
     name
 }
 
-/// The parameter of that name, if tasks can be counted by it.
+/// Returns the parameter of that name, if tasks can be counted by it.
 pub(super) fn parameter<'a>(
     name: &Ident,
     call: &'a Call,

@@ -12,7 +12,7 @@ use crate::source_text::source_text;
 pub(super) struct Parameter {
     pub(super) name: Ident,
     pub(super) docs: Vec<Attribute>,
-    /// As it is written.
+    /// The type as it is written.
     pub(super) ty: Type,
     pub(super) kept: Kept,
     pub(super) source: Source,
@@ -22,16 +22,16 @@ pub(super) struct Parameter {
 pub(super) enum Source {
     /// The task has a field for it.
     Field { default: Option<Expr>, secret: bool },
-    /// One of the values that the application shares with its tasks.
+    /// A value that the application shares with its tasks.
     State,
     /// The run itself.
     Context,
 }
 
 impl Parameter {
-    /// Reads a parameter, and takes from it the attributes that are not for the compiler.
+    /// Reads a parameter, and removes from it the attributes that are not for the compiler.
     ///
-    /// `index` is its place in the list. There is a parameter to go on with whatever is wrong.
+    /// `index` is its place in the list. Returns a parameter to go on with even if something is wrong.
     pub(super) fn parse(index: usize, written: &mut PatType, errors: &mut Errors) -> Self {
         let mut helpers = Helpers::default();
         let mut docs = Vec::new();
@@ -64,7 +64,7 @@ impl Parameter {
         }
     }
 
-    /// Is its value kept out of reports?
+    /// Returns whether its value is kept out of reports.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self.source, Source::Field { secret: true, .. })
     }
@@ -89,7 +89,7 @@ const HELPERS: [&str; 4] = ["default", "state", "context", "secret"];
 
 #[derive(PartialEq, Eq)]
 enum Belongs {
-    ToUs,
+    ToTask,
     ToRustc,
 }
 
@@ -105,7 +105,7 @@ struct Helpers {
 impl Helpers {
     fn read(&mut self, attr: &Attribute, errors: &mut Errors) -> Belongs {
         let path = attr.path();
-        // A path with `::` is a tool's, and another macro may be waiting below for what is unknown.
+        // A path with `::` is a tool's, and an unknown word may be for another macro below.
         let Some(word) = path.get_ident() else {
             return Belongs::ToRustc;
         };
@@ -132,10 +132,10 @@ impl Helpers {
                 None => return Belongs::ToRustc,
             },
         }
-        Belongs::ToUs
+        Belongs::ToTask
     }
 
-    /// What the attributes say together.
+    /// Returns what the attributes say together.
     fn source(self, errors: &mut Errors) -> Source {
         let supplied = match (self.state, self.context) {
             (Some(_), Some(context)) => {
@@ -183,7 +183,7 @@ fn default_value(attr: &Attribute, errors: &mut Errors) -> Expr {
         return meta.value.clone();
     }
     errors.on(attr, "`#[default]` needs a value: `#[default = 1]`");
-    // It has a default, though which is not known: the arguments of `new` are those without.
+    // It has a default, if not a known one, and so it is no argument of `new`.
     Expr::Verbatim(TokenStream::new())
 }
 

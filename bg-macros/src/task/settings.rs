@@ -1,4 +1,4 @@
-//! The settings of a task: what may be written, and what it comes to.
+//! The settings of a task: what may be written, and what it says.
 
 use proc_macro2::{Ident, TokenStream};
 use syn::{Expr, LitStr, Path};
@@ -65,7 +65,7 @@ pub(super) const KNOWN: &[Key] = &[
     Key {
         name: "on_error",
         example: Some("report_failure"),
-        docs: "A function that is told of each failure of this task.\n\n\
+        docs: "A function that is called with each failure of this task.\n\n\
                ```ignore\non_error = report_failure // fn report_failure(failure: &TaskFailure)\n```",
     },
     krate::KEY,
@@ -74,15 +74,15 @@ pub(super) const KNOWN: &[Key] = &[
 pub(super) struct Settings {
     pub(super) krate: Krate,
     pub(super) name: Option<LitStr>,
-    /// With the word that it is set by.
+    pub(super) key: Option<Ident>,
+    /// With the identifier of the setting, as are those below: the task's record calls a method of that
+    /// name, where rustc reports a value of the wrong type.
     pub(super) timeout: Option<(Ident, Timeout)>,
     pub(super) retries: Option<(Ident, Expr)>,
     pub(super) backoff: Option<(Ident, Backoff)>,
-    pub(super) key: Option<Ident>,
-    /// Each with the word that it is set by.
     pub(super) limits: Vec<(Ident, Expr)>,
     pub(super) on_error: Option<(Ident, Path)>,
-    /// What stands where a setting's name belongs, known or not.
+    /// Every word in the place of a setting's name, known or not.
     pub(super) words: Vec<Ident>,
 }
 
@@ -92,7 +92,7 @@ pub(super) enum Timeout {
     Constant(Expr),
 }
 
-/// What `#[background_task(args)]` says.
+/// Reads what `#[background_task(args)]` says.
 pub(super) fn parse(args: TokenStream, errors: &mut Errors) -> Settings {
     let mut given = settings::Settings::parse(args, KNOWN, errors);
     refuse_useless(given.words(), errors);
@@ -149,7 +149,7 @@ fn timeout(value: Expr, errors: &mut Errors) -> Option<Timeout> {
     Some(Timeout::Constant(value))
 }
 
-/// Each with what comes of a limit of zero.
+/// Each with what a limit of zero does.
 const LIMITS: [(&str, &str); 3] = [
     ("max_concurrent", "with a limit of zero the task never runs"),
     ("max_per_key", "with a limit of zero the task never runs"),
@@ -168,10 +168,10 @@ fn limits(given: &mut settings::Settings, errors: &mut Errors) -> Vec<(Ident, Ex
         .collect()
 }
 
-/// Settings that say nothing without another.
+/// Reports settings that do nothing without another.
 fn refuse_useless(words: &[Ident], errors: &mut Errors) {
     let given = |name| words.iter().find(|word| *word == name);
-    // What is misspelled was meant, and is reported as that.
+    // A misspelled setting was meant, and has an error of its own.
     let meant = |name| {
         let mut words = words.iter();
         words.any(|word| did_you_mean(&word.to_string(), [name]).is_some())
@@ -194,7 +194,7 @@ fn refuse_useless(words: &[Ident], errors: &mut Errors) {
     if let Some(key) = given("key").filter(|_| !is_limited) {
         errors.on(
             key,
-            "`key` needs a limit to be for: `max_per_key = 1`, or `max_pending_per_key = 100`",
+            "`key` needs a limit: `max_per_key = 1`, or `max_pending_per_key = 100`",
         );
     }
 }

@@ -122,7 +122,7 @@ fn wrong_settings_are_an_error_and_leave_the_function() {
     }
 }
 
-/// `macro_rules!` wraps what it hands on in such groups.
+/// `macro_rules!` wraps fragments in such groups.
 #[test]
 fn an_invisible_group_of_more_than_a_value_is_an_error() {
     let item = quote!(
@@ -234,7 +234,7 @@ fn a_setting_that_needs_another_is_one_error_without_it() {
         (quote!(key = x, max_per_key = 1), 0),
         (quote!(key = x, max_pending_per_key = 1), 0),
         (quote!(max_concurrent = 1), 0),
-        // Of two settings, one is wrong or misspelled: it is there all the same.
+        // One of two settings is wrong or misspelled, but it is there.
         (quote!(retries = "3", backoff = "1s"), 1),
         (quote!(retires = 3, backoff = "1s"), 1),
         (quote!(retries, backoff = "1s"), 1),

@@ -1,4 +1,4 @@
-//! How a task runs, and runs again, and what it says of itself.
+//! How a task runs, and runs again, and what it says about itself.
 
 use proc_macro2::{Delimiter, Ident, TokenStream};
 use quote::{quote, quote_spanned};
@@ -27,8 +27,8 @@ pub(super) fn expand(
     let key = key.map(|parameter| self::key(parameter, krate));
     let arguments = arguments(call, krate);
     let value = value(call, krate);
-    // A constant for the record, because to mention the struct in what is submitted is to use it,
-    // and rustc warns of a task that nobody uses.
+    // A constant for the record: naming the struct in what is submitted would use it, and rustc would
+    // no longer warn about a task that is never made.
     quote! {
         #(#carried)*
         #lints
@@ -70,7 +70,7 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     let unpack = (!fields.is_empty()).then(|| quote!(let Self { #(#fields),* } = self;));
     let called = &function.sig.ident;
     let call = quote!(#called(#(#arguments),*));
-    // That the work cannot be sent to another thread is said of the function, by its name.
+    // At the function's name, where rustc reports work that is not `Send`.
     let block = |tokens| delimited(Delimiter::Brace, called.span(), tokens);
     let work = if function.sig.asyncness.is_some() {
         let outcome = outcome(function, &quote!(#call.await), krate);
@@ -95,7 +95,7 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     }
 }
 
-/// What the `call` comes to. That it comes to something else is the return type's mistake.
+/// Converts what the `call` returns. An error about its type is at the return type.
 fn outcome(function: &Function, call: &TokenStream, krate: &Krate) -> TokenStream {
     let convert = quote!(#krate::__private::IntoTaskResult::into_task_result);
     let ReturnType::Type(_, ty) = &function.sig.output else {
@@ -111,7 +111,7 @@ fn outcome(function: &Function, call: &TokenStream, krate: &Krate) -> TokenStrea
 
 /// `Clone` and `PartialEq`, where the arguments are.
 fn value(call: &Call, krate: &Krate) -> Option<TokenStream> {
-    // Whether it could be cloned would depend on whether it can be cloned, which rustc refuses.
+    // Its `Clone` would be bounded by itself, which rustc refuses.
     if call.holds_its_own_kind() {
         return None;
     }
@@ -134,7 +134,7 @@ fn again(call: &Call, settings: &Settings) -> TokenStream {
         let copy = quote!(::core::option::Option::Some(Self { #(#copies),* }));
         (None, copy)
     } else {
-        // Whether it can be cloned is for the compiler to find out.
+        // Only the compiler knows whether it can be cloned.
         let traits = quote!(use #krate::__private::{ClonedAgain as _, NeverAgain as _};);
         let again = quote!((&#krate::__private::Probe(self)).__bg_again());
         (Some(traits), again)
@@ -157,8 +157,7 @@ fn key(parameter: &Parameter, krate: &Krate) -> TokenStream {
     }
 }
 
-/// A call of `function` with the value of `field`. That it takes no such value is a mistake of the
-/// parameter's type.
+/// A call of `function` with the value of `field`. An error about the value is at the parameter's type.
 fn passed_to(function: &TokenStream, field: &Parameter, krate: &Krate) -> TokenStream {
     let name = &field.name;
     let ty = across(&field.ty, &field.kept.ty);

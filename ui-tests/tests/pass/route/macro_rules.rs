@@ -1,4 +1,4 @@
-//! Handlers made by a macro, whose names come from inside and outside of it.
+//! Handlers that a macro makes, with names from inside and outside of it.
 
 #![deny(warnings)]
 
