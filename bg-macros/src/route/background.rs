@@ -20,6 +20,9 @@ use crate::syntax::any_token;
 pub(super) fn block(background: &Expr, arguments: &[Argument], krate: &Krate) -> TokenStream {
     let names = arguments.iter().map(|argument| names(argument, krate));
     let pushes = pushes(background);
+    // Both traits have the method `__bg_seen`, which `names` calls. For its receiver `&Seen(..)`, method
+    // resolution tries the one of `ByValue`, and borrows the receiver once more, for `ByReference`, only
+    // if the type is not `Copy`. So both are in scope, and there is exactly one `&` before `Seen`.
     quote! {
         {
             #[allow(unused_imports)]

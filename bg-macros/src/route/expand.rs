@@ -25,6 +25,7 @@ pub(super) fn route(
     let cfgs = handler.carried(&["cfg"]);
     let extractors = extractors(name, arguments, krate);
 
+    // `routes!` calls these by the names `__ROUTE` and `__mount`; `stub` has them as well.
     let record = record(name, path, settings);
     let mount = mount(name, &extractors, krate);
     let handle = handle(handler, arguments, &extractors, settings);
@@ -96,7 +97,8 @@ fn record(name: &Ident, path: &Path, settings: &Settings) -> TokenStream {
         .iter()
         .map(|method| quote!(#krate::__private::Method::#method));
     let new = quote!(#krate::__private::RouteDef::new(&[#(#methods),*], #literal));
-    // It notes where it is called, which is to be the handler's place.
+    // `RouteDef::new` is `#[track_caller]`: the place of this call has to be the handler's own, because
+    // the runtime tells by it which routes were mounted.
     let new = across(name, new);
     let detach = settings.detach.then(|| quote!(.detach()));
     quote! {
@@ -234,7 +236,8 @@ fn extractors(name: &Ident, arguments: &[Argument], krate: &Krate) -> Vec<Extrac
         .collect()
 }
 
-/// The arguments that are named in the path, if there are any.
+/// The arguments that are named in the path, if there are any: as a tuple, in the order in which
+/// [`parameter_names`] has their names.
 ///
 /// By name and not by place: a router around this one may put parameters of its own before them.
 fn from_path(handler: &Ident, arguments: &[Argument], krate: &Krate) -> Option<Extractor> {
@@ -251,7 +254,8 @@ fn from_path(handler: &Ident, arguments: &[Argument], krate: &Krate) -> Option<E
     })
 }
 
-/// The names of those arguments in the path.
+/// The names in the path of the arguments that are named there. `Named` takes the first value of its
+/// tuple by the first name.
 fn parameter_names(
     handler: &Ident,
     path: &Path,

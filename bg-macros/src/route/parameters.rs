@@ -11,7 +11,8 @@ use super::parse::Path;
 use crate::errors::{Errors, did_you_mean, quoted};
 use crate::syntax::{is_named, last_segment, plain};
 
-/// As many extractors as axum calls a handler with, and as many values as serde makes a tuple of.
+/// As many extractors as axum calls a handler with, and as many values as the runtime's `Named` is
+/// implemented for.
 const MOST: usize = 16;
 
 /// Sets which arguments are parameters of the path, and reports those that cannot be right.

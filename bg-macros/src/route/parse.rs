@@ -151,7 +151,8 @@ fn checked(literal: LitStr, errors: &mut Errors) -> Option<Path> {
     }
 }
 
-/// A method as its attribute, HTTP, and the runtime's `Method` call it.
+/// A method as its attribute, HTTP, and the runtime's `Method` call it: a variant that is not there is an
+/// error in the user's crate.
 const NAMES: [(&str, &str, &str); 7] = [
     ("get", "GET", "Get"),
     ("post", "POST", "Post"),

@@ -143,8 +143,8 @@ fn is_static(reference: &TypeReference) -> bool {
         .is_some_and(|lifetime| lifetime.ident == "static")
 }
 
-/// Returns whether the type is one of those that `IntoText` makes, in `bg-runtime/src/task/text.rs`. An
-/// alias of one is a type like any other.
+/// Returns whether the type is one of those that the runtime's `IntoText` makes: it has to list all of
+/// these. An alias of one is a type like any other.
 fn is_text(ty: &Type) -> bool {
     let Type::Path(ty) = ty else { return false };
     let path = &ty.path;

@@ -149,7 +149,7 @@ fn timeout(value: Expr, errors: &mut Errors) -> Option<Timeout> {
     Some(Timeout::Constant(value))
 }
 
-/// Each with what a limit of zero does.
+/// Each with what a limit of zero does. `TaskDef` says the same of a constant that is zero.
 const LIMITS: [(&str, &str); 3] = [
     ("max_concurrent", "with a limit of zero the task never runs"),
     ("max_per_key", "with a limit of zero the task never runs"),

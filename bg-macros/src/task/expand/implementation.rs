@@ -134,7 +134,10 @@ fn again(call: &Call, settings: &Settings) -> TokenStream {
         let copy = quote!(::core::option::Option::Some(Self { #(#copies),* }));
         (None, copy)
     } else {
-        // Only the compiler knows whether it can be cloned.
+        // Only the compiler knows whether it can be cloned. Both traits have the method `__bg_again`.
+        // For the receiver `&Probe(..)`, method resolution tries the one of `ClonedAgain`, and borrows
+        // the receiver once more, for `NeverAgain`, only if the task is not `Clone`. So both are in
+        // scope, and there is exactly one `&` before `Probe`.
         let traits = quote!(use #krate::__private::{ClonedAgain as _, NeverAgain as _};);
         let again = quote!((&#krate::__private::Probe(self)).__bg_again());
         (Some(traits), again)
@@ -174,6 +177,7 @@ fn arguments(call: &Call, krate: &Krate) -> TokenStream {
             quote!((#label, (&#krate::__private::Probe(&self.#name)).__bg_argument()))
         }
     });
+    // Like `ClonedAgain` and `NeverAgain`, above. With secrets alone, the import would be unused.
     let traits = (!call.fields().all(Parameter::is_secret))
         .then(|| quote!(use #krate::__private::{DebugArgument as _, OpaqueArgument as _};));
     quote! {
