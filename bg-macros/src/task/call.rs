@@ -163,9 +163,7 @@ fn refuse_second_of_a_name(parameters: &[Parameter], errors: &mut Errors) {
 }
 
 fn refuse_second_context(parameters: &[Parameter], errors: &mut Errors) {
-    let contexts = parameters
-        .iter()
-        .filter(|parameter| matches!(parameter.source, Source::Context));
+    let contexts = parameters.iter().filter(|parameter| parameter.is_context());
     for second in contexts.skip(1) {
         errors.on(
             &second.name,

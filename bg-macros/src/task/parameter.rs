@@ -64,6 +64,11 @@ impl Parameter {
         }
     }
 
+    /// Returns whether its value is the run itself.
+    pub(super) fn is_context(&self) -> bool {
+        matches!(self.source, Source::Context)
+    }
+
     /// Returns whether its value is kept out of reports.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self.source, Source::Field { secret: true, .. })

@@ -1,8 +1,9 @@
 //! How a task runs, and runs again, and what it says about itself.
 
-use proc_macro2::{Delimiter, Ident, TokenStream};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ReturnType;
+use syn::spanned::Spanned as _;
 
 use super::{lints, record, variable};
 use crate::errors::{across, delimited};
@@ -50,6 +51,14 @@ pub(super) fn expand(
 
 /// `Task::run`.
 fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
+    // One variable at one place: the name of a parameter may come from elsewhere than the attribute, if
+    // a `macro_rules!` macro writes both, and at another place a variable of this name is another one.
+    let context = call
+        .parameters
+        .iter()
+        .find(|parameter| parameter.is_context());
+    let place = context.map_or_else(Span::call_site, |parameter| parameter.name.span());
+    let cx = Ident::new("__cx", place);
     let (mut fields, mut states, mut arguments) = (Vec::new(), Vec::new(), Vec::new());
     for (index, parameter) in call.parameters.iter().enumerate() {
         let (name, ty) = (&parameter.name, &parameter.kept.ty);
@@ -59,10 +68,10 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
             Source::State => {
                 let label = parameter.label();
                 states.push(quote! {
-                    let #variable = #krate::__private::state::<#ty>(&__cx, #label)?;
+                    let #variable = #krate::__private::state::<#ty>(&#cx, #label)?;
                 });
             }
-            Source::Context => variable = Ident::new("__cx", name.span()),
+            Source::Context => variable = cx.clone(),
         }
         let lend = parameter.kept.lent.then(|| quote!(&));
         arguments.push(quote!(#lend #variable));
@@ -88,7 +97,7 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
         quote!(impl ::core::marker::Send + ::core::future::Future<Output = #krate::TaskResult>);
     let future = across(called, future);
     quote! {
-        fn run(self, __cx: #krate::TaskContext) -> #future {
+        fn run(self, #cx: #krate::TaskContext) -> #future {
             #unpack
             #work
         }
@@ -101,11 +110,14 @@ fn outcome(function: &Function, call: &TokenStream, krate: &Krate) -> TokenStrea
     let ReturnType::Type(_, ty) = &function.sig.output else {
         return quote!(#convert(#call));
     };
+    // At the place that `across` moves it to: at another one, it would be another variable where a
+    // `macro_rules!` macro is given the type.
+    let output = Ident::new("__output", ty.span());
     // A field, since a variable is one token and cannot reach across a type of several.
-    let (convert, output) = (across(ty, convert), across(ty, quote!(__output.0)));
+    let (convert, field) = (across(ty, convert), across(ty, quote!(#output.0)));
     quote! {
-        let __output = (#call,);
-        #convert(#output)
+        let #output = (#call,);
+        #convert(#field)
     }
 }
 
