@@ -2,8 +2,11 @@
 
 use std::fmt::Display;
 
-use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Spacing, Span, TokenStream, TokenTree};
 use quote::ToTokens;
+
+#[cfg(test)]
+use crate::syntax::mentions;
 
 /// Collects the mistakes found in one item.
 ///
@@ -28,16 +31,17 @@ impl Errors {
         )
     }
 
-    /// A mistake that `tokens`, all of them, are.
+    /// Reports a mistake on all of `tokens`.
     pub(crate) fn on(&mut self, tokens: impl ToTokens, message: impl Display) {
         self.push(syn::Error::new_spanned(tokens, message));
     }
 
-    /// A mistake at one place.
+    /// Reports a mistake at `span`.
     pub(crate) fn at(&mut self, span: Span, message: impl Display) {
         self.push(syn::Error::new(span, message));
     }
 
+    /// Reports a mistake that syn found.
     pub(crate) fn push(&mut self, error: syn::Error) {
         match &mut self.found {
             Some(found) => found.combine(error),
@@ -45,13 +49,13 @@ impl Errors {
         }
     }
 
-    /// The value, or nothing and one mistake more.
+    /// Returns the value, or reports the error.
     pub(crate) fn ok<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }
 }
 
-/// The same tokens, all of them at `span`.
+/// Returns the tokens, all of them at `span`.
 ///
 /// rustc points at the expression that an error is about, and shows the attribute instead if only
 /// one token of that expression is the attribute's own. `quote_spanned!` leaves interpolated tokens
@@ -71,10 +75,10 @@ pub(crate) fn at(span: Span, tokens: impl ToTokens) -> TokenStream {
         .collect()
 }
 
-/// The same tokens, the first where `place` begins and the last where it ends.
+/// Returns the tokens, the first where `place` begins and the last where it ends.
 ///
-/// rustc takes an expression to reach from its first token to its last. Those between stay where
-/// they are: each name at a place of the user's is one more definition for an editor to go to.
+/// rustc takes an expression to reach from its first token to its last. The ones between stay where
+/// they are: an editor takes each name at a place of the user's for one more thing to go to.
 pub(crate) fn across(place: impl ToTokens, tokens: impl ToTokens) -> TokenStream {
     let mut place = place.into_token_stream().into_iter();
     let mut tokens: Vec<_> = tokens.into_token_stream().into_iter().collect();
@@ -95,20 +99,39 @@ pub(crate) fn across(place: impl ToTokens, tokens: impl ToTokens) -> TokenStream
     tokens.into_iter().collect()
 }
 
-/// `tokens`, wherever they are, in parentheses at `span`: for a call that an error message may be
-/// about, of arguments that it is not.
-pub(crate) fn parenthesized(span: Span, tokens: TokenStream) -> Group {
-    let mut group = Group::new(Delimiter::Parenthesis, tokens);
+/// `tokens`, wherever they are, between delimiters at `span`: for a call or a block that an error
+/// message may be about, while what is in it is not.
+pub(crate) fn delimited(delimiter: Delimiter, span: Span, tokens: TokenStream) -> Group {
+    let mut group = Group::new(delimiter, tokens);
     group.set_span(span);
     group
 }
 
-/// The candidate that `word` is most likely a slip of the keyboard for, if there is one.
+/// The names as a message lists them.
+pub(crate) fn quoted(names: impl IntoIterator<Item = impl Display>) -> String {
+    let names = names.into_iter().map(|name| format!("`{name}`"));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// The message for a `word` that is none of the `known` ones. `kind` says what they are.
+pub(crate) fn unknown<'a>(
+    kind: &str,
+    word: &Ident,
+    known: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
+    let mut message = format!("unknown {kind} `{word}`");
+    if let Some(meant) = did_you_mean(&word.to_string(), known.clone()) {
+        message += &format!(", did you mean `{meant}`?");
+    }
+    message + &format!("\nthe {kind}s are {}", quoted(known))
+}
+
+/// Returns the candidate that `word` is most likely a misspelling of, if there is one.
 pub(crate) fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    // One slip in a short word, two in a long one: more, and the guess is noise.
+    // One slip in five letters, and three in any word: beyond that a guess is noise.
     let allowed = word.chars().count().div_ceil(5).min(3);
     candidates
         .into_iter()
@@ -118,7 +141,7 @@ pub(crate) fn did_you_mean<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// How many letters to add, remove, replace or swap with their neighbour to get from `a` to `b`.
+/// The number of letters to add, remove, replace or swap with their neighbour to get from `a` to `b`.
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();
@@ -140,24 +163,30 @@ fn distance(a: &str, b: &str) -> usize {
     table[a.len()][b.len()]
 }
 
+/// Returns whether an expansion reports a mistake.
+#[cfg(test)]
+pub(crate) fn is_error(expansion: &TokenStream) -> bool {
+    mentions(expansion.clone(), "compile_error")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use quote::quote;
 
     #[test]
-    fn nothing_found_is_no_tokens() {
+    fn without_a_mistake_there_is_no_compile_error() {
         let (value, errors) = Errors::collect(|_| 7);
         assert_eq!(value, 7);
         assert!(errors.is_empty());
     }
 
     #[test]
-    fn everything_found_is_reported() {
+    fn every_mistake_that_is_found_is_reported() {
         let ((), errors) = Errors::collect(|errors| {
             errors.on(quote!(a b), "first");
             errors.at(Span::call_site(), "second");
-            let none: Option<syn::Ident> = errors.ok(syn::parse_str("1"));
+            let none: Option<Ident> = errors.ok(syn::parse_str("1"));
             assert!(none.is_none());
         });
         let errors = errors.to_string();
@@ -166,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_what_was_meant() {
+    fn a_misspelled_word_is_guessed() {
         let keys = ["name", "timeout", "on_error", "crate"];
         assert_eq!(did_you_mean("timeut", keys), Some("timeout"));
         assert_eq!(did_you_mean("tiemout", keys), Some("timeout"));
@@ -176,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn does_not_guess_wildly() {
+    fn no_guess_is_made_for_a_word_unlike_all_known_ones() {
         let keys = ["name", "timeout", "on_error", "crate"];
         assert_eq!(did_you_mean("retries", keys), None);
         assert_eq!(did_you_mean("x", keys), None);

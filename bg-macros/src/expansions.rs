@@ -1,4 +1,4 @@
-//! What the attributes turn their items into, for people to read.
+//! What the attributes expand to, stored for people to read.
 //!
 //! Each `tests/expansions/**/name.rs` is expanded and compared with `name.expanded.rs` beside it.
 //! `UPDATE_EXPANSIONS=1 cargo test -p bg-macros` writes these anew.
@@ -14,7 +14,7 @@ use crate::route::Methods;
 use crate::{route, task};
 
 #[test]
-fn are_what_they_were() {
+fn expansions_equal_the_stored_ones() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expansions");
     let mut sources = Vec::new();
     find_sources(&root, &mut sources);
@@ -69,7 +69,7 @@ fn expand_item(mut item: Item) -> TokenStream {
     let name = attr
         .path()
         .require_ident()
-        .expect("one of ours")
+        .expect("an attribute of this crate")
         .to_string();
     let (args, item) = (arguments(&attr), quote!(#function));
     match name.as_str() {

@@ -1,4 +1,4 @@
-//! A function as an attribute sees it: everything but what its body does.
+//! A function as an attribute sees it: parsed, except for its body.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt as _, quote};
@@ -38,8 +38,8 @@ impl ToTokens for Function {
 }
 
 impl Function {
-    /// The attributes with one of these names, which generated items are to have as well: as they
-    /// are written, and under the same conditions (`cfg_attr`).
+    /// The attributes with one of these names, for generated items to have as well: as they are
+    /// written, and under the same conditions (`cfg_attr`).
     pub(crate) fn carried(&self, names: &[&str]) -> Vec<Attribute> {
         self.attrs
             .iter()
@@ -54,7 +54,8 @@ impl Function {
     }
 }
 
-/// What is left of `#[cfg_attr(condition, attribute, ..)]` when only the attributes to carry are.
+/// `#[cfg_attr(condition, attribute, ..)]` with only the attributes of these names. `None` if there
+/// is no such attribute.
 fn carried_conditionally(attr: &Attribute, names: &[&str]) -> Option<Attribute> {
     let Meta::List(list) = &attr.meta else {
         return None;
@@ -76,10 +77,10 @@ fn carried_conditionally(attr: &Attribute, names: &[&str]) -> Option<Attribute> 
     (!carried.is_empty()).then(|| parse_quote!(#[cfg_attr(#condition, #(#carried),*)]))
 }
 
-/// A statement that does nothing, and tells clippy that an `async fn` is asked for, whether or not
-/// its body awaits anything: `unused_async` lets a function pass that is used as a value.
+/// A statement that does nothing but use the function as a value: clippy's `unused_async` then lets
+/// it be `async` without an `await`.
 pub(crate) fn used_as_a_value(name: &Ident) -> TokenStream {
-    // Not at the name's own place, where editors would find one more thing that it means.
+    // Not at the name's own place, where an editor would find one more use of it.
     let mut name = name.clone();
     name.set_span(Span::call_site().resolved_at(name.span()));
     quote!(let _ = #name;)
@@ -100,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn the_body_may_be_anything() {
+    fn the_body_of_a_function_may_be_any_tokens() {
         let tokens = quote!(pub async fn f(a: u8) -> u8 { a. ; let });
         let function: Function = syn::parse2(tokens.clone()).expect("a function");
         assert_eq!(function.to_token_stream().to_string(), tokens.to_string());
     }
 
     #[test]
-    fn carries_what_is_asked_for() {
+    fn attributes_of_the_given_names_are_carried() {
         let kept = carried(quote! {
             #[inline] #[cfg(unix)] #[doc = "x"] #[must_use] #[deprecated(note = "y")]
             fn f() {}
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn carries_conditional_attributes_without_the_others() {
+    fn of_a_cfg_attr_only_attributes_of_the_given_names_are_carried() {
         let kept = carried(quote! {
             #[cfg_attr(all(unix, test), inline, doc(hidden), doc = "x")]
             #[cfg_attr(test, inline)]

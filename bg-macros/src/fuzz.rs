@@ -1,5 +1,5 @@
-//! The attributes and `routes!` over tokens that nobody would write: arbitrary ones, and right ones with
-//! a few dropped, doubled, swapped or taken from elsewhere.
+//! The attributes and `routes!` over tokens that no one would write: arbitrary ones, and right ones
+//! with a few dropped, doubled, swapped or taken from elsewhere.
 
 use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 use proptest::collection::vec;
@@ -10,11 +10,12 @@ use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
 use syn::{Expr, File, Item, ItemFn, LitStr, Meta, Token};
 
+use crate::errors::is_error;
 use crate::function::Function;
 use crate::route::{self, Methods};
 use crate::{routes, task};
 
-/// The words that the parsers look for, and those that Rust reads in a way of its own.
+/// The words that the parsers look for, and words with a meaning in Rust.
 const WORDS: &[&str] = &[
     "name",
     "timeout",
@@ -130,7 +131,7 @@ fn literal() -> impl Strategy<Value = TokenTree> {
     ]
 }
 
-/// What is one thing to read, and more than one token: `#[..]`, `::`, `'a`, `x: u8`, `key = 1`.
+/// Several tokens that are read as one thing: `#[..]`, `::`, `'a`, `x: u8`, `key = 1`.
 fn phrase() -> impl Strategy<Value = TokenStream> {
     select(vec![
         quote!(::),
@@ -196,7 +197,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
     vec(change, 1..5)
 }
 
-/// Every token, those in groups behind the group that they are in.
+/// Every token, those in a group behind the group itself.
 fn flat(tokens: &TokenStream) -> Vec<TokenTree> {
     let mut all = Vec::new();
     for tree in tokens.clone() {
@@ -208,8 +209,7 @@ fn flat(tokens: &TokenStream) -> Vec<TokenTree> {
     all
 }
 
-/// The same tokens, with other ones instead of some: `instead` is asked for each, with its place in
-/// what [`flat`] gives.
+/// Replaces tokens: `instead` is asked for each, by its index in what [`flat`] gives.
 fn mapped(
     tokens: TokenStream,
     place: &mut usize,
@@ -366,14 +366,8 @@ impl std::fmt::Debug for Methods {
     }
 }
 
-fn is_error(expansion: &TokenStream) -> bool {
-    flat(expansion)
-        .iter()
-        .any(|tree| tree.to_string() == "compile_error")
-}
-
-/// What holds for every expansion of an attribute: a function comes back among items, what is none
-/// comes with an error, and so does what cannot be settings.
+/// Checks what holds for every expansion of an attribute: a function comes back as the first of some
+/// items, and there is an error for an item that is no function, and for tokens that are no settings.
 fn holds(item: TokenStream, is_set: bool, expansion: &TokenStream) -> Result<(), TestCaseError> {
     let is_error = is_error(expansion);
     prop_assert!(
@@ -382,7 +376,7 @@ fn holds(item: TokenStream, is_set: bool, expansion: &TokenStream) -> Result<(),
         expansion
     );
     let Ok(function) = syn::parse2::<ItemFn>(item.clone()) else {
-        // It may be a function but for its body: in that rustc finds the mistake.
+        // It may be a function except for its body, where rustc finds the mistake.
         let is_for_rustc = syn::parse2::<Function>(item).is_ok_and(|function| {
             let (expansion, body) = (expansion.to_string(), function.body.to_string());
             expansion.contains(&format!("fn {}", function.sig.ident)) && expansion.contains(&body)
@@ -431,7 +425,7 @@ fn router_holds(input: TokenStream) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// What arguments look like at least, whatever their names and values.
+/// The form of settings, whichever names and values they have.
 type Settings = Punctuated<Meta, Token![,]>;
 
 /// Some seconds, or as many cases as `PROPTEST_CASES` says, if that is more.

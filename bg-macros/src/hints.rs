@@ -6,11 +6,11 @@ use syn::ext::IdentExt as _;
 
 use crate::settings::Key;
 
-/// Items, for rust-analyzer alone, in which every `word` is the name of an item that is documented
-/// as the setting is.
+/// Items, for rust-analyzer alone, in which each of `words` is the name of an item with the setting's
+/// documentation.
 ///
-/// rust-analyzer completes a token of an attribute by looking at what becomes of it. A name in a
-/// `use` completes to the items of the module, so here each setting is one.
+/// rust-analyzer completes a token of an attribute by looking at what it expands to. A name in a
+/// `use` completes to the items of the module, so each setting is an item of one here.
 pub(crate) fn setting_names(known: &[Key], words: &[Ident]) -> TokenStream {
     // `crate` cannot be the name of an item, nor can `r#crate`.
     let nameable = |name: &str| syn::parse_str::<Ident>(name).is_ok();
@@ -29,7 +29,8 @@ pub(crate) fn setting_names(known: &[Key], words: &[Ident]) -> TokenStream {
             pub const #name: () = ();
         }
     });
-    // rustc does not know this `cfg`, and asks the item around it whether to say so.
+    // rustc does not know this `cfg`. An `allow` beside it has no effect, so it is on an item around
+    // it.
     quote! {
         #[allow(unexpected_cfgs, unused_imports)]
         const _: () = {

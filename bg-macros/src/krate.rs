@@ -5,12 +5,21 @@ use quote::{ToTokens, quote};
 use syn::{Expr, Path};
 
 use crate::errors::Errors;
+use crate::settings::Key;
+use crate::syntax;
+
+/// The setting that every attribute has.
+pub(crate) const KEY: Key = Key {
+    name: "crate",
+    example: Some("::bg_runtime"),
+    docs: "Where the runtime is, if it is not `::bg_runtime`.",
+};
 
 /// `::bg_runtime`, or what `crate = ..` says.
 pub(crate) struct Krate(TokenStream);
 
 impl Krate {
-    /// From the value of the `crate` setting.
+    /// Reads the value of the `crate` setting.
     pub(crate) fn new(setting: Option<Expr>, errors: &mut Errors) -> Self {
         match setting {
             None => Self(quote!(::bg_runtime)),
@@ -19,32 +28,25 @@ impl Krate {
     }
 
     fn explicit(value: &Expr, errors: &mut Errors) -> Self {
-        // A path that is wrong is reported and used: it often resolves where it stands, and then
-        // there is this one error to read instead of one for each name under it.
-        let path = match value {
-            Expr::Path(path) if path.qself.is_none() => {
-                if !is_absolute(&path.path) {
-                    errors.on(value, relative(&path.path));
-                }
-                Some(path.path.clone())
+        // A wrong path is reported and used: it often resolves where it stands, and then there is
+        // this one error to read instead of one for each name under it.
+        let path = if let Some(path) = syntax::path(value) {
+            if !is_absolute(path) {
+                errors.on(value, relative(path));
             }
-            Expr::Lit(syn::ExprLit {
-                lit: syn::Lit::Str(text),
-                ..
-            }) => {
-                errors.on(
-                    value,
-                    format!(
-                        "`crate` is a path: write `crate = {}`, not a string",
-                        text.value()
-                    ),
-                );
-                text.parse::<Path>().ok()
-            }
-            _ => {
-                errors.on(value, "`crate` is a path: `crate = ::bg_runtime`");
-                None
-            }
+            Some(path.clone())
+        } else if let Some(text) = syntax::text(value) {
+            errors.on(
+                value,
+                format!(
+                    "`crate` is a path: write `crate = {}`, not a string",
+                    text.value()
+                ),
+            );
+            text.parse::<Path>().ok()
+        } else {
+            errors.on(value, "`crate` is a path: `crate = ::bg_runtime`");
+            None
         };
         Self(path.map_or_else(|| quote!(::bg_runtime), ToTokens::into_token_stream))
     }
@@ -56,7 +58,8 @@ impl ToTokens for Krate {
     }
 }
 
-/// `$crate`, in an attribute written by a `macro_rules!` macro, is a token of its own.
+/// Returns whether the path means the same in every module. `$crate` is one token, in an attribute
+/// that a `macro_rules!` macro writes.
 fn is_absolute(path: &Path) -> bool {
     path.leading_colon.is_some()
         || path
@@ -95,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn absolute_paths() {
+    fn an_absolute_path_to_the_runtime_is_used_as_it_is() {
         for path in ["::bg_runtime", "::a::b", "crate::a"] {
             assert_eq!(krate(path), (path.to_owned(), String::new()));
         }
     }
 
     #[test]
-    fn a_wrong_one_is_reported_and_used() {
+    fn a_wrong_path_to_the_runtime_is_reported_and_used() {
         for (value, path, reason) in [
             ("tasks", "tasks", "write `::tasks`"),
             ("self::tasks", "self::tasks", "write `::tasks`"),

@@ -1,4 +1,4 @@
-//! The attributes of `bg-runtime`. Use them from there: their documentation is on its re-exports.
+//! The attributes of `bg-runtime`. Use them from there: they are documented on its re-exports.
 
 mod errors;
 #[cfg(test)]
@@ -12,6 +12,7 @@ mod route;
 mod routes;
 mod settings;
 mod source_text;
+mod syntax;
 mod task;
 
 use proc_macro::TokenStream;

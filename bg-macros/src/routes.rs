@@ -3,27 +3,41 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Attribute, Expr, ExprPath, Path, Token};
+use syn::{Attribute, Expr, Path, Token};
 
 use crate::errors::{Errors, across};
 use crate::krate::Krate;
-use crate::settings::{skip_past_comma, ungrouped};
+use crate::settings::skip_past_comma;
 use crate::source_text::source_text;
+use crate::syntax;
 
-/// What `routes![input]` stands for. Whatever is wrong, it is a router.
+/// Expands `routes![input]`: to a router, even if something is wrong.
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let (list, errors) = Errors::collect(|errors| List::parse(input, errors));
     let handlers = &list.handlers;
     let krate = &list.krate;
 
-    let routes = handlers.iter().map(|Handler { cfgs, path }| {
-        let written = source_text(path);
-        quote!(#(#cfgs)* (<#path>::__ROUTE, #written))
+    let numbered = || handlers.iter().enumerate();
+    let routes = numbered()
+        .map(|(number, Handler { cfgs, path })| quote!(#(#cfgs)* (#number, <#path>::__ROUTE)));
+    // One for each handler, because only a literal can name it: a panic in a constant formats nothing.
+    // Not at the handler's place: for that, `core` and `assert` would have to be there as well, where an
+    // editor would offer them beside the handler.
+    let checks = numbered().map(|(number, Handler { cfgs, path })| {
+        let handler = source_text(path);
+        let message =
+            format!("`{handler}` has the method and path of a handler before it in this list");
+        // `{}`, because a path may have braces in it, as in `a::<{ 1 }>`.
+        quote! {
+            #(#cfgs)*
+            const _: () =
+                ::core::assert!(#krate::__private::is_distinct(__ROUTES, #number), "{}", #message);
+        }
     });
     let mounts = handlers.iter().map(|Handler { cfgs, path }| {
         // On the handler's name, for errors about what it extracts.
         let mount = across(path, quote!(<#path>::__mount));
-        // In braces: of a call, rustc would sooner speak of its argument, which is nobody's.
+        // In braces, because an error about a call is shown at its argument, which no one wrote.
         quote! {
             #(#cfgs)*
             let __router = { #mount }(__router);
@@ -31,14 +45,17 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     });
     quote!({
         #errors
-        const _: () = #krate::__private::assert_distinct(&[#(#routes),*]);
+        // Without handlers, or where every one is configured out, nothing looks at it.
+        #[allow(dead_code)]
+        const __ROUTES: &[(usize, #krate::__private::RouteDef)] = &[#(#routes),*];
+        #(#checks)*
         let __router = #krate::__private::axum::Router::new();
         #(#mounts)*
         __router
     })
 }
 
-/// What stands between the brackets.
+/// The contents of the brackets.
 struct List {
     krate: Krate,
     handlers: Vec<Handler>,
@@ -50,7 +67,7 @@ struct Handler {
 }
 
 impl List {
-    /// Reads all of `input`: a handler that is not one does not hide the others.
+    /// Reads all of `input`: a mistake in one handler does not hide the others.
     fn parse(input: TokenStream, errors: &mut Errors) -> Self {
         let mut setting = None;
         let mut handlers = Vec::new();
@@ -100,15 +117,12 @@ impl Handler {
             }
             is_cfg
         });
-        match ungrouped(input.parse()?) {
-            Expr::Path(ExprPath {
-                qself: None, path, ..
-            }) => Ok(Some(Self { cfgs, path })),
-            other => {
-                errors.on(other, "name a handler, as in `users::create`");
-                Ok(None)
-            }
+        let handler = syntax::ungrouped(input.parse()?);
+        let path = syntax::path(&handler).cloned();
+        if path.is_none() {
+            errors.on(handler, "name a handler, as in `users::create`");
         }
+        Ok(path.map(|path| Self { cfgs, path }))
     }
 }
 
@@ -126,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn handlers_in_their_order() {
+    fn handlers_are_compared_and_mounted_in_their_order() {
         let expansion = expansion(quote!(
             list,
             #[cfg(unix)]
@@ -137,13 +151,15 @@ mod tests {
             expansion.rfind("<users::create>"),
         );
         assert!(list.is_some() && list < create);
-        assert!(expansion.contains(r#"[(<list>::__ROUTE,"list"),#[cfg(unix)](<users::create>"#));
+        let routes = "[(0usize,<list>::__ROUTE),#[cfg(unix)](1usize,<users::create>::__ROUTE)]";
+        assert!(expansion.contains(routes), "{expansion}");
+        assert!(expansion.contains("#[cfg(unix)]const_:()=::core::assert!"));
         assert!(expansion.contains("#[cfg(unix)]let__router="));
         assert!(!expansion.contains("compile_error"));
     }
 
     #[test]
-    fn nothing_but_a_router() {
+    fn without_handlers_there_is_an_empty_router() {
         for input in [quote!(), quote!(crate = ::renamed)] {
             let expansion = expansion(input);
             assert!(!expansion.contains("compile_error") && !expansion.contains("__mount"));
@@ -151,14 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn the_runtime_is_where_it_is_said_to_be() {
+    fn the_runtime_is_named_by_the_path_that_crate_sets() {
         let expansion = expansion(quote!(crate = ::renamed, list, crate::other));
         assert!(expansion.contains("::renamed::") && !expansion.contains("bg_runtime"));
         assert!(expansion.contains("<crate::other>"));
     }
 
     #[test]
-    fn what_is_wrong_does_not_hide_the_rest() {
+    fn a_mistake_does_not_hide_the_handlers_after_it() {
         for wrong in [
             quote!(list()),
             quote!("list"),

@@ -6,16 +6,17 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
-use syn::{Expr, ExprLit, Lit, LitStr, Token, token};
+use syn::{Expr, Token, token};
 
-use crate::errors::{Errors, did_you_mean};
+use crate::errors::{Errors, unknown};
+use crate::syntax::ungrouped;
 
 /// A setting that an attribute knows.
 pub(crate) struct Key {
     pub(crate) name: &'static str,
-    /// A value as one might write it; nothing for a setting that is its name alone.
+    /// A value as one might write it. `None` if the setting is a flag.
     pub(crate) example: Option<&'static str>,
-    /// What an editor shows beside the name.
+    /// The documentation that an editor shows.
     pub(crate) docs: &'static str,
 }
 
@@ -37,7 +38,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads all of `tokens`, whatever they are.
+    /// Reads all of `tokens`, which may be anything.
     pub(crate) fn parse(tokens: TokenStream, known: &[Key], errors: &mut Errors) -> Self {
         let parser = |input: ParseStream<'_>| Ok(Self::read(input, known, errors));
         let read = parser.parse2(tokens);
@@ -45,7 +46,7 @@ impl Settings {
         errors.ok(read).unwrap_or_default()
     }
 
-    /// Reads the rest of `input`, whatever it is.
+    /// Reads the rest of `input`, which may be anything.
     pub(crate) fn read(input: ParseStream<'_>, known: &[Key], errors: &mut Errors) -> Self {
         let mut settings = Self {
             given: Vec::new(),
@@ -68,14 +69,17 @@ impl Settings {
         known: &[Key],
         errors: &mut Errors,
     ) -> syn::Result<()> {
-        // `crate` is a keyword, so any word will do.
+        // Keywords as well, for `crate`.
         let word = input
             .call(Ident::parse_any)
             .map_err(|error| syn::Error::new(error.span(), expected(known)))?;
         self.words.push(word.clone());
         let key = known.iter().find(|key| word == key.name);
         match key {
-            None => errors.at(word.span(), unknown(&word.to_string(), known)),
+            None => {
+                let names = known.iter().map(|key| key.name);
+                errors.at(word.span(), unknown("setting", &word, names));
+            }
             Some(key) if input.peek(token::Paren) => {
                 errors.at(word.span(), format!("write {}", key.usage()));
             }
@@ -123,16 +127,23 @@ impl Settings {
 
     /// The value of the setting `name`, if it was given.
     pub(crate) fn value(&mut self, name: &str) -> Option<Expr> {
-        self.entry(name).map(|(_, value)| value)
+        self.entry(name, |_, value| Some(value))
+            .map(|(_, value)| value)
     }
 
-    /// The same, with the word that it was given by.
-    pub(crate) fn entry(&mut self, name: &str) -> Option<(Ident, Expr)> {
+    /// What `read` makes of the value of the setting `name`, with the identifier of the setting: an
+    /// error about the value is reported there.
+    pub(crate) fn entry<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Ident, Expr) -> Option<T>,
+    ) -> Option<(Ident, T)> {
         let (word, value) = self.given.iter_mut().find(|(word, _)| word == name)?;
-        Some((word.clone(), value.take()?))
+        let value = read(word, value.take()?)?;
+        Some((word.clone(), value))
     }
 
-    /// Where the flag `name` was given, if it was.
+    /// The place of the flag `name`. `None` if it was not given.
     pub(crate) fn flag(&self, name: &str) -> Option<Span> {
         self.given
             .iter()
@@ -140,47 +151,19 @@ impl Settings {
             .map(|(word, _)| word.span())
     }
 
-    /// Every word in the place of a setting's name, the unknown and half-typed ones too.
+    /// Every word in the place of a setting's name, unknown and half-typed ones included.
     pub(crate) fn words(&self) -> &[Ident] {
         &self.words
     }
 }
 
-/// The value without the invisible group that a `macro_rules!` macro puts around its `$value:expr`.
-pub(crate) fn ungrouped(value: Expr) -> Expr {
-    match value {
-        Expr::Group(group) => ungrouped(*group.expr),
-        value => value,
-    }
-}
-
-/// A string literal.
-pub(crate) fn text(value: &Expr) -> Option<&LitStr> {
-    match value {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(text),
-            ..
-        }) => Some(text),
-        _ => None,
-    }
-}
-
-/// Leaves `input` behind the next comma, or at its end.
+/// Skips to behind the next comma, or to the end.
 pub(crate) fn skip_past_comma(input: ParseStream<'_>) {
     while !input.is_empty() && !input.peek(Token![,]) {
         // A token tree is all that can come next, so this cannot fail and the loop comes to an end.
         let _: syn::Result<TokenTree> = input.parse();
     }
     let _: syn::Result<Option<Token![,]>> = input.parse();
-}
-
-fn unknown(word: &str, known: &[Key]) -> String {
-    let mut message = format!("unknown setting `{word}`");
-    if let Some(meant) = did_you_mean(word, known.iter().map(|key| key.name)) {
-        message += &format!(", did you mean `{meant}`?");
-    }
-    let names: Vec<_> = known.iter().map(|key| format!("`{}`", key.name)).collect();
-    message + "\nthe settings are " + &names.join(", ")
 }
 
 fn expected(known: &[Key]) -> String {
@@ -222,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn values_flags_and_keywords() {
+    fn values_flags_and_keywords_are_read() {
         let (mut settings, errors) = read(quote!(timeout = f::<A, B>(), detach, crate = ::a::b,));
         assert_eq!(errors, "");
         assert_eq!(
@@ -252,14 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn forms_from_other_attributes() {
+    fn forms_that_other_attributes_have_are_refused() {
         let (_, errors) = read(quote!(timeout("1s"), detach "x", timeout =, crate = 1 2, other(3)));
         assert_eq!(errors.matches("compile_error").count(), 5, "{errors}");
         assert!(errors.contains("write `timeout = \\\"30s\\\"`"), "{errors}");
     }
 
     #[test]
-    fn any_tokens_come_to_an_end() {
+    fn settings_of_any_tokens_are_read_to_their_end() {
         for tokens in [
             quote!(,,,),
             quote!(= = =),

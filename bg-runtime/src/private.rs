@@ -8,7 +8,7 @@ pub use crate::__value as value;
 pub use crate::request::attach;
 pub use crate::route::{
     ByReference, ByValue, Method, Named, ParameterNames, RouteDef, RouteTasks, Seen,
-    assert_distinct, handler_future, mount, route_tasks,
+    handler_future, is_distinct, mount, route_tasks,
 };
 pub use crate::task::IntoTaskResult;
 pub use crate::task::blocking;

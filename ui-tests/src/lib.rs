@@ -1,1 +1,1 @@
-//! One mistake per file in `tests/fail`, odd but right code in `tests/pass`.
+//! One mistake per file in `tests/fail`, unusual but right code in `tests/pass`.

@@ -1,5 +1,5 @@
-//! Tasks and routes in a crate that allows itself nothing: no lint speaks of code its author did not
-//! write. clippy's are heard under `cargo clippy --all-targets`.
+//! Tasks and routes in a crate that denies every lint: none is about code that its author did not
+//! write. For clippy's, run `cargo clippy --all-targets`.
 
 #![forbid(unsafe_code)]
 #![deny(warnings, missing_docs, clippy::all, clippy::pedantic, clippy::nursery)]
@@ -113,7 +113,7 @@ pub mod tasks {
         drop((connection, next));
     }
 
-    /// Does nothing, in the name of the past.
+    /// Does nothing, and is deprecated.
     #[deprecated]
     #[background_task]
     pub async fn update_analytics() {
@@ -167,12 +167,12 @@ pub mod routes {
 }
 
 #[test]
-fn routes_are_mounted() {
+fn routes_of_every_form_are_mounted_without_a_warning() {
     assert!(routes::all().has_routes());
 }
 
 #[test]
-fn tasks_are_made() {
+fn tasks_of_every_form_are_made_without_a_warning() {
     let email = tasks::SendEmail::new("a@b.c", "hello", [0; 4])
         .priority(9)
         .note("!");

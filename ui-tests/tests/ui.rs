@@ -1,11 +1,11 @@
-//! What the compiler prints for a mistake, and that what is right compiles.
+//! Checks what the compiler prints for each mistake, and that right code compiles.
 //!
 //! `TRYBUILD=overwrite cargo test -p ui-tests` writes the messages anew. Read them before they are
 //! committed: each points at what the user wrote, and says what to write instead.
 
 /// P-BUILD-4
 #[test]
-fn ui() {
+fn every_mistake_has_its_message_and_right_code_compiles() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("tests/fail/**/*.rs");
     cases.pass("tests/pass/**/*.rs");

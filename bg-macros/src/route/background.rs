@@ -1,6 +1,6 @@
 //! `background = ..`: evaluated for each request, with the handler's arguments in scope.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote};
 use syn::parse::{ParseStream, Parser as _};
 use syn::spanned::Spanned as _;
@@ -8,17 +8,21 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Attribute, Expr, FieldPat, FnArg, Pat, PatIdent, parse_quote};
 
 use super::handler::Argument;
-use crate::errors::{at, parenthesized};
+use crate::errors::{at, delimited};
 use crate::function::Function;
 use crate::krate::Krate;
+use crate::syntax::any_token;
 
 /// A block that queues the tasks of `background`.
 ///
-/// It borrows the arguments, and ends before they are moved into the handler: the future of the
-/// route holds none of its borrows.
+/// It borrows the arguments, and ends before they are moved into the handler: the route's future
+/// holds none of the borrows.
 pub(super) fn block(background: &Expr, arguments: &[Argument], krate: &Krate) -> TokenStream {
     let names = arguments.iter().map(|argument| names(argument, krate));
     let pushes = pushes(background);
+    // Both traits have the method `__bg_seen`, which `names` calls. For its receiver `&Seen(..)`, method
+    // resolution tries the one of `ByValue`, and borrows the receiver once more, for `ByReference`, only
+    // if the type is not `Copy`. So both are in scope, and there is exactly one `&` before `Seen`.
     quote! {
         {
             #[allow(unused_imports)]
@@ -30,9 +34,9 @@ pub(super) fn block(background: &Expr, arguments: &[Argument], krate: &Krate) ->
     }
 }
 
-/// The handler, without a warning that an argument is not used where `background` uses it.
+/// Silences the warning about an unused argument where `background` uses it.
 ///
-/// It is an attribute on the argument, so that what the function means, and the places in it, stay.
+/// With an attribute on the argument, so that nothing else of the function changes, and no place in it.
 pub(super) fn mark_used(mut handler: Function, background: &Expr) -> Function {
     let background = background.to_token_stream();
     for input in &mut handler.sig.inputs {
@@ -44,7 +48,7 @@ pub(super) fn mark_used(mut handler: Function, background: &Expr) -> Function {
         if names
             .0
             .iter()
-            .any(|Name { name, .. }| occurs(name, background.clone()))
+            .any(|Name { name, .. }| uses(background.clone(), name))
         {
             argument
                 .attrs
@@ -54,13 +58,12 @@ pub(super) fn mark_used(mut handler: Function, background: &Expr) -> Function {
     handler
 }
 
-/// Whether a name stands anywhere in the tokens, text to be formatted included: `"{id}"`.
-fn occurs(name: &Ident, tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == *name,
-        TokenTree::Group(group) => occurs(name, group.stream()),
+/// Returns whether a name is among the tokens, or in text to be formatted: `"{id}"`.
+fn uses(tokens: TokenStream, name: &Ident) -> bool {
+    any_token(tokens, &|token| match token {
+        TokenTree::Ident(ident) => ident == name,
         TokenTree::Literal(literal) => literal.to_string().contains(&format!("{{{name}")),
-        TokenTree::Punct(_) => false,
+        TokenTree::Punct(_) | TokenTree::Group(_) => false,
     })
 }
 
@@ -75,7 +78,7 @@ fn names(argument: &Argument, krate: &Krate) -> TokenStream {
     names.visit_pat_mut(&mut pattern);
 
     let variable = &argument.variable;
-    // What there is to say about the pattern has been said where the handler has it.
+    // Lints have seen the pattern where the handler has it.
     let quiet = quote!(#[allow(warnings)]);
     let names = names.0.iter().map(|Name { name, stars }| {
         quote! {
@@ -90,13 +93,13 @@ fn names(argument: &Argument, krate: &Krate) -> TokenStream {
     }
 }
 
-/// Collects the names that a pattern binds, and takes from it what cannot stand in a pattern for a
-/// reference: `mut`, `ref` and `&`, which edition 2024 refuses there.
+/// Collects the names that a pattern binds, and removes from it what edition 2024 refuses in a pattern
+/// for a reference: `mut`, `ref` and `&`.
 struct Names(Vec<Name>);
 
 struct Name {
     name: Ident,
-    /// One for each `&` that stood before the name and would have taken a reference away.
+    /// A `*` for each `&` that stood before the name, and would have dereferenced it.
     stars: TokenStream,
 }
 
@@ -116,8 +119,8 @@ impl VisitMut for Names {
         {
             *by_ref = None;
             *mutability = None;
-            // A capital letter is a unit struct or a constant, which binds nothing. A variable
-            // called so is seen by reference.
+            // With a capital letter it is a unit struct or a constant, which binds nothing. If it is
+            // a variable, `background` sees it by reference.
             let binds = !name.to_string().starts_with(char::is_uppercase);
             if binds && !self.0.iter().any(|other| other.name == *name) {
                 let name = name.clone();
@@ -130,7 +133,7 @@ impl VisitMut for Names {
     fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
         let before = self.0.len();
         visit_mut::visit_field_pat_mut(self, field);
-        // Under a `#[cfg]` the name may not be there.
+        // Under a `#[cfg]`, the name may not be there.
         if !field.attrs.is_empty() {
             self.0.truncate(before);
         }
@@ -151,7 +154,7 @@ fn push(task: &Expr) -> TokenStream {
     let push = at(span, quote!(push));
     // Attributes, `#[cfg]` above all, are for the whole statement.
     let (attrs, task) = split_attributes(task);
-    let task = parenthesized(span, task);
+    let task = delimited(Delimiter::Parenthesis, span, task);
     quote! {
         #(#attrs)*
         __tasks.#push #task;

@@ -1,6 +1,6 @@
 //! From the model of a route to the code that `routes!` mounts it by.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Delimiter, Ident, TokenStream};
 use quote::{ToTokens as _, quote};
 use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
@@ -9,7 +9,7 @@ use syn::{Lifetime, ParenthesizedGenericArguments, ReturnType, Type, TypeFnPtr, 
 use super::background;
 use super::handler::Argument;
 use super::parse::{Path, Settings};
-use crate::errors::{across, parenthesized};
+use crate::errors::{across, delimited};
 use crate::function::{Function, used_as_a_value};
 use crate::krate::Krate;
 
@@ -25,6 +25,7 @@ pub(super) fn route(
     let cfgs = handler.carried(&["cfg"]);
     let extractors = extractors(name, arguments, krate);
 
+    // `routes!` calls these by the names `__ROUTE` and `__mount`; `stub` has them as well.
     let record = record(name, path, settings);
     let mount = mount(name, &extractors, krate);
     let handle = handle(handler, arguments, &extractors, settings);
@@ -41,7 +42,7 @@ pub(super) fn route(
     }
 }
 
-/// Something for `routes!` to mount where the handler has mistakes.
+/// Something for `routes!` to mount if the handler has mistakes.
 pub(super) fn stub(handler: &Function, krate: &Krate) -> TokenStream {
     let members = quote! {
         pub const __ROUTE: #krate::__private::RouteDef = #krate::__private::RouteDef::new(&[], "");
@@ -63,7 +64,7 @@ fn namesake(handler: &Function, members: &TokenStream) -> TokenStream {
     let Function { vis, sig, .. } = handler;
     let name = &sig.ident;
     let cfgs = handler.carried(&["cfg"]);
-    // Where the struct is, for messages that tell.
+    // At the handler's name, for messages that show where the struct is.
     let definition = across(name, quote!(struct #name {}));
     quote! {
         #(#cfgs)*
@@ -71,7 +72,7 @@ fn namesake(handler: &Function, members: &TokenStream) -> TokenStream {
         #[allow(missing_copy_implementations, missing_debug_implementations, non_camel_case_types)]
         #vis #definition
 
-        // What has a place of the user's is linted as if the user had written it.
+        // Code at a place of the user's is linted as the user's own.
         #(#cfgs)*
         #[allow(
             deprecated,
@@ -96,7 +97,8 @@ fn record(name: &Ident, path: &Path, settings: &Settings) -> TokenStream {
         .iter()
         .map(|method| quote!(#krate::__private::Method::#method));
     let new = quote!(#krate::__private::RouteDef::new(&[#(#methods),*], #literal));
-    // It notes where it is called, which is to be the handler's place.
+    // `RouteDef::new` is `#[track_caller]`: the place of this call has to be the handler's own, because
+    // the runtime tells by it which routes were mounted.
     let new = across(name, new);
     let detach = settings.detach.then(|| quote!(.detach()));
     quote! {
@@ -104,9 +106,9 @@ fn record(name: &Ident, path: &Path, settings: &Settings) -> TokenStream {
     }
 }
 
-/// Mounts the route on a router of any state that the handler's arguments can do with.
+/// Mounts the route on a router of any state that the handler's arguments can be extracted with.
 fn mount(name: &Ident, extractors: &[Extractor], krate: &Krate) -> TokenStream {
-    // For messages that tell where it is.
+    // At the handler's name, for messages that show where the function is.
     let mount = Ident::new("__mount", name.span());
     // axum's mark of whether the last argument reads the body; there is no mark without arguments.
     let mark = (!extractors.is_empty()).then(|| quote!(, __M: 'static));
@@ -127,7 +129,7 @@ fn mount(name: &Ident, extractors: &[Extractor], krate: &Krate) -> TokenStream {
 /// What axum asks of a handler's arguments, on the arguments themselves.
 ///
 /// Mounting a function that is not quite a handler is an error about the function alone. With these
-/// bounds in between it names the argument and underlines it, for whatever state the router has.
+/// bounds in between it names the argument and underlines it, for a router of any state.
 fn bounds(extractors: &[Extractor], krate: &Krate) -> TokenStream {
     let last = extractors.len().saturating_sub(1);
     let extract = quote!(#krate::__private::axum::extract);
@@ -162,8 +164,7 @@ fn handle(
     let call = call(handler, arguments, krate);
     let used = used_as_a_value(&handler.sig.ident);
     let response = quote!(#krate::__private::axum::response::Response);
-    // `Send` by declaration: where the handler's future is not, that is an error here and nowhere
-    // else.
+    // `Send` by declaration: if the handler's future is not, there is this error and no other.
     let future = across(
         &handler.sig.ident,
         quote!(impl ::core::future::Future<Output = #response> + ::core::marker::Send),
@@ -183,7 +184,7 @@ fn handle(
 fn call(handler: &Function, arguments: &[Argument], krate: &Krate) -> TokenStream {
     let name = &handler.sig.ident;
     let variables = arguments.iter().map(|argument| &argument.variable);
-    let called = parenthesized(name.span(), quote!(#(#variables),*));
+    let called = delimited(Delimiter::Parenthesis, name.span(), quote!(#(#variables),*));
     let future = across(
         name,
         quote!(#krate::__private::handler_future(#name #called)),
@@ -198,7 +199,8 @@ fn call(handler: &Function, arguments: &[Argument], krate: &Krate) -> TokenStrea
         &place,
         quote!(#krate::__private::axum::response::IntoResponse::into_response),
     );
-    let response = across(&place, parenthesized(place.span(), quote!(#output)));
+    let response = delimited(Delimiter::Parenthesis, place.span(), quote!(#output));
+    let response = across(&place, response);
     quote! {
         let #output = #future.await;
         #into_response #response
@@ -209,7 +211,7 @@ fn call(handler: &Function, arguments: &[Argument], krate: &Krate) -> TokenStrea
 struct Extractor {
     pattern: TokenStream,
     ty: TokenStream,
-    /// What the user wrote of it.
+    /// The type as the user wrote it.
     place: Type,
 }
 
@@ -234,7 +236,8 @@ fn extractors(name: &Ident, arguments: &[Argument], krate: &Krate) -> Vec<Extrac
         .collect()
 }
 
-/// The arguments that are named in the path, if there are any.
+/// The arguments that are named in the path, if there are any: as a tuple, in the order in which
+/// [`parameter_names`] has their names.
 ///
 /// By name and not by place: a router around this one may put parameters of its own before them.
 fn from_path(handler: &Ident, arguments: &[Argument], krate: &Krate) -> Option<Extractor> {
@@ -251,7 +254,8 @@ fn from_path(handler: &Ident, arguments: &[Argument], krate: &Krate) -> Option<E
     })
 }
 
-/// The names of those arguments in the path.
+/// The names in the path of the arguments that are named there. `Named` takes the first value of its
+/// tuple by the first name.
 fn parameter_names(
     handler: &Ident,
     path: &Path,
@@ -289,7 +293,7 @@ impl VisitMut for Static {
         visit_mut::visit_type_reference_mut(self, reference);
     }
 
-    // What these leave out is their caller's to choose, in a bound as well.
+    // A lifetime left out in these is chosen by their caller, in a bound as well.
     fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {
     }

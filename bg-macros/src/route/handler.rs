@@ -1,4 +1,4 @@
-//! What a route needs to know of its handler, and which functions cannot be one.
+//! What a route needs to know about its handler, and which functions cannot be one.
 
 use proc_macro2::Ident;
 use quote::format_ident;
@@ -13,6 +13,7 @@ use super::parse;
 use crate::errors::Errors;
 use crate::function::Function;
 use crate::source_text::source_text;
+use crate::syntax::is_named;
 
 /// An argument of the handler.
 pub(super) struct Argument {
@@ -20,12 +21,12 @@ pub(super) struct Argument {
     pub(super) ty: Type,
     /// The variable that holds it on the way to the handler.
     pub(super) variable: Ident,
-    /// Which parameter of the path it is, if it is one and not an extractor.
+    /// The index of the path's parameter that it is. `None` if it is an extractor.
     pub(super) parameter: Option<usize>,
 }
 
 impl Argument {
-    /// Its name, if it is not taken apart.
+    /// Its name. `None` if its pattern is more than a name.
     pub(super) fn name(&self) -> Option<String> {
         match &self.pattern {
             Pat::Ident(PatIdent {
@@ -39,10 +40,10 @@ impl Argument {
     }
 }
 
-/// The arguments of the handler, or nothing where there can be no struct beside it.
+/// Reads the arguments of the handler. `None` if there can be no struct beside it.
 pub(super) fn arguments(handler: &Function, errors: &mut Errors) -> Option<Vec<Argument>> {
     if let Some(other) = other_attribute(handler) {
-        // That one makes a struct as well.
+        // That one makes a struct of the same name.
         errors.on(
             other,
             "a handler has one route attribute\n\
@@ -50,7 +51,7 @@ pub(super) fn arguments(handler: &Function, errors: &mut Errors) -> Option<Vec<A
         );
         return None;
     }
-    modifiers(&handler.sig, errors);
+    refuse_modifiers(&handler.sig, errors);
     if let Some(receiver) = handler.sig.receiver() {
         errors.on(
             receiver,
@@ -96,7 +97,7 @@ fn other_attribute(handler: &Function) -> Option<&Attribute> {
     handler.attrs.iter().find(is_ours)
 }
 
-fn modifiers(sig: &Signature, errors: &mut Errors) {
+fn refuse_modifiers(sig: &Signature, errors: &mut Errors) {
     if let Some(constness) = &sig.constness {
         errors.on(
             constness,
@@ -129,8 +130,8 @@ fn modifiers(sig: &Signature, errors: &mut Errors) {
     }
 }
 
-/// A function that returns a future is a handler, too. Only the compiler knows which types are
-/// futures, but some are known not to be.
+/// Returns whether a function that is not `async` may be a handler, because it returns a future.
+/// Only the compiler knows which types are futures, but some are known not to be.
 fn may_be_a_future(output: &ReturnType) -> bool {
     const RESPONSES: [&str; 11] = [
         "Body",
@@ -149,17 +150,14 @@ fn may_be_a_future(output: &ReturnType) -> bool {
         return false;
     };
     match &**ty {
-        Type::Path(path) => {
-            let last = path.path.segments.last();
-            !last.is_some_and(|last| RESPONSES.iter().any(|name| last.ident == name))
-        }
+        Type::Path(_) => !is_named(ty, &RESPONSES),
         Type::ImplTrait(ty) => source_text(ty).contains("Future"),
         Type::Array(_) | Type::Reference(_) | Type::Tuple(_) => false,
         _ => true,
     }
 }
 
-/// Finds `impl Trait` in a type.
+/// Reports each `impl Trait` in a type.
 struct OneType<'a>(&'a mut Errors);
 
 impl VisitMut for OneType<'_> {

@@ -25,12 +25,13 @@ pub(crate) enum Methods {
     Listed,
 }
 
-/// What an attribute for `methods`, with `args` in its parentheses, turns `item` into.
+/// Expands an attribute for `methods`, with `args` in its parentheses, on `item`.
 ///
-/// The handler comes back as it was written, whatever is wrong. What is wrong also leaves something
-/// to mount, so that `routes![..]` has nothing to add.
+/// The handler comes back as it was written, even if something is wrong. There is something to mount
+/// then as well, so that `routes![..]` has no error to add.
 pub(crate) fn expand(methods: Methods, args: TokenStream, item: TokenStream) -> TokenStream {
-    // The attribute, as the user's own: a plain call site is a macro's, and says so in each error.
+    // The attribute's place, as the user's own: at a plain call site, each error would say that it
+    // originates in the attribute macro.
     let user = item.clone().into_iter().next();
     let place = user.map_or_else(Span::call_site, |token| {
         Span::call_site().resolved_at(token.span())

@@ -1,19 +1,21 @@
 //! Which argument takes which parameter of the path.
 //!
 //! An argument named like a parameter is that parameter. All others are extractors, and what an
-//! extractor reads is its own business: there is a mistake only where none that is written could
-//! be right.
+//! extractor reads is known only to itself: a mistake is reported only if no extractor that is written
+//! could make it right.
 
-use syn::{GenericArgument, PathArguments, PathSegment, Type};
+use syn::{GenericArgument, PathArguments, Type};
 
 use super::handler::Argument;
 use super::parse::Path;
-use crate::errors::{Errors, did_you_mean};
+use crate::errors::{Errors, did_you_mean, quoted};
+use crate::syntax::{is_named, last_segment, plain};
 
-/// As many extractors as axum calls a handler with, and as many values as serde makes a tuple of.
+/// As many extractors as axum calls a handler with, and as many values as the runtime's `Named` is
+/// implemented for.
 const MOST: usize = 16;
 
-/// Finds out which arguments are parameters of the path.
+/// Sets which arguments are parameters of the path, and reports those that cannot be right.
 pub(super) fn assign(path: &Path, arguments: &mut [Argument], errors: &mut Errors) {
     let mut free: Vec<usize> = (0..path.parameters.len()).collect();
     for argument in arguments.iter_mut() {
@@ -28,23 +30,24 @@ pub(super) fn assign(path: &Path, arguments: &mut [Argument], errors: &mut Error
             .position(|&index| path.parameters[index] == name)
         {
             argument.parameter = Some(free.remove(at));
-            owned(argument, errors);
+            refuse_borrowed(argument, errors);
         }
     }
     let free: Vec<&str> = free.iter().map(|&index| &*path.parameters[index]).collect();
     let is_all_known = !arguments.iter().any(could_take);
-    let missed = slips(&free, is_all_known, arguments, path, errors);
+    let missed = report_misnamed(&free, is_all_known, arguments, path, errors);
     if is_all_known {
-        taken(&free, &missed, path, errors);
+        report_untaken(&free, &missed, path, errors);
     }
     for argument in arguments.iter() {
-        enough(&argument.ty, path, errors);
+        report_too_small(&argument.ty, path, errors);
     }
-    not_too_many(arguments, errors);
+    report_too_many(arguments, errors);
 }
 
-/// A parameter is made from the request's path, and nothing keeps that for the handler to borrow.
-fn owned(argument: &Argument, errors: &mut Errors) {
+/// Reports a parameter that borrows. It is made from the request's path, which nothing keeps for the
+/// handler to borrow from.
+fn refuse_borrowed(argument: &Argument, errors: &mut Errors) {
     if let Type::Reference(reference) = plain(&argument.ty) {
         errors.on(
             reference,
@@ -53,15 +56,15 @@ fn owned(argument: &Argument, errors: &mut Errors) {
     }
 }
 
-/// Could this extractor read parameters of the path, for all that can be seen?
+/// Returns whether this extractor may read parameters of the path, as far as its type's name tells.
 fn could_take(argument: &Argument) -> bool {
     let ty = &argument.ty;
-    argument.parameter.is_none() && !is(ty, BLIND) && !is_value(ty)
+    argument.parameter.is_none() && !is_named(ty, IGNORE_THE_PATH) && !is_value(ty)
 }
 
-/// Arguments that can only be parameters of the path, which has none of that name. Returns the
+/// Reports arguments that can only be parameters of the path, which has none of that name. Returns the
 /// parameters that were probably meant.
-fn slips<'a>(
+fn report_misnamed<'a>(
     free: &[&'a str],
     is_all_known: bool,
     arguments: &[Argument],
@@ -73,9 +76,10 @@ fn slips<'a>(
         let Some(name) = argument.name() else {
             continue;
         };
-        // A `String` is the request's body, unless the path is left with a name so very like it.
+        // A `String` is the request's body, unless its name is much like that of a parameter which
+        // nothing takes.
         let is_value = is_value(&argument.ty);
-        let may_be_text = is_all_known && is(&argument.ty, &["String"]);
+        let may_be_text = is_all_known && is_named(&argument.ty, &["String"]);
         if !is_value && !may_be_text {
             continue;
         }
@@ -91,7 +95,7 @@ fn slips<'a>(
                 format!(
                     "the path has no parameter `{name}`{}\n\
                      an argument is a parameter of the path, or an extractor",
-                    listed(path)
+                    those_it_has(path)
                 ),
             );
         }
@@ -99,21 +103,17 @@ fn slips<'a>(
     meant
 }
 
-fn listed(path: &Path) -> String {
-    let names: Vec<_> = path
-        .parameters
-        .iter()
-        .map(|name| format!("`{name}`"))
-        .collect();
-    if names.is_empty() {
+/// What follows the message that a path has no parameter of some name.
+fn those_it_has(path: &Path) -> String {
+    if path.parameters.is_empty() {
         String::new()
     } else {
-        format!("\nit has {}", names.join(", "))
+        format!("\nit has {}", quoted(&path.parameters))
     }
 }
 
-/// Something takes each parameter.
-fn taken(free: &[&str], missed: &[&str], path: &Path, errors: &mut Errors) {
+/// Reports path parameters that no argument takes.
+fn report_untaken(free: &[&str], missed: &[&str], path: &Path, errors: &mut Errors) {
     for name in free {
         // As for a variable, `_` in front says that nothing needs to.
         if !name.starts_with('_') && !missed.contains(name) {
@@ -129,10 +129,10 @@ fn taken(free: &[&str], missed: &[&str], path: &Path, errors: &mut Errors) {
     }
 }
 
-/// `Path<..>` has room for what the path has.
+/// Reports a `Path<..>` with room for fewer parameters than the path has.
 ///
-/// It may have more: a router that is nested below a path with parameters has those, too.
-fn enough(ty: &Type, path: &Path, errors: &mut Errors) {
+/// More are right: a router that is nested below a path with parameters has those, too.
+fn report_too_small(ty: &Type, path: &Path, errors: &mut Errors) {
     let Some(taken) = argument_of(ty, "Path") else {
         return;
     };
@@ -140,7 +140,7 @@ fn enough(ty: &Type, path: &Path, errors: &mut Errors) {
         // `Path<()>` is there for the check that the path is valid text.
         Type::Tuple(tuple) if tuple.elems.is_empty() => return,
         Type::Tuple(tuple) => tuple.elems.len(),
-        ty if is_value(ty) || is(ty, &["String"]) => 1,
+        ty if is_value(ty) || is_named(ty, &["String"]) => 1,
         // A struct or a map: it takes its parameters by name.
         _ => return,
     };
@@ -153,7 +153,7 @@ fn enough(ty: &Type, path: &Path, errors: &mut Errors) {
     }
 }
 
-fn not_too_many(arguments: &[Argument], errors: &mut Errors) {
+fn report_too_many(arguments: &[Argument], errors: &mut Errors) {
     let (parameters, extractors): (Vec<_>, Vec<_>) =
         arguments.iter().partition(|it| it.parameter.is_some());
     if let Some(first) = parameters.get(MOST) {
@@ -172,18 +172,19 @@ fn not_too_many(arguments: &[Argument], errors: &mut Errors) {
     }
 }
 
-/// Is it one of axum's extractors, or that wrapped? Then its name does not matter.
+/// Returns whether the type is one of axum's extractors, or one of these in an `Option` or a `Result`:
+/// the name of such an argument does not matter.
 fn is_extractor(ty: &Type) -> bool {
-    // `String` is one only where it is no parameter.
-    is(ty, SIGHTED)
-        || is(ty, BLIND) && !is(ty, &["String"])
+    // `String` is one only if it is no parameter.
+    is_named(ty, READ_THE_PATH)
+        || is_named(ty, IGNORE_THE_PATH) && !is_named(ty, &["String"])
         || ["Option", "Result"]
             .iter()
             .any(|wrapper| argument_of(ty, wrapper).is_some_and(is_extractor))
 }
 
-/// Extractors that have a use for the path.
-const SIGHTED: &[&str] = &[
+/// Extractors that may read the path.
+const READ_THE_PATH: &[&str] = &[
     "Path",
     "RawPathParams",
     "MatchedPath",
@@ -196,8 +197,8 @@ const SIGHTED: &[&str] = &[
     "Extensions",
 ];
 
-/// Extractors that never look at the path.
-const BLIND: &[&str] = &[
+/// Extractors that never read the path.
+const IGNORE_THE_PATH: &[&str] = &[
     "State",
     "Json",
     "Form",
@@ -217,19 +218,15 @@ const BLIND: &[&str] = &[
     "BackgroundTasks",
 ];
 
-/// Is it a type of which no extractor can be made?
+/// Returns whether the type is known to be no extractor.
 fn is_value(ty: &Type) -> bool {
-    is(
+    is_named(
         ty,
         &[
             "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
             "f32", "f64", "bool", "char",
         ],
     )
-}
-
-fn is(ty: &Type, names: &[&str]) -> bool {
-    last_segment(ty).is_some_and(|last| names.iter().any(|name| last.ident == name))
 }
 
 /// `T`, if `ty` is `name<T>` or `name<T, ..>`.
@@ -241,21 +238,5 @@ fn argument_of<'a>(ty: &'a Type, name: &str) -> Option<&'a Type> {
     match arguments.args.first()? {
         GenericArgument::Type(ty) => Some(ty),
         _ => None,
-    }
-}
-
-fn last_segment(ty: &Type) -> Option<&PathSegment> {
-    match plain(ty) {
-        Type::Path(path) => path.path.segments.last(),
-        _ => None,
-    }
-}
-
-/// The type without the invisible group a `macro_rules!` macro puts around its `$t:ty`.
-fn plain(ty: &Type) -> &Type {
-    match ty {
-        Type::Group(group) => plain(&group.elem),
-        Type::Paren(paren) => plain(&paren.elem),
-        ty => ty,
     }
 }

@@ -1,4 +1,4 @@
-//! From the tokens of an attribute to what it says of a route.
+//! From the tokens of an attribute to what it says about a route.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::format_ident;
@@ -7,9 +7,10 @@ use syn::parse::{ParseStream, Parser as _};
 use syn::{Expr, LitStr, Token};
 
 use super::{Methods, path};
-use crate::errors::{Errors, did_you_mean};
-use crate::krate::Krate;
+use crate::errors::{Errors, unknown};
+use crate::krate::{self, Krate};
 use crate::settings::{self, Key};
+use crate::syntax;
 
 const METHODS: Key = Key {
     name: "methods",
@@ -28,20 +29,14 @@ const BACKGROUND: Key = Key {
 const DETACH: Key = Key {
     name: "detach",
     example: None,
-    docs: "Finish the handler, and run its tasks, though the client has gone.",
-};
-
-const CRATE: Key = Key {
-    name: "crate",
-    example: Some("::bg_runtime"),
-    docs: "Where the runtime is, if it is not `::bg_runtime`.",
+    docs: "Finishes the handler, and runs its tasks, even if the client goes away.",
 };
 
 /// The settings of an attribute for `methods`.
 pub(super) fn known(methods: Methods) -> &'static [Key] {
     match methods {
-        Methods::One(_) => &[BACKGROUND, DETACH, CRATE],
-        Methods::Listed => &[METHODS, BACKGROUND, DETACH, CRATE],
+        Methods::One(_) => &[BACKGROUND, DETACH, krate::KEY],
+        Methods::Listed => &[METHODS, BACKGROUND, DETACH, krate::KEY],
     }
 }
 
@@ -52,7 +47,7 @@ pub(super) struct Settings {
     pub(super) methods: Vec<Ident>,
     pub(super) background: Option<Expr>,
     pub(super) detach: bool,
-    /// What stands where a setting's name belongs, known or not.
+    /// Every word in the place of a setting's name, known or not.
     pub(super) words: Vec<Ident>,
 }
 
@@ -62,7 +57,7 @@ pub(super) struct Path {
     pub(super) parameters: Vec<String>,
 }
 
-/// What the attribute for `methods`, at `place` and with `args` in its parentheses, says.
+/// Reads the attribute for `methods`, at `place` and with `args` in its parentheses.
 pub(super) fn settings(
     methods: Methods,
     args: TokenStream,
@@ -97,15 +92,15 @@ fn path(input: ParseStream<'_>, place: Span, errors: &mut Errors) -> Option<LitS
     if input.is_empty() || is_setting(input) {
         if let Some(literal) = misplaced(input) {
             errors.at(literal.span(), "the path comes before the settings");
-            // In their order they may be right.
+            // The rest is skipped. With the path first, it may be right.
             errors.ok(input.parse::<TokenStream>());
         } else {
             errors.at(place, "a route needs a path: `\"/users/{id}\"`");
         }
         return None;
     }
-    let written = errors.ok(input.parse()).map(settings::ungrouped);
-    let literal = written.as_ref().and_then(settings::text).cloned();
+    let written = errors.ok(input.parse()).map(syntax::ungrouped);
+    let literal = written.as_ref().and_then(syntax::text).cloned();
     if let (Some(written), None) = (&written, &literal) {
         errors.on(
             written,
@@ -119,7 +114,7 @@ fn path(input: ParseStream<'_>, place: Span, errors: &mut Errors) -> Option<LitS
     literal
 }
 
-/// Does a setting come next, where the path should be?
+/// Returns whether a setting comes next, where the path should be.
 fn is_setting(input: ParseStream<'_>) -> bool {
     let word = input.fork().call(Ident::parse_any);
     word.is_ok_and(|word| word == DETACH.name || input.peek2(Token![=]))
@@ -156,7 +151,8 @@ fn checked(literal: LitStr, errors: &mut Errors) -> Option<Path> {
     }
 }
 
-/// A method as its attribute, HTTP, and the runtime's `Method` call it.
+/// A method as its attribute, HTTP, and the runtime's `Method` call it: a variant that is not there is an
+/// error in the user's crate.
 const NAMES: [(&str, &str, &str); 7] = [
     ("get", "GET", "Get"),
     ("post", "POST", "Post"),
@@ -167,7 +163,7 @@ const NAMES: [(&str, &str, &str); 7] = [
     ("options", "OPTIONS", "Options"),
 ];
 
-/// Is this the name of an attribute that makes a route?
+/// Returns whether this is the name of an attribute that makes a route.
 pub(super) fn is_attribute(name: &Ident) -> bool {
     name == "route" || NAMES.iter().any(|(attribute, ..)| name == attribute)
 }
@@ -183,9 +179,9 @@ fn methods_setting(
     errors: &mut Errors,
 ) -> Vec<Ident> {
     if let Some(value) = given.value(METHODS.name) {
-        return listed(&value, errors);
+        return listed_methods(&value, errors);
     }
-    // Without a path, and with a mistake in `methods`, there is enough to read already.
+    // A path that is wrong has an error of its own, and so has a mistake in `methods`.
     let is_tried = given.words().iter().any(|word| word == METHODS.name);
     if let (Some(path), false) = (path, is_tried) {
         errors.at(
@@ -196,7 +192,7 @@ fn methods_setting(
     Vec::new()
 }
 
-fn listed(value: &Expr, errors: &mut Errors) -> Vec<Ident> {
+fn listed_methods(value: &Expr, errors: &mut Errors) -> Vec<Ident> {
     let Expr::Array(list) = value else {
         errors.on(value, "`methods` is a list: `methods = [GET, POST]`");
         return Vec::new();
@@ -221,21 +217,12 @@ fn listed(value: &Expr, errors: &mut Errors) -> Vec<Ident> {
 }
 
 fn method(written: &Expr) -> Result<Ident, String> {
-    let word = match written {
-        Expr::Path(path) if path.qself.is_none() => path.path.get_ident(),
-        _ => None,
-    };
-    let Some(word) = word else {
+    let Some(word) = syntax::path(written).and_then(syn::Path::get_ident) else {
         return Err("a method is a word: `GET`".to_owned());
     };
     if let Some((.., variant)) = NAMES.iter().find(|(_, name, _)| word == name) {
         return Ok(format_ident!("{variant}", span = word.span()));
     }
-    let names = || NAMES.iter().map(|(_, name, _)| *name);
-    let mut message = format!("unknown method `{word}`");
-    if let Some(meant) = did_you_mean(&word.to_string(), names()) {
-        message += &format!(", did you mean `{meant}`?");
-    }
-    let names: Vec<_> = names().map(|name| format!("`{name}`")).collect();
-    Err(message + "\nthe methods are " + &names.join(", "))
+    let names = NAMES.iter().map(|(_, name, _)| *name);
+    Err(unknown("method", word, names))
 }

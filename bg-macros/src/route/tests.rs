@@ -6,20 +6,10 @@ use quote::{format_ident, quote};
 use syn::File;
 
 use super::{Methods, expand};
+use crate::errors::is_error;
+use crate::syntax::mentions;
 
 const GET: Methods = Methods::One("get");
-
-/// Is there a token with this text, at any depth?
-fn mentions(tokens: TokenStream, word: &str) -> bool {
-    tokens.into_iter().any(|tree| match tree {
-        TokenTree::Group(group) => mentions(group.stream(), word),
-        tree => tree.to_string() == word,
-    })
-}
-
-fn is_error(expansion: &TokenStream) -> bool {
-    mentions(expansion.clone(), "compile_error")
-}
 
 /// The errors of a handler with this path and these arguments.
 fn errors(path: &str, arguments: &TokenStream) -> String {
@@ -30,7 +20,7 @@ fn errors(path: &str, arguments: &TokenStream) -> String {
 }
 
 #[test]
-fn no_path_leads_to_the_runtime_but_the_one_that_is_set() {
+fn only_the_path_that_crate_sets_leads_to_the_runtime() {
     let everything = quote!(
         pub async fn f(id: u8, State(db): State<Db>, _: &'_ str) -> String {}
     );
@@ -93,7 +83,7 @@ fn an_argument_that_background_uses_is_not_called_unused() {
 }
 
 #[test]
-fn whatever_the_arguments_there_is_an_error_and_something_to_mount() {
+fn wrong_settings_are_an_error_and_leave_something_to_mount() {
     for methods in [GET, Methods::Listed] {
         for args in [
             quote!(),
@@ -130,9 +120,9 @@ fn whatever_the_arguments_there_is_an_error_and_something_to_mount() {
     }
 }
 
-/// `macro_rules!` wraps what it hands on in such groups.
+/// `macro_rules!` wraps fragments in such groups.
 #[test]
-fn an_invisible_group_that_says_too_much_is_an_error() {
+fn an_invisible_group_of_more_than_a_path_is_an_error() {
     let item = quote!(
         async fn f() {}
     );
@@ -142,7 +132,7 @@ fn an_invisible_group_that_says_too_much_is_an_error() {
 }
 
 #[test]
-fn whatever_the_item_it_comes_back_with_an_error() {
+fn an_item_that_is_no_handler_is_an_error() {
     for item in [
         quote!(),
         quote!(;),
@@ -189,7 +179,7 @@ fn whatever_the_item_it_comes_back_with_an_error() {
 }
 
 #[test]
-fn an_expansion_is_items() {
+fn an_expansion_of_a_route_parses_as_items() {
     for item in [
         quote!(
             async fn f() {}
@@ -231,7 +221,7 @@ fn an_expansion_is_items() {
 }
 
 #[test]
-fn arguments_are_left_alone_without_background() {
+fn without_background_no_argument_is_borrowed() {
     let item = quote!(
         async fn f(Json(body): Json<Body>) {}
     );
@@ -242,13 +232,13 @@ fn arguments_are_left_alone_without_background() {
 }
 
 #[test]
-fn parameters_that_nothing_takes() {
+fn a_parameter_of_the_path_that_nothing_can_take_is_an_error() {
     let nothing = "nothing takes the path parameter `id`";
     assert!(errors("/{id}", &quote!()).contains(nothing));
     assert!(errors("/{id}", &quote!(Json(id): Json<Id>, state: State<u8>)).contains(nothing));
     assert!(errors("/{id}/{x}", &quote!(x: u8)).contains(nothing));
     assert!(errors("/{*id}", &quote!(body: String)).contains(nothing));
-    // Twice one error, in one place.
+    // Two errors in one place.
     let both = errors("/{id}/{x}", &quote!());
     assert!(both.contains(nothing) && both.contains("the path parameter `x`"));
 
@@ -273,7 +263,7 @@ fn parameters_that_nothing_takes() {
 }
 
 #[test]
-fn names_that_are_no_parameters() {
+fn an_argument_that_can_only_be_a_parameter_has_to_be_one() {
     let misspelled = errors("/{user_id}", &quote!(user_idd: u64));
     assert!(misspelled.contains("no parameter `user_idd`, did you mean `user_id`?"));
     assert_eq!(misspelled.matches("compile_error").count(), 1);
@@ -282,7 +272,7 @@ fn names_that_are_no_parameters() {
     assert!(unlike.contains("the path has no parameter `page`\\nit has `user_id`"));
     assert!(unlike.contains("nothing takes the path parameter `user_id`"));
 
-    // A `String` is the body.
+    // A `String` may be the body.
     let body = quote!(_: RawPathParams, name: String);
     assert_eq!(errors("/{names}", &body), "");
     assert_eq!(
@@ -293,7 +283,7 @@ fn names_that_are_no_parameters() {
 }
 
 #[test]
-fn how_many_parameters_there_are() {
+fn a_path_extractor_has_room_for_every_parameter() {
     for (path, taken, expected) in [
         (
             "/{a}/{b}",
@@ -327,7 +317,7 @@ fn how_many_parameters_there_are() {
 }
 
 #[test]
-fn how_many_extractors_there_are() {
+fn a_handler_has_no_more_arguments_than_axum_calls_it_with() {
     let seventeen = |first: &TokenStream| {
         let others = vec![quote!(_: Method); 15];
         errors("/{id}", &quote!(#first, #(#others,)* _: Last))

@@ -4,8 +4,8 @@ use syn::Expr;
 
 use super::duration;
 use crate::errors::Errors;
-use crate::settings;
 use crate::source_text::source_text;
+use crate::syntax;
 
 pub(super) enum Backoff {
     /// The shortest wait and the longest.
@@ -16,7 +16,7 @@ pub(super) enum Backoff {
 
 impl Backoff {
     pub(super) fn parse(value: Expr, errors: &mut Errors) -> Option<Self> {
-        if let Some(text) = settings::text(&value) {
+        if let Some(text) = syntax::text(&value) {
             return read(&text.value())
                 .map(|(least, most)| Self::Millis(least, most))
                 .map_err(|message| errors.on(&value, message))
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_wait_or_two() {
+    fn a_backoff_is_one_wait_or_two() {
         for (text, expected) in [
             ("0s", (0, 0)),
             ("1s", (1_000, 1_000)),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_explained() {
+    fn the_message_for_a_wrong_backoff_says_what_to_write() {
         for (text, reason) in [
             ("", "a number and its unit"),
             ("..", "`..` is not a range"),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_a_constant_or_explained() {
+    fn a_backoff_that_is_no_text_is_a_constant_or_a_mistake() {
         for (value, reason) in [
             ("1", "a wait has a unit"),
             ("1s", "a wait has a unit"),

@@ -1,14 +1,15 @@
-//! A call of the function, as a value: what it is called, and what it is made of.
+//! A call of the function as a value: the struct's name, and its parameters.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenTree};
 use syn::ext::IdentExt as _;
 use syn::{FnArg, Safety, Signature};
 
 use super::parameter::{Parameter, Source};
 use crate::errors::Errors;
 use crate::function::Function;
+use crate::syntax::mentions;
 
-/// What a call of the function is made of.
+/// A call of the function.
 pub(super) struct Call {
     /// The struct's name.
     pub(super) name: Ident,
@@ -23,24 +24,17 @@ impl Call {
             .filter(|parameter| matches!(parameter.source, Source::Field { .. }))
     }
 
-    /// Does the task keep others of its own kind, as in `fn walk(next: Option<Box<Walk>>)`?
+    /// Returns whether the task keeps others of its own kind, as in
+    /// `fn walk(next: Option<Box<Walk>>)`.
     pub(super) fn holds_its_own_kind(&self) -> bool {
         self.fields()
             .any(|field| mentions(field.kept.ty.clone(), &self.name))
     }
 }
 
-fn mentions(tokens: TokenStream, name: &Ident) -> bool {
-    tokens.into_iter().any(|tree| match tree {
-        TokenTree::Group(group) => mentions(group.stream(), name),
-        TokenTree::Ident(ident) => ident == *name,
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-    })
-}
-
-/// What a call of `function` is made of, and no more of the attributes that said so.
+/// Reads a call of `function`, and removes the attributes of parameters that say something about it.
 ///
-/// Nothing if there can be no struct: it has no name, or the function is in a trait or an `impl`.
+/// `None` if there can be no struct: it has no name, or the function is in a trait or an `impl`.
 pub(super) fn parse(function: &mut Function, errors: &mut Errors) -> Option<Call> {
     let name = struct_name(&function.sig.ident, errors);
     refuse_modifiers(&function.sig, errors);
@@ -58,7 +52,7 @@ pub(super) fn parse(function: &mut Function, errors: &mut Errors) -> Option<Call
     Some(Call { name, parameters })
 }
 
-/// Is it a function of its own, as far as can be told from where it stands?
+/// Returns whether it is a function of its own, as far as its tokens tell.
 fn is_free(function: &Function, errors: &mut Errors) -> bool {
     if let Some(receiver) = function.sig.receiver() {
         errors.on(
@@ -69,7 +63,7 @@ fn is_free(function: &Function, errors: &mut Errors) -> bool {
         );
         return false;
     }
-    // Of a body nothing is known, but `fn f();` ends in a semicolon.
+    // The body is not parsed, but that of `fn f();` is a semicolon.
     let has_body = matches!(
         function.body.clone().into_iter().next(),
         Some(TokenTree::Group(_))
@@ -87,7 +81,7 @@ fn struct_name(function: &Ident, errors: &mut Errors) -> Option<Ident> {
     let underscores = &snake[..snake.len() - words.len()];
     let camel: String = words.split('_').map(capitalized).collect();
     let camel = format!("{underscores}{camel}");
-    // Parsing also refuses `Self`, which is what `self_` comes to.
+    // Parsing also refuses `Self`, which `self_` becomes.
     match syn::parse_str::<Ident>(&camel) {
         Ok(mut name) if camel != snake => {
             name.set_span(function.span());
@@ -152,7 +146,7 @@ fn generic(sig: &Signature) -> &'static str {
     }
 }
 
-/// rustc says so of the function too, but then also of the struct, and of each use of its fields.
+/// rustc reports the function too, but then also the struct, and each use of its fields.
 fn refuse_second_of_a_name(parameters: &[Parameter], errors: &mut Errors) {
     for (index, parameter) in parameters.iter().enumerate() {
         let name = &parameter.name;
@@ -169,9 +163,7 @@ fn refuse_second_of_a_name(parameters: &[Parameter], errors: &mut Errors) {
 }
 
 fn refuse_second_context(parameters: &[Parameter], errors: &mut Errors) {
-    let contexts = parameters
-        .iter()
-        .filter(|parameter| matches!(parameter.source, Source::Context));
+    let contexts = parameters.iter().filter(|parameter| parameter.is_context());
     for second in contexts.skip(1) {
         errors.on(
             &second.name,
@@ -182,13 +174,7 @@ fn refuse_second_context(parameters: &[Parameter], errors: &mut Errors) {
 
 fn refuse_setter_called_new(parameters: &[Parameter], errors: &mut Errors) {
     for parameter in parameters {
-        let is_setter = matches!(
-            parameter.source,
-            Source::Field {
-                default: Some(_),
-                ..
-            }
-        );
+        let is_setter = parameter.default().is_some();
         if is_setter && parameter.name == "new" {
             errors.on(
                 &parameter.name,
@@ -211,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn struct_names() {
+    fn a_struct_has_the_name_of_its_function_in_camel_case() {
         for (function, name) in [
             ("send_email", "SendEmail"),
             ("send", "Send"),
@@ -227,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_leave_nothing_to_call_the_struct() {
+    fn a_function_name_that_leaves_no_name_for_the_struct_is_refused() {
         for function in ["SendEmail", "self_", "_1", "__", "発送"] {
             assert_eq!(named(function), None, "{function}");
         }

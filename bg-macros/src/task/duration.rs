@@ -1,5 +1,7 @@
 //! Durations as text: `"500ms"`, `"30s"`, `"1h30m"`.
 
+use crate::errors::quoted;
+
 const UNITS: &[(&str, u64)] = &[
     ("ms", 1),
     ("s", 1_000),
@@ -54,11 +56,8 @@ fn part(text: &str, number: &str, unit: &str) -> Result<u64, String> {
 }
 
 fn usage(number: &str) -> String {
-    let forms: Vec<_> = UNITS
-        .iter()
-        .map(|(unit, _)| format!("`{number}{unit}`"))
-        .collect();
-    format!("write {}", forms.join(", "))
+    let forms = UNITS.iter().map(|(unit, _)| format!("{number}{unit}"));
+    format!("write {}", quoted(forms))
 }
 
 fn too_long(text: &str) -> String {
@@ -74,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_with_units() {
+    fn a_duration_is_the_sum_of_numbers_with_units() {
         for (text, expected) in [
             ("0s", 0),
             ("500ms", 500),
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_explained() {
+    fn the_message_for_a_wrong_duration_says_what_to_write() {
         for (text, reason) in [
             ("", "a number and its unit"),
             (

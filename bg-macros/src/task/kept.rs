@@ -1,4 +1,4 @@
-//! What a task keeps of a parameter: it runs when its caller is long gone, so it owns everything.
+//! What a task keeps of a parameter. It runs when its caller is gone, so it owns everything.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
@@ -9,21 +9,22 @@ use syn::{
 };
 
 use crate::errors::Errors;
+use crate::syntax::plain;
 
-/// A type to keep for the call.
+/// The type that a task keeps for a parameter.
 pub(super) struct Kept {
     pub(super) ty: TokenStream,
-    /// The function takes a reference to it.
+    /// The function takes a reference to the type.
     pub(super) lent: bool,
-    /// It is made of text, and `new` takes whatever converts to text.
+    /// The type is text, and `new` takes anything that converts to it.
     pub(super) text: bool,
 }
 
 impl Kept {
-    /// What to keep for a parameter of type `ty`.
+    /// Returns what to keep for a parameter of type `ty`.
     pub(super) fn new(ty: &Type, errors: &mut Errors) -> Self {
         match plain(ty) {
-            // A reference to what lives as long as the program can be kept as it is.
+            // A `&'static` reference can be kept as it is.
             Type::Reference(reference)
                 if reference.mutability.is_none() && !is_static(reference) =>
             {
@@ -60,7 +61,7 @@ impl Kept {
                 let object = object.to_token_stream();
                 errors.on(
                     reference,
-                    "a task cannot keep a trait object that it has a reference to\n\
+                    "a task cannot keep a trait object behind a reference\n\
                      share it, as in `Arc<dyn Trait + Send + Sync>`, or own it, as in \
                      `Box<dyn Trait + Send>`",
                 );
@@ -79,7 +80,7 @@ impl Kept {
     }
 }
 
-/// Finds what cannot be kept, anywhere inside a type.
+/// Reports what cannot be kept, anywhere inside a type.
 struct Borrows<'a> {
     errors: &'a mut Errors,
 }
@@ -90,7 +91,7 @@ impl VisitMut for Borrows<'_> {
             let and = reference.and_token;
             self.errors.on(
                 quote!(#and #mutability),
-                "a task runs when its caller is gone, and has nobody to change this for\n\
+                "a task runs when its caller is gone, and a change of this would be lost\n\
                  take it by value",
             );
         } else if !is_static(reference) {
@@ -105,7 +106,8 @@ impl VisitMut for Borrows<'_> {
     }
 
     fn visit_lifetime_mut(&mut self, lifetime: &mut syn::Lifetime) {
-        // One with a name is declared by the function, which is refused for that, or nowhere.
+        // A named one is declared by the function, which is refused for that, or nowhere, which
+        // rustc reports.
         if lifetime.ident == "_" {
             self.errors.on(
                 &*lifetime,
@@ -134,15 +136,6 @@ impl VisitMut for Borrows<'_> {
     }
 }
 
-/// The type without the invisible group a `macro_rules!` macro puts around its `$t:ty`.
-fn plain(ty: &Type) -> &Type {
-    match ty {
-        Type::Group(group) => plain(&group.elem),
-        Type::Paren(paren) => plain(&paren.elem),
-        ty => ty,
-    }
-}
-
 fn is_static(reference: &TypeReference) -> bool {
     reference
         .lifetime
@@ -150,7 +143,8 @@ fn is_static(reference: &TypeReference) -> bool {
         .is_some_and(|lifetime| lifetime.ident == "static")
 }
 
-/// The types that `IntoText` makes. An alias of one is a type like any other.
+/// Returns whether the type is one of those that the runtime's `IntoText` makes: it has to list all of
+/// these. An alias of one is a type like any other.
 fn is_text(ty: &Type) -> bool {
     let Type::Path(ty) = ty else { return false };
     let path = &ty.path;
@@ -160,7 +154,7 @@ fn is_text(ty: &Type) -> bool {
         || is_pointer_to_text(path)
 }
 
-/// `Box<str>`, `Arc<Path>` and the like.
+/// Returns whether the type is `Box<str>`, `Arc<Path>` or the like.
 fn is_pointer_to_text(path: &Path) -> bool {
     let arguments = std_type(path, "boxed", "Box").or_else(|| std_type(path, "sync", "Arc"));
     let Some(PathArguments::AngleBracketed(arguments)) = arguments else {
@@ -177,8 +171,7 @@ fn is_std(path: &Path, module: &str, name: &str) -> bool {
     matches!(std_type(path, module, name), Some(PathArguments::None))
 }
 
-/// The arguments of `name`, or `std::module::name`, if it is one, as far as can be told from how it
-/// is written.
+/// The generic arguments of the path, if it is `name` or `std::module::name`, as far as its text tells.
 fn std_type<'a>(path: &'a Path, module: &str, name: &str) -> Option<&'a PathArguments> {
     let mut segments = path.segments.iter().rev();
     let last = segments.next().filter(|last| last.ident == name)?;
@@ -221,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_exact() {
+    fn a_type_that_is_no_text_is_kept_as_it_is() {
         for (ty, keeps, lent) in [
             ("u64", "u64", false),
             ("&'static str", "&'static str", false),
@@ -254,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_borrowed_inside_is_refused_once() {
+    fn a_type_that_borrows_is_refused_with_one_error() {
         for ty in [
             "&mut u8",
             "&'static mut u8",

@@ -1,19 +1,17 @@
 //! The parameter that tasks are counted by: `key = user_id`.
 
 use proc_macro2::Ident;
-use syn::Expr;
 use syn::ext::IdentExt as _;
+use syn::{Expr, Path};
 
 use super::call::Call;
 use super::parameter::{Parameter, Source};
-use crate::errors::{Errors, did_you_mean};
+use crate::errors::{Errors, did_you_mean, quoted};
+use crate::syntax;
 
-/// The name that was given, of whatever it is the name.
+/// Reads the name that was given, which may be that of no parameter.
 pub(super) fn name(value: &Expr, errors: &mut Errors) -> Option<Ident> {
-    let name = match value {
-        Expr::Path(path) if path.qself.is_none() => path.path.get_ident().cloned(),
-        _ => None,
-    };
+    let name = syntax::path(value).and_then(Path::get_ident).cloned();
     if name.is_none() {
         errors.on(
             value,
@@ -23,7 +21,7 @@ pub(super) fn name(value: &Expr, errors: &mut Errors) -> Option<Ident> {
     name
 }
 
-/// The parameter of that name, if tasks can be counted by it.
+/// Returns the parameter of that name, if tasks can be counted by it.
 pub(super) fn parameter<'a>(
     name: &Ident,
     call: &'a Call,
@@ -65,11 +63,10 @@ fn unknown(label: &str, call: &Call) -> String {
     if let Some(meant) = did_you_mean(label, usable.iter().map(String::as_str)) {
         return format!("no parameter `{label}`, did you mean `{meant}`?");
     }
-    let names: Vec<_> = usable.iter().map(|label| format!("`{label}`")).collect();
-    let choice = if names.is_empty() {
+    let choice = if usable.is_empty() {
         "a key is one of the task's arguments, and there is none".to_owned()
     } else {
-        format!("a key is one of {}", names.join(", "))
+        format!("a key is one of {}", quoted(usable))
     };
     format!("no parameter `{label}`\n{choice}")
 }

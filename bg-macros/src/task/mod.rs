@@ -19,9 +19,9 @@ use crate::errors::Errors;
 use crate::function::Function;
 use crate::hints;
 
-/// What `#[background_task(args)]` turns `item` into.
+/// Expands `#[background_task(args)]` on `item`.
 ///
-/// The function comes back whatever else is wrong: to take it away would turn one mistake into an
+/// The function comes back even if something is wrong: taking it away would turn one mistake into an
 /// error at each of its calls, and leave the editor nothing to help with.
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let (settings, settings_errors) = Errors::collect(|errors| settings::parse(args, errors));

@@ -17,7 +17,7 @@ pub(super) fn retries(word: &Ident, value: Expr, errors: &mut Errors) -> Option<
     Some(value)
 }
 
-/// How many tasks may be somewhere: a `usize`. `zero` is what comes of a limit of zero.
+/// How many tasks may run, or wait: a `usize`. `zero` says what a limit of zero does.
 pub(super) fn limit(word: &Ident, value: Expr, zero: &str, errors: &mut Errors) -> Option<Expr> {
     let Some(literal) = literal(word, &value, errors)? else {
         return Some(value);
@@ -41,8 +41,8 @@ pub(super) fn limit(word: &Ident, value: Expr, zero: &str, errors: &mut Errors) 
     }
 }
 
-/// The value if it is a whole number, and nothing of a constant. A literal of another kind is a
-/// mistake.
+/// Returns the literal if the value is a whole number, and `Some(None)` if it may be a constant.
+/// Reports a literal of another kind.
 fn literal<'a>(word: &Ident, value: &'a Expr, errors: &mut Errors) -> Option<Option<&'a LitInt>> {
     match value {
         Expr::Lit(ExprLit {
@@ -78,7 +78,7 @@ mod tests {
     const RETRIES: Read = retries;
     const LIMIT: Read = |word, value, errors| limit(word, value, "nothing runs", errors);
 
-    /// What is wrong with `setting = value`: nothing, if there is a value to use.
+    /// What is wrong with `setting = value`. Empty if there is a value to use.
     fn mistake(read: Read, value: &str) -> String {
         let word = Ident::new("setting", Span::call_site());
         let value = syn::parse_str(value).expect("an expression");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_constants() {
+    fn a_limit_is_a_whole_number_or_a_constant() {
         for value in [
             "1",
             "1_000",
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_explained() {
+    fn the_message_for_a_wrong_number_says_what_to_write() {
         for (value, reason) in [
             ("\"3\"", "`setting` is a whole number: `setting = 3`"),
             ("3.0", "`setting` is a whole number"),

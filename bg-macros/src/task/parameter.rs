@@ -12,7 +12,7 @@ use crate::source_text::source_text;
 pub(super) struct Parameter {
     pub(super) name: Ident,
     pub(super) docs: Vec<Attribute>,
-    /// As it is written.
+    /// The type as it is written.
     pub(super) ty: Type,
     pub(super) kept: Kept,
     pub(super) source: Source,
@@ -22,16 +22,16 @@ pub(super) struct Parameter {
 pub(super) enum Source {
     /// The task has a field for it.
     Field { default: Option<Expr>, secret: bool },
-    /// One of the values that the application shares with its tasks.
+    /// A value that the application shares with its tasks.
     State,
     /// The run itself.
     Context,
 }
 
 impl Parameter {
-    /// Reads a parameter, and takes from it the attributes that are not for the compiler.
+    /// Reads a parameter, and removes from it the attributes that are not for the compiler.
     ///
-    /// `index` is its place in the list. There is a parameter to go on with whatever is wrong.
+    /// `index` is its place in the list. Returns a parameter to go on with even if something is wrong.
     pub(super) fn parse(index: usize, written: &mut PatType, errors: &mut Errors) -> Self {
         let mut helpers = Helpers::default();
         let mut docs = Vec::new();
@@ -56,12 +56,20 @@ impl Parameter {
         self.name.unraw().to_string()
     }
 
-    /// Is it an argument of `new`?
-    pub(super) fn is_required(&self) -> bool {
-        matches!(self.source, Source::Field { default: None, .. })
+    /// The value of its field where nothing else is set, if it has one.
+    pub(super) fn default(&self) -> Option<&Expr> {
+        match &self.source {
+            Source::Field { default, .. } => default.as_ref(),
+            Source::State | Source::Context => None,
+        }
     }
 
-    /// Is its value kept out of reports?
+    /// Returns whether its value is the run itself.
+    pub(super) fn is_context(&self) -> bool {
+        matches!(self.source, Source::Context)
+    }
+
+    /// Returns whether its value is kept out of reports.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self.source, Source::Field { secret: true, .. })
     }
@@ -86,7 +94,7 @@ const HELPERS: [&str; 4] = ["default", "state", "context", "secret"];
 
 #[derive(PartialEq, Eq)]
 enum Belongs {
-    ToUs,
+    ToTask,
     ToRustc,
 }
 
@@ -102,7 +110,7 @@ struct Helpers {
 impl Helpers {
     fn read(&mut self, attr: &Attribute, errors: &mut Errors) -> Belongs {
         let path = attr.path();
-        // A path with `::` is a tool's, and another macro may be waiting below for what is unknown.
+        // A path with `::` is a tool's, and an unknown word may be for another macro below.
         let Some(word) = path.get_ident() else {
             return Belongs::ToRustc;
         };
@@ -129,10 +137,10 @@ impl Helpers {
                 None => return Belongs::ToRustc,
             },
         }
-        Belongs::ToUs
+        Belongs::ToTask
     }
 
-    /// What the attributes say together.
+    /// Returns what the attributes say together.
     fn source(self, errors: &mut Errors) -> Source {
         let supplied = match (self.state, self.context) {
             (Some(_), Some(context)) => {
@@ -180,7 +188,7 @@ fn default_value(attr: &Attribute, errors: &mut Errors) -> Expr {
         return meta.value.clone();
     }
     errors.on(attr, "`#[default]` needs a value: `#[default = 1]`");
-    // It has a default, though which is not known: the arguments of `new` are those without.
+    // It has a default, if not a known one, and so it is no argument of `new`.
     Expr::Verbatim(TokenStream::new())
 }
 

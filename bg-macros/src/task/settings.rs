@@ -1,4 +1,4 @@
-//! The settings of a task: what may be written, and what it comes to.
+//! The settings of a task: what may be written, and what it says.
 
 use proc_macro2::{Ident, TokenStream};
 use syn::{Expr, LitStr, Path};
@@ -6,8 +6,9 @@ use syn::{Expr, LitStr, Path};
 use super::backoff::Backoff;
 use super::{duration, key, number};
 use crate::errors::{Errors, did_you_mean};
-use crate::krate::Krate;
+use crate::krate::{self, Krate};
 use crate::settings::{self, Key};
+use crate::syntax;
 
 pub(super) const KNOWN: &[Key] = &[
     Key {
@@ -64,28 +65,24 @@ pub(super) const KNOWN: &[Key] = &[
     Key {
         name: "on_error",
         example: Some("report_failure"),
-        docs: "A function that is told of each failure of this task.\n\n\
+        docs: "A function that is called with each failure of this task.\n\n\
                ```ignore\non_error = report_failure // fn report_failure(failure: &TaskFailure)\n```",
     },
-    Key {
-        name: "crate",
-        example: Some("::bg_runtime"),
-        docs: "Where the runtime is, if it is not `::bg_runtime`.",
-    },
+    krate::KEY,
 ];
 
 pub(super) struct Settings {
     pub(super) krate: Krate,
     pub(super) name: Option<LitStr>,
-    /// With the word that it is set by.
+    pub(super) key: Option<Ident>,
+    /// With the identifier of the setting, as are those below: the task's record calls a method of that
+    /// name, where rustc reports a value of the wrong type.
     pub(super) timeout: Option<(Ident, Timeout)>,
     pub(super) retries: Option<(Ident, Expr)>,
     pub(super) backoff: Option<(Ident, Backoff)>,
-    pub(super) key: Option<Ident>,
-    /// Each with the word that it is set by.
     pub(super) limits: Vec<(Ident, Expr)>,
     pub(super) on_error: Option<(Ident, Path)>,
-    /// What stands where a setting's name belongs, known or not.
+    /// Every word in the place of a setting's name, known or not.
     pub(super) words: Vec<Ident>,
 }
 
@@ -95,36 +92,29 @@ pub(super) enum Timeout {
     Constant(Expr),
 }
 
-/// What `#[background_task(args)]` says.
+/// Reads what `#[background_task(args)]` says.
 pub(super) fn parse(args: TokenStream, errors: &mut Errors) -> Settings {
     let mut given = settings::Settings::parse(args, KNOWN, errors);
     refuse_useless(given.words(), errors);
     Settings {
         krate: Krate::new(given.value("crate"), errors),
         name: given.value("name").and_then(|value| name(&value, errors)),
-        timeout: given
-            .entry("timeout")
-            .and_then(|(word, value)| Some((word, timeout(value, errors)?))),
-        retries: given.entry("retries").and_then(|(word, value)| {
-            let value = number::retries(&word, value, errors)?;
-            Some((word, value))
+        timeout: given.entry("timeout", |_, value| timeout(value, errors)),
+        retries: given.entry("retries", |word, value| {
+            number::retries(word, value, errors)
         }),
-        backoff: given
-            .entry("backoff")
-            .and_then(|(word, value)| Some((word, Backoff::parse(value, errors)?))),
+        backoff: given.entry("backoff", |_, value| Backoff::parse(value, errors)),
         key: given
             .value("key")
             .and_then(|value| key::name(&value, errors)),
         limits: limits(&mut given, errors),
-        on_error: given
-            .entry("on_error")
-            .and_then(|(word, value)| Some((word, on_error(value, errors)?))),
+        on_error: given.entry("on_error", |_, value| on_error(&value, errors)),
         words: given.words().to_vec(),
     }
 }
 
 fn name(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
-    let Some(name) = settings::text(value) else {
+    let Some(name) = syntax::text(value) else {
         errors.on(value, "`name` is text: `name = \"emails.welcome\"`");
         return None;
     };
@@ -139,7 +129,7 @@ fn name(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
 }
 
 fn timeout(value: Expr, errors: &mut Errors) -> Option<Timeout> {
-    if let Some(text) = settings::text(&value) {
+    if let Some(text) = syntax::text(&value) {
         return match duration::millis(&text.value()) {
             Ok(0) => {
                 errors.on(value, "a timeout of zero ends every run before it begins");
@@ -159,7 +149,7 @@ fn timeout(value: Expr, errors: &mut Errors) -> Option<Timeout> {
     Some(Timeout::Constant(value))
 }
 
-/// Each with what comes of a limit of zero.
+/// Each with what a limit of zero does. `TaskDef` says the same of a constant that is zero.
 const LIMITS: [(&str, &str); 3] = [
     ("max_concurrent", "with a limit of zero the task never runs"),
     ("max_per_key", "with a limit of zero the task never runs"),
@@ -173,17 +163,15 @@ fn limits(given: &mut settings::Settings, errors: &mut Errors) -> Vec<(Ident, Ex
     LIMITS
         .iter()
         .filter_map(|(name, zero)| {
-            let (word, value) = given.entry(name)?;
-            let value = number::limit(&word, value, zero, errors)?;
-            Some((word, value))
+            given.entry(name, |word, value| number::limit(word, value, zero, errors))
         })
         .collect()
 }
 
-/// Settings that say nothing without another.
+/// Reports settings that do nothing without another.
 fn refuse_useless(words: &[Ident], errors: &mut Errors) {
     let given = |name| words.iter().find(|word| *word == name);
-    // What is misspelled was meant, and is reported as that.
+    // A misspelled setting was meant, and has an error of its own.
     let meant = |name| {
         let mut words = words.iter();
         words.any(|word| did_you_mean(&word.to_string(), [name]).is_some())
@@ -206,20 +194,18 @@ fn refuse_useless(words: &[Ident], errors: &mut Errors) {
     if let Some(key) = given("key").filter(|_| !is_limited) {
         errors.on(
             key,
-            "`key` needs a limit to be for: `max_per_key = 1`, or `max_pending_per_key = 100`",
+            "`key` needs a limit: `max_per_key = 1`, or `max_pending_per_key = 100`",
         );
     }
 }
 
-fn on_error(value: Expr, errors: &mut Errors) -> Option<Path> {
-    match value {
-        Expr::Path(path) if path.qself.is_none() => Some(path.path),
-        value => {
-            errors.on(
-                value,
-                "`on_error` is the path of a function: `on_error = report_failure`",
-            );
-            None
-        }
+fn on_error(value: &Expr, errors: &mut Errors) -> Option<Path> {
+    let path = syntax::path(value).cloned();
+    if path.is_none() {
+        errors.on(
+            value,
+            "`on_error` is the path of a function: `on_error = report_failure`",
+        );
     }
+    path
 }

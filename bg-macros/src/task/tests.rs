@@ -5,21 +5,11 @@ use quote::quote;
 use syn::File;
 
 use super::expand;
-
-/// Is there a token with this text, at any depth?
-fn mentions(tokens: TokenStream, word: &str) -> bool {
-    tokens.into_iter().any(|tree| match tree {
-        TokenTree::Group(group) => mentions(group.stream(), word),
-        tree => tree.to_string() == word,
-    })
-}
-
-fn is_error(expansion: &TokenStream) -> bool {
-    mentions(expansion.clone(), "compile_error")
-}
+use crate::errors::is_error;
+use crate::syntax::mentions;
 
 #[test]
-fn no_path_leads_to_the_runtime_but_the_one_that_is_set() {
+fn only_the_path_that_crate_sets_leads_to_the_runtime() {
     let everything = quote! {
         /// Docs.
         pub async fn send_email(
@@ -81,7 +71,7 @@ fn helper_attributes_do_not_reach_the_compiler() {
 }
 
 #[test]
-fn whatever_the_arguments_there_is_the_function_and_an_error() {
+fn wrong_settings_are_an_error_and_leave_the_function() {
     let item = quote!(async fn f(x: u8) { x. });
     for args in [
         quote!(= = =),
@@ -132,9 +122,9 @@ fn whatever_the_arguments_there_is_the_function_and_an_error() {
     }
 }
 
-/// `macro_rules!` wraps what it hands on in such groups.
+/// `macro_rules!` wraps fragments in such groups.
 #[test]
-fn an_invisible_group_that_says_too_much_is_an_error() {
+fn an_invisible_group_of_more_than_a_value_is_an_error() {
     let item = quote!(
         async fn f() {}
     );
@@ -143,7 +133,7 @@ fn an_invisible_group_that_says_too_much_is_an_error() {
 }
 
 #[test]
-fn whatever_the_item_it_comes_back_with_an_error() {
+fn an_item_that_is_no_task_is_an_error() {
     for item in [
         quote!(),
         quote!(;),
@@ -197,7 +187,7 @@ fn whatever_the_item_it_comes_back_with_an_error() {
 }
 
 #[test]
-fn an_expansion_is_items() {
+fn an_expansion_of_a_task_parses_as_items() {
     for item in [
         quote!(
             fn f() {}
@@ -235,7 +225,7 @@ fn an_expansion_is_items() {
 }
 
 #[test]
-fn a_setting_that_needs_another_says_so_once() {
+fn a_setting_that_needs_another_is_one_error_without_it() {
     let item = quote!(
         async fn f(x: u8) {}
     );
@@ -244,7 +234,7 @@ fn a_setting_that_needs_another_says_so_once() {
         (quote!(key = x, max_per_key = 1), 0),
         (quote!(key = x, max_pending_per_key = 1), 0),
         (quote!(max_concurrent = 1), 0),
-        // Of two settings, one is wrong or misspelled: it is there all the same.
+        // One of two settings is wrong or misspelled, but it is there.
         (quote!(retries = "3", backoff = "1s"), 1),
         (quote!(retires = 3, backoff = "1s"), 1),
         (quote!(retries, backoff = "1s"), 1),
@@ -265,7 +255,7 @@ fn a_setting_that_needs_another_says_so_once() {
 }
 
 #[test]
-fn a_task_that_holds_its_own_kind_is_no_value() {
+fn a_task_that_holds_its_own_kind_is_not_made_clone() {
     let is_value = |item| mentions(expand(TokenStream::new(), item), "value");
     assert!(is_value(quote!(
         fn walk(next: Option<Box<Step>>) {}

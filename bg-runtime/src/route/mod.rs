@@ -8,7 +8,7 @@ mod names;
 mod parameters;
 
 pub(crate) use self::definition::warn_of_unmounted;
-pub use self::definition::{Method, RouteDef, assert_distinct};
+pub use self::definition::{Method, RouteDef, is_distinct};
 pub use self::handler::{RouteTasks, handler_future, mount, route_tasks};
 pub use self::names::{ByReference, ByValue, Seen};
 pub use self::parameters::{Named, ParameterNames};

@@ -9,7 +9,7 @@ use crate::errors::across;
 use crate::function::Function;
 use crate::krate::Krate;
 use crate::task::call::Call;
-use crate::task::parameter::{Parameter, Source};
+use crate::task::parameter::Parameter;
 
 pub(super) fn expand(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     let definition = definition(function, call);
@@ -44,7 +44,7 @@ fn definition(function: &Function, call: &Call) -> TokenStream {
     } else {
         quote!({ #(#fields,)* })
     };
-    // At the function's name from end to end, or rustc would be silent about a task nobody makes.
+    // At the function's name from end to end, or rustc would not warn about a task that is never made.
     let definition = across(name, quote!(struct #name #body));
     quote! {
         #(#carried)*
@@ -55,7 +55,7 @@ fn definition(function: &Function, call: &Call) -> TokenStream {
     }
 }
 
-/// Documentation for what has none of its own, so that `deny(missing_docs)` is about the function.
+/// Documentation for an item without any, so that `deny(missing_docs)` is about the function alone.
 fn default_docs(attrs: &[Attribute], docs: impl FnOnce() -> String) -> Option<TokenStream> {
     if attrs.iter().any(|attr| attr.path().is_ident("doc")) {
         return None;
@@ -93,7 +93,7 @@ fn constructors(function: &Function, call: &Call, krate: &Krate) -> TokenStream 
         link(&function.sig.ident)
     );
     let fields = (!values.is_empty()).then(|| quote!({ #(#values,)* }));
-    // At the function's name, where messages are to say that it is defined.
+    // At the function's name, for messages that show where `new` is.
     let new = Ident::new("new", name.span());
     quote! {
         #(#carried)*
@@ -119,7 +119,7 @@ fn argument(field: &Parameter, krate: &Krate) -> TokenStream {
     quote!(#name: #text)
 }
 
-/// What is kept of the argument `value`.
+/// Converts the argument `value` to what is kept of it.
 fn keep(field: &Parameter, value: impl ToTokens, krate: &Krate) -> TokenStream {
     if field.kept.text {
         quote!(#krate::IntoText::into_text(#value))
@@ -130,15 +130,9 @@ fn keep(field: &Parameter, value: impl ToTokens, krate: &Krate) -> TokenStream {
 
 /// The function that makes the default of a field.
 ///
-/// It is one because no argument of `new` is in scope where the default is written.
+/// A function, so that no argument of `new` is in scope for the default.
 fn default_of(field: &Parameter, krate: &Krate) -> Option<TokenStream> {
-    let Source::Field {
-        default: Some(default),
-        ..
-    } = &field.source
-    else {
-        return None;
-    };
+    let default = field.default()?;
     let (name, ty) = (default_name(field), &field.kept.ty);
     let value = keep(field, default, krate);
     Some(quote! {

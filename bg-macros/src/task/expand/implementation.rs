@@ -1,11 +1,12 @@
-//! How a task runs, and runs again, and what it says of itself.
+//! How a task runs, and runs again, and what it says about itself.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::ReturnType;
+use syn::spanned::Spanned as _;
 
 use super::{lints, record, variable};
-use crate::errors::across;
+use crate::errors::{across, delimited};
 use crate::function::{Function, used_as_a_value};
 use crate::krate::Krate;
 use crate::task::call::Call;
@@ -27,8 +28,8 @@ pub(super) fn expand(
     let key = key.map(|parameter| self::key(parameter, krate));
     let arguments = arguments(call, krate);
     let value = value(call, krate);
-    // A constant for the record, because to mention the struct in what is submitted is to use it,
-    // and rustc warns of a task that nobody uses.
+    // A constant for the record: naming the struct in what is submitted would use it, and rustc would
+    // no longer warn about a task that is never made.
     quote! {
         #(#carried)*
         #lints
@@ -50,6 +51,14 @@ pub(super) fn expand(
 
 /// `Task::run`.
 fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
+    // One variable at one place: the name of a parameter may come from elsewhere than the attribute, if
+    // a `macro_rules!` macro writes both, and at another place a variable of this name is another one.
+    let context = call
+        .parameters
+        .iter()
+        .find(|parameter| parameter.is_context());
+    let place = context.map_or_else(Span::call_site, |parameter| parameter.name.span());
+    let cx = Ident::new("__cx", place);
     let (mut fields, mut states, mut arguments) = (Vec::new(), Vec::new(), Vec::new());
     for (index, parameter) in call.parameters.iter().enumerate() {
         let (name, ty) = (&parameter.name, &parameter.kept.ty);
@@ -59,10 +68,10 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
             Source::State => {
                 let label = parameter.label();
                 states.push(quote! {
-                    let #variable = #krate::__private::state::<#ty>(&__cx, #label)?;
+                    let #variable = #krate::__private::state::<#ty>(&#cx, #label)?;
                 });
             }
-            Source::Context => variable = Ident::new("__cx", name.span()),
+            Source::Context => variable = cx.clone(),
         }
         let lend = parameter.kept.lent.then(|| quote!(&));
         arguments.push(quote!(#lend #variable));
@@ -70,16 +79,17 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     let unpack = (!fields.is_empty()).then(|| quote!(let Self { #(#fields),* } = self;));
     let called = &function.sig.ident;
     let call = quote!(#called(#(#arguments),*));
-    // That the work cannot be sent to another thread is said of the function, by its name.
+    // At the function's name, where rustc reports work that is not `Send`.
+    let block = |tokens| delimited(Delimiter::Brace, called.span(), tokens);
     let work = if function.sig.asyncness.is_some() {
         let outcome = outcome(function, &quote!(#call.await), krate);
-        let body = block(called.span(), quote!(#(#states)* #outcome));
+        let body = block(quote!(#(#states)* #outcome));
         let used = used_as_a_value(called);
         let work = quote_spanned!(called.span()=> async move #body);
         quote!(#used #work)
     } else {
         let outcome = outcome(function, &call, krate);
-        let body = block(called.span(), quote!(#(#states)* #outcome));
+        let body = block(quote!(#(#states)* #outcome));
         let closure = quote_spanned!(called.span()=> move || #body);
         quote!(#krate::__private::blocking(#closure))
     };
@@ -87,37 +97,33 @@ fn run(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
         quote!(impl ::core::marker::Send + ::core::future::Future<Output = #krate::TaskResult>);
     let future = across(called, future);
     quote! {
-        fn run(self, __cx: #krate::TaskContext) -> #future {
+        fn run(self, #cx: #krate::TaskContext) -> #future {
             #unpack
             #work
         }
     }
 }
 
-/// `tokens`, wherever they are, in braces at `span`.
-fn block(span: Span, tokens: TokenStream) -> Group {
-    let mut block = Group::new(Delimiter::Brace, tokens);
-    block.set_span(span);
-    block
-}
-
-/// What the `call` comes to. That it comes to something else is the return type's mistake.
+/// Converts what the `call` returns. An error about its type is at the return type.
 fn outcome(function: &Function, call: &TokenStream, krate: &Krate) -> TokenStream {
     let convert = quote!(#krate::__private::IntoTaskResult::into_task_result);
     let ReturnType::Type(_, ty) = &function.sig.output else {
         return quote!(#convert(#call));
     };
+    // At the place that `across` moves it to: at another one, it would be another variable where a
+    // `macro_rules!` macro is given the type.
+    let output = Ident::new("__output", ty.span());
     // A field, since a variable is one token and cannot reach across a type of several.
-    let (convert, output) = (across(ty, convert), across(ty, quote!(__output.0)));
+    let (convert, field) = (across(ty, convert), across(ty, quote!(#output.0)));
     quote! {
-        let __output = (#call,);
-        #convert(#output)
+        let #output = (#call,);
+        #convert(#field)
     }
 }
 
 /// `Clone` and `PartialEq`, where the arguments are.
 fn value(call: &Call, krate: &Krate) -> Option<TokenStream> {
-    // Whether it could be cloned would depend on whether it can be cloned, which rustc refuses.
+    // Its `Clone` would be bounded by itself, which rustc refuses.
     if call.holds_its_own_kind() {
         return None;
     }
@@ -140,7 +146,10 @@ fn again(call: &Call, settings: &Settings) -> TokenStream {
         let copy = quote!(::core::option::Option::Some(Self { #(#copies),* }));
         (None, copy)
     } else {
-        // Whether it can be cloned is for the compiler to find out.
+        // Only the compiler knows whether it can be cloned. Both traits have the method `__bg_again`.
+        // For the receiver `&Probe(..)`, method resolution tries the one of `ClonedAgain`, and borrows
+        // the receiver once more, for `NeverAgain`, only if the task is not `Clone`. So both are in
+        // scope, and there is exactly one `&` before `Probe`.
         let traits = quote!(use #krate::__private::{ClonedAgain as _, NeverAgain as _};);
         let again = quote!((&#krate::__private::Probe(self)).__bg_again());
         (Some(traits), again)
@@ -163,8 +172,7 @@ fn key(parameter: &Parameter, krate: &Krate) -> TokenStream {
     }
 }
 
-/// A call of `function` with the value of `field`. That it takes no such value is a mistake of the
-/// parameter's type.
+/// A call of `function` with the value of `field`. An error about the value is at the parameter's type.
 fn passed_to(function: &TokenStream, field: &Parameter, krate: &Krate) -> TokenStream {
     let name = &field.name;
     let ty = across(&field.ty, &field.kept.ty);
@@ -181,6 +189,7 @@ fn arguments(call: &Call, krate: &Krate) -> TokenStream {
             quote!((#label, (&#krate::__private::Probe(&self.#name)).__bg_argument()))
         }
     });
+    // Like `ClonedAgain` and `NeverAgain`, above. With secrets alone, the import would be unused.
     let traits = (!call.fields().all(Parameter::is_secret))
         .then(|| quote!(use #krate::__private::{DebugArgument as _, OpaqueArgument as _};));
     quote! {

@@ -1,8 +1,8 @@
 //! From the model of a task to its code.
 //!
-//! What an error message may be about is at the span of what the user wrote, and unadorned: a span
-//! that is marked as a macro's adds "this error originates in the attribute macro" to each message.
-//! clippy then takes the code for the user's own, which is what [`lints`] is for.
+//! Tokens that an error message may be about have the plain span of what the user wrote: a span that is
+//! marked as a macro's adds "this error originates in the attribute macro" to each message. clippy then
+//! takes the code for the user's own, which is what [`lints`] is for.
 
 mod definition;
 mod implementation;
@@ -34,7 +34,7 @@ pub(super) fn task(
     }
 }
 
-/// What the compiler and clippy may say of hand-written code, and not of this.
+/// Silences what the compiler and clippy say about hand-written code alone.
 fn lints() -> TokenStream {
     quote! {
         #[allow(

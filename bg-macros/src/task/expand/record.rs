@@ -1,4 +1,4 @@
-//! The task's `TaskDef`: what is known of it before it runs.
+//! The task's `TaskDef`: what is known about it before it runs.
 
 use std::mem;
 
@@ -10,8 +10,8 @@ use syn::{Attribute, Expr, Meta};
 use crate::errors::across;
 use crate::function::Function;
 use crate::krate::Krate;
-use crate::settings;
 use crate::source_text::source_text;
+use crate::syntax;
 use crate::task::backoff::Backoff;
 use crate::task::call::Call;
 use crate::task::parameter::Source;
@@ -26,8 +26,9 @@ pub(super) fn expand(function: &Function, call: &Call, settings: &Settings) -> T
             quote!(::core::concat!(::core::module_path!(), "::", #name))
         }
     };
-    // Reports give the place of this call as the task's. In parentheses, no name in it is at that
-    // place, where an editor would offer it beside the function's own.
+    // `TaskDef::new` is `#[track_caller]`: reports give the place of this call as the task's. In
+    // parentheses, so that no name is at that place, where an editor would offer it beside the
+    // function's own.
     let new = across(&call.name, quote!((#krate::TaskDef::new)(#name)));
     let docs = docs(&function.attrs).map(|docs| quote!(.docs(#docs)));
     // Each setting is a method of that name, which is where an error about its value is.
@@ -89,7 +90,7 @@ fn docs(attrs: &[Attribute]) -> Option<TokenStream> {
         if index > 0 {
             text.push('\n');
         }
-        if let Some(line) = settings::text(line) {
+        if let Some(line) = syntax::text(line) {
             // `/// text` is `#[doc = " text"]`.
             let line = line.value();
             text.push_str(line.strip_prefix(' ').unwrap_or(&line));
@@ -113,7 +114,7 @@ fn parameters(call: &Call, krate: &Krate) -> Option<TokenStream> {
         quote!(#krate::Parameter::new(#label, #ty) #secret)
     });
     let parameters: Vec<_> = parameters.collect();
-    // A constant, since only that lives for as long as the record does.
+    // A constant, which lives as long as the record does.
     (!parameters.is_empty()).then(|| {
         quote! {
             .parameters({

@@ -7,12 +7,12 @@ use crate::function::Function;
 use crate::krate::Krate;
 use crate::task::call::Call;
 
-/// Made like the task, attached and compared like it, and never run: what it is part of does not compile.
+/// It is made, attached and compared like the task, and never runs: the crate does not compile.
 pub(in crate::task) fn stub(function: &Function, call: &Call, krate: &Krate) -> TokenStream {
     let (vis, name) = (&function.vis, &call.name);
     let carried = function.carried(&["cfg"]);
     let (required, defaulted): (Vec<_>, Vec<_>) =
-        call.fields().partition(|field| field.is_required());
+        call.fields().partition(|field| field.default().is_none());
     // The types may be what is wrong, so any will do.
     let arguments = required
         .iter()

@@ -69,7 +69,7 @@ const _: () = {
 background = [SendEmail::new(&user.email), UpdateAnalytics]
 ```*/
             pub const background: () = ();
-            ///Finish the handler, and run its tasks, though the client has gone.
+            ///Finishes the handler, and runs its tasks, even if the client goes away.
             pub const detach: () = ();
         }
         use settings::background as _;

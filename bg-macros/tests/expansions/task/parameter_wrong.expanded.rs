@@ -28,5 +28,5 @@ const _: () = {
     }
 };
 ::core::compile_error! {
-    "a task runs when its caller is gone, and has nobody to change this for\ntake it by value"
+    "a task runs when its caller is gone, and a change of this would be lost\ntake it by value"
 }

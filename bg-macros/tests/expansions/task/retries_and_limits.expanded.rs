@@ -182,7 +182,7 @@ key = user_id, max_per_key = 1
 key = user_id, max_pending_per_key = 100
 ```*/
             pub const max_pending_per_key: () = ();
-            /**A function that is told of each failure of this task.
+            /**A function that is called with each failure of this task.
 
 ```ignore
 on_error = report_failure // fn report_failure(failure: &TaskFailure)

@@ -1,4 +1,4 @@
-//! What `background` sees: the handler's arguments, by reference or, if they are `Copy`, by value.
+//! `background` sees the handler's arguments: by value if they are `Copy`, and else by reference.
 
 #![deny(warnings)]
 
@@ -34,7 +34,7 @@ async fn one(id: u64) {
 
 #[post("/many/{id}", background = [Audit::new(id, format!("{id}")), Count, Audit::new(user.age, &user.name)])]
 async fn many(id: u64, Json(user): Json<NewUser>) -> String {
-    // Still the handler's own.
+    // Still owned by the handler.
     let name: String = user.name;
     format!("{id}{name}")
 }
@@ -69,14 +69,14 @@ fn whole_age(user: &NewUser) -> &u64 {
     &user.age
 }
 
-// Neither the borrows nor what `background` makes on the way is held while the handler runs.
+// Neither the borrows nor the temporaries of `background` are held while the handler runs.
 #[post("/not_send", background = { let cell = &Cell::new(1); cell.set(2); Audit::new(cell.get(), &body) })]
 async fn not_send(body: String) -> String {
     std::future::ready(()).await;
     body
 }
 
-// Names of the generated code's own, and of the function itself.
+// Arguments named like a variable of the generated code, and like the function itself.
 #[post("/names/{names}", background = Audit::new(names, __output))]
 async fn names(names: u64, __output: String) -> String {
     format!("{names}{__output}")

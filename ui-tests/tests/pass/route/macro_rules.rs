@@ -1,8 +1,8 @@
-//! Handlers made by a macro, whose names come from inside and outside of it.
+//! Handlers that a macro makes, with names from inside and outside of it.
 
 #![deny(warnings)]
 
-use axum::Router;
+use axum::{Json, Router};
 use bg_runtime::{background_task, routes};
 
 #[background_task]
@@ -34,6 +34,16 @@ macro_rules! unnamed {
     };
 }
 
+// Types that are from outside of the macro, where the attribute is not.
+macro_rules! given {
+    ($name:ident($($argument:tt)*) -> $($ret:tt)*) => {
+        #[bg_runtime::get("/given/{id}", background = Audit::new(id))]
+        async fn $name(id: u64, $($argument)*) -> $($ret)* {
+            id.to_string().into_bytes()
+        }
+    };
+}
+
 macro_rules! mounted {
     ($handler:path, $($more:ident),*) => {
         routes![$handler, $($more),*]
@@ -42,8 +52,9 @@ macro_rules! mounted {
 
 handler!(named, "/named/{id}", id: u64, Audit::new(id));
 unnamed!(read get, write put);
+given!(given(_: Option<Json<u8>>) -> Vec<u8>);
 
 fn main() {
-    let _: Router = mounted!(self::named, read, write);
+    let _: Router = mounted!(self::named, read, write, given);
     let _ = unnamed();
 }

@@ -1,4 +1,4 @@
-//! What takes the parameters of a path.
+//! Everything that can take the parameters of a path.
 
 #![deny(warnings)]
 
@@ -92,7 +92,7 @@ async fn parts(matched: MatchedPath, uri: Uri, OriginalUri(_): OriginalUri) -> S
     format!("{uri}{}", matched.as_str())
 }
 
-// An extractor of axum's is one, whatever it is called.
+// An extractor of axum's is one, even if it is named like a parameter.
 #[get("/state/{state}/{id}/{body}")]
 async fn named_alike(state: State<u8>, id: Path<(u64, u64, u64)>, body: Json<u8>) -> String {
     format!("{}{:?}{}", state.0, id, body.0)
@@ -108,7 +108,7 @@ async fn no_parameters(body: String) -> String {
     body
 }
 
-// Nested below a path with parameters, a route has more than it says.
+// Nested below a path with parameters, a route has more than its own path says.
 #[get("/members")]
 async fn members(Path(team): Path<u64>) -> String {
     team.to_string()

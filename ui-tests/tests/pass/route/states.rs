@@ -1,4 +1,4 @@
-//! The state is what the handlers ask for, or what theirs can be made from.
+//! The router's state is the one that its handlers extract, or one that theirs can be made from.
 
 #![deny(warnings)]
 
@@ -18,7 +18,7 @@ impl FromRef<App> for String {
     }
 }
 
-/// Extracted with one state only.
+/// Can be extracted with one type of state only.
 struct Session;
 
 impl FromRequestParts<App> for Session {

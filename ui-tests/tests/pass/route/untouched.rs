@@ -1,4 +1,4 @@
-//! The handler is the function that was written, whatever stands above and below the attribute.
+//! The handler stays the function that was written, with any attribute above and below the route's.
 
 #![deny(warnings)]
 
@@ -34,7 +34,7 @@ async fn opaque(body: String) -> impl IntoResponse {
     body
 }
 
-// Not `async`, and a handler all the same.
+// Not `async`, but a handler.
 #[get("/future")]
 fn future() -> impl Future<Output = String> {
     std::future::ready(String::new())
@@ -63,7 +63,7 @@ fn main() {
     #[get("/inner")]
     async fn inner() {}
 
-    // A `pub` handler need not be mounted, so this tells nothing of the others.
+    // That it compiles is enough.
     drop(call());
     let _: axum::Router = routes![
         list,

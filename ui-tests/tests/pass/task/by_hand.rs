@@ -1,4 +1,4 @@
-//! A task without the attribute is as good as one with it, and may stand beside it.
+//! A task may be written without the attribute, beside one with it.
 
 #![deny(warnings, missing_docs)]
 

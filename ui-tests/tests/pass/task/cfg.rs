@@ -1,4 +1,4 @@
-//! What is configured out is out as a whole, on whichever side of the attribute its condition is.
+//! A task that is configured out is out as a whole, whether its `#[cfg]` is above or below the attribute.
 
 #![deny(warnings)]
 

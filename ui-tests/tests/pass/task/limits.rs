@@ -1,4 +1,4 @@
-//! Tasks are counted, by keys of every kind.
+//! Limits, and keys of every kind to count tasks by.
 
 #![deny(warnings)]
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bg_runtime::{Background, Task, TaskLimits, background_task};
 
-/// Can be shown, and nothing else.
+/// Is `Display`, and nothing else.
 struct UserId(u128);
 
 impl fmt::Display for UserId {
@@ -56,7 +56,7 @@ async fn by_raw_name(r#type: char) {
     let _ = r#type;
 }
 
-/// Has parameters like the names around a key.
+/// Has parameters named like what the generated code calls for a key.
 #[background_task(key = key, max_per_key = 1)]
 async fn key(key: u8, copy: u8, again: u8) {
     let _ = (key, copy, again);

@@ -2,7 +2,7 @@
 
 #![deny(warnings)]
 
-use bg_runtime::{Task, background_task};
+use bg_runtime::{Task, TaskContext, background_task};
 
 macro_rules! tasks {
     ($(
@@ -44,12 +44,26 @@ macro_rules! limited {
     };
 }
 
+// A name and a type that are from outside of the macro, where the attribute is not.
+macro_rules! given {
+    ($name:ident($cx:ident) -> $($ret:tt)*) => {
+        #[background_task]
+        async fn $name(#[state] state: u8, #[context] $cx: TaskContext) -> $($ret)* {
+            let _ = (state, $cx);
+            Ok(())
+        }
+    };
+}
+
+given!(fourth(cx) -> Result<(), std::fmt::Error>);
+
 limited!(third(user: std::num::Wrapping<u8>) 3, "1s..1m", 1 + 1, 9);
 
 fn main() {
     let third = Third::new(std::num::Wrapping(7), std::num::Wrapping(8));
     assert!(third.again() == Some(third.clone()));
     assert_eq!(third.key().as_deref(), Some("7"));
+    assert!(Fourth.again() == Some(Fourth));
 
     let first = First::new("a", "b", ());
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Parameters may be called as anything in the generated code is.
+//! Parameters may have the name of anything in the generated code.
 
 #![deny(warnings)]
 

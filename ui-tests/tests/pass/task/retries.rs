@@ -1,4 +1,4 @@
-//! A task gives the copies that it is run again with, of arguments of every kind.
+//! A task with retries gives copies of itself, with arguments of every kind.
 
 #![deny(warnings)]
 
@@ -13,7 +13,7 @@ use bg_runtime::{Backoff, Background, Task, TaskContext, background_task};
 /// Can be neither cloned nor compared.
 struct Connection;
 
-/// Is compared with others than its own kind, too.
+/// Can be compared with another type, too.
 #[derive(Debug, Clone, PartialEq)]
 struct Number(u8);
 
@@ -68,7 +68,7 @@ async fn exponential() {}
 #[background_task(retries = 0, backoff = "0s")]
 async fn at_once() {}
 
-/// Has copies all the same, for `TaskExt::retries`.
+/// Gives copies without the setting, for `TaskExt::retries`.
 #[background_task]
 async fn unset(text: &str, number: Number) {
     let _ = (text, number);

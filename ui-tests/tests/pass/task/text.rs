@@ -1,4 +1,4 @@
-//! Text is taken in any form, and everything else as it is.
+//! Text is taken in any form, and any other argument as it is.
 
 #![deny(warnings)]
 

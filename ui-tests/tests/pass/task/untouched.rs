@@ -1,4 +1,4 @@
-//! The function stays what it was: it is called as before, and it is where it was.
+//! The function stays as it was: it is called as before, and from where it was.
 
 #![deny(warnings)]
 
