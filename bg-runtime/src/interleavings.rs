@@ -18,7 +18,7 @@ use shuttle::{Config, Runner as Checker, future, thread};
 
 use crate::request::{Connection, RequestGuard, RequestTasks, Source};
 use crate::run::{AcceptedTask, Limits, Overflow, PendingLimit, Runner, Settings, Stats};
-use crate::task::{Item, QueuedTask, Task, TaskContext, TaskDef, TaskList, TaskResult, named};
+use crate::task::{BoxTask, Item, Task, TaskContext, TaskDef, TaskList, TaskResult, named};
 
 fn check(scenario: fn()) {
     const ORDERS: usize = 3_000;
@@ -52,7 +52,7 @@ struct Counts {
 }
 
 impl Workload {
-    fn task(&self) -> QueuedTask {
+    fn task(&self) -> BoxTask {
         let work = self.clone();
         named("work", async move { work.at_it().await })
     }
@@ -76,7 +76,7 @@ impl Workload {
 
 fn list(
     runner: &Arc<Runner>,
-    tasks: impl IntoIterator<Item = QueuedTask>,
+    tasks: impl IntoIterator<Item = BoxTask>,
 ) -> [TaskList<AcceptedTask>; 1] {
     let accept = |task| match runner.accept(task, None) {
         Ok(accepted) => Item::Task(accepted),
@@ -254,7 +254,7 @@ fn tasks_of_a_key_take_turns_and_the_key_is_forgotten_with_the_last() {
             .map(|key| {
                 let (runner, work) = (runner.clone(), work[usize::from(key == "grace")].clone());
                 thread::spawn(move || {
-                    let task = QueuedTask::declared(Keyed { key, work });
+                    let task = BoxTask::declared(Keyed { key, work });
                     let lists = list(&runner, [task]);
                     future::block_on(runner.run_here(lists));
                 })

@@ -28,8 +28,8 @@ pub use self::request::{
 pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
 pub use self::service::{BackgroundLayer, BackgroundService, ResponseFuture, Serve};
 pub use self::task::{
-    Backoff, BoxError, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState, Parameter,
-    Progress, ProgressStream, QueuedTask, Repeat, RequestInfo, SkipReason, State, StateDef, Task,
+    Backoff, BoxError, BoxTask, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState,
+    Parameter, Progress, ProgressStream, RequestInfo, Retryable, SkipReason, State, StateDef, Task,
     TaskContext, TaskDef, TaskExt, TaskFailure, TaskId, TaskInfo, TaskLimits, TaskResult, named,
     named_blocking,
 };

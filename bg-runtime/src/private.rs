@@ -13,6 +13,6 @@ pub use crate::route::{
 pub use crate::task::IntoTaskResult;
 pub use crate::task::blocking;
 pub use crate::task::macro_support::{
-    ClonedAgain, DebugArgument, KeyArgument, NeverAgain, OpaqueArgument, Probe, RetriedArgument,
+    CloneTask, DebugArgument, KeyArgument, OnceTask, OpaqueArgument, Probe, RetriedArgument,
     SECRET, arguments, copy, key, state,
 };

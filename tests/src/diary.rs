@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use bg_runtime::{QueuedTask, named};
+use bg_runtime::{BoxTask, named};
 use tokio::time::Instant;
 
 /// Lines with the time since the diary was begun, to the tenth of a second: what the library
@@ -51,7 +51,7 @@ impl Diary {
 
     /// A task that notes its name when it starts, and takes this long.
     #[track_caller]
-    pub fn task(&self, name: &'static str, takes: Duration) -> QueuedTask {
+    pub fn task(&self, name: &'static str, takes: Duration) -> BoxTask {
         let diary = self.clone();
         named(name, async move {
             diary.note(name);

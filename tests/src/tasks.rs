@@ -7,8 +7,8 @@ use std::{
 
 use axum::body::Body;
 use bg_runtime::{
-    Background, BackgroundBuilder, FailureKind, IntoTasks, QueuedTask, SkipReason, Stats,
-    TaskFailure, WithBackground, named,
+    Background, BackgroundBuilder, BoxTask, FailureKind, IntoTasks, SkipReason, Stats, TaskFailure,
+    WithBackground, named,
 };
 use http::Request;
 use tower::{Layer, ServiceExt};
@@ -23,13 +23,13 @@ impl Timeline {
 
     /// A task that succeeds.
     #[track_caller]
-    pub fn task(&self, name: &'static str) -> QueuedTask {
+    pub fn task(&self, name: &'static str) -> BoxTask {
         named(name, self.work(name))
     }
 
     /// A task that fails.
     #[track_caller]
-    pub fn failing(&self, name: &'static str) -> QueuedTask {
+    pub fn failing(&self, name: &'static str) -> BoxTask {
         let work = self.work(name);
         named(name, async move {
             work.await;
@@ -39,7 +39,7 @@ impl Timeline {
 
     /// A task that panics.
     #[track_caller]
-    pub fn panicking(&self, name: &'static str) -> QueuedTask {
+    pub fn panicking(&self, name: &'static str) -> BoxTask {
         let work = self.work(name);
         named(name, async move {
             work.await;
@@ -49,7 +49,7 @@ impl Timeline {
 
     /// A task that ends when `<name> may end` is marked.
     #[track_caller]
-    pub fn waiting(&self, name: &'static str) -> QueuedTask {
+    pub fn waiting(&self, name: &'static str) -> BoxTask {
         let timeline = self.clone();
         named(name, async move {
             timeline.mark(name);

@@ -61,13 +61,13 @@ impl Error for Parting {}
 
 type Ran = Arc<Mutex<Vec<&'static str>>>;
 
-fn note(ran: &Ran, what: &'static str) -> bg_runtime::QueuedTask {
+fn note(ran: &Ran, what: &'static str) -> bg_runtime::BoxTask {
     let ran = ran.clone();
     named(what, async move { ran.lock().unwrap().push(what) })
 }
 
 /// A task that drops a bomb, whether or not it runs.
-fn holds_a_bomb() -> bg_runtime::QueuedTask {
+fn holds_a_bomb() -> bg_runtime::BoxTask {
     let bomb = Bomb;
     named("bomb", async move {
         let _bomb = bomb;

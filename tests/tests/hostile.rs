@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::{Router, routing};
 use bg_runtime::{
-    Background, BackgroundBuilder, BackgroundTasks, FailureKind, Overflow, QueuedTask, SkipReason,
+    Background, BackgroundBuilder, BackgroundTasks, BoxTask, FailureKind, Overflow, SkipReason,
     Stats, TaskContext, background_task, named, tasks,
 };
 use futures_util::future::{join_all, pending};
@@ -432,7 +432,7 @@ fn limited(overflow: Overflow, turned_away: &Arc<AtomicU64>) -> BackgroundBuilde
         })
 }
 
-fn quick() -> QueuedTask {
+fn quick() -> BoxTask {
     named("quick", tokio::task::yield_now())
 }
 

@@ -19,9 +19,9 @@ use axum::{
     routing,
 };
 use bg_runtime::{
-    Background, BackgroundBuilder, BackgroundTasks, Backoff, FailureKind, IntoTask, Overflow,
-    QueuedTask, SkipReason, Task, TaskContext, TaskDef, TaskExt, TaskFailure, TaskHandle,
-    TaskResult, named, post, routes, tasks,
+    Background, BackgroundBuilder, BackgroundTasks, Backoff, BoxTask, FailureKind, IntoTask,
+    Overflow, SkipReason, Task, TaskContext, TaskDef, TaskExt, TaskFailure, TaskHandle, TaskResult,
+    named, post, routes, tasks,
 };
 use futures_util::{StreamExt, future::join_all, stream};
 use tests::{
@@ -198,7 +198,7 @@ async fn a_task_that_waits_for_its_next_run_lets_another_of_its_name_run() {
             if fails { Err("no luck".into()) } else { Ok(()) }
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             Some(self.clone())
         }
     }
@@ -274,7 +274,7 @@ async fn a_list_lets_others_run_while_it_waits_for_something_else() {
             }
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             Some(self.clone())
         }
     }
@@ -297,7 +297,7 @@ async fn a_list_lets_others_run_while_it_waits_for_something_else() {
 /// P-LIMIT-2
 #[tokio::test(start_paused = true)]
 async fn a_list_lets_others_run_while_it_waits_for_a_key_or_a_name() {
-    type Held = fn(Visit) -> QueuedTask;
+    type Held = fn(Visit) -> BoxTask;
     let held: [(usize, Held); 2] = [
         (1, |visit| OneByOne(visit).into_task()),
         (2, |visit| TwoAtOnce(visit).into_task()),
@@ -651,7 +651,7 @@ async fn a_task_that_waits_for_its_next_run_counts_as_pending_for_its_key() {
             }
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             Some(self.clone())
         }
 
@@ -786,14 +786,14 @@ async fn a_task_that_waits_for_its_next_run_takes_room_even_if_there_is_none() {
             }
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             Some(self.clone())
         }
     }
 
     let (background, _) = background(|builder| builder.max_pending(1, Overflow::Reject));
     let diary = Diary::begin();
-    let is_refused = async |task: QueuedTask| {
+    let is_refused = async |task: BoxTask| {
         let ended = background.spawn(task.timeout(SECOND / 10)).await;
         ended.unwrap_err().kind() == FailureKind::Rejected
     };
@@ -1290,7 +1290,7 @@ async fn with_every_limit_short_at_once_every_task_ends() {
             }
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             Some(self.clone())
         }
 

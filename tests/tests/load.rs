@@ -7,7 +7,7 @@ use std::sync::{
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use bg_runtime::{BackgroundTasks, QueuedTask, get, named, routes};
+use bg_runtime::{BackgroundTasks, BoxTask, get, named, routes};
 use futures_util::future::join_all;
 use tests::{
     Client, Http2, Protocol, Server, Setup, Timeline, on_every_setup,
@@ -27,7 +27,7 @@ impl Runs {
         Self(Arc::new((0..ALL).map(|_| Default::default()).collect()))
     }
 
-    fn task(&self, request: usize, source: usize) -> QueuedTask {
+    fn task(&self, request: usize, source: usize) -> BoxTask {
         let runs = self.clone();
         named("count", async move {
             if source == 1 {

@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use bg_runtime::{
-    Background, BackgroundTasks, Overflow, QueuedTask, TaskContext, TaskExt, TaskHandle,
+    Background, BackgroundTasks, BoxTask, Overflow, TaskContext, TaskExt, TaskHandle,
     background_task, get, named, routes, tasks,
 };
 use metrics::{Key, Unit, with_local_recorder};
@@ -142,15 +142,15 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// A task that runs for `time` seconds.
-fn taking(name: &'static str, time: u64) -> QueuedTask {
+fn taking(name: &'static str, time: u64) -> BoxTask {
     named(name, async move { sleep(seconds(time)).await })
 }
 
-fn endless(name: &'static str) -> QueuedTask {
+fn endless(name: &'static str) -> BoxTask {
     named(name, pending::<()>())
 }
 
-fn failing(name: &'static str) -> QueuedTask {
+fn failing(name: &'static str) -> BoxTask {
     named(name, async { Err::<(), _>("no luck") })
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bg_runtime::{
-    Background, BackgroundTasks, Backoff, FailureKind, IntoTask, Overflow, QueuedTask, Stats, Task,
+    Background, BackgroundTasks, Backoff, BoxTask, FailureKind, IntoTask, Overflow, Stats, Task,
     TaskContext, TaskDef, TaskExt, TaskFailure, TaskHandle, TaskId, TaskResult,
 };
 use proptest::{
@@ -415,7 +415,7 @@ impl<const KIND: usize> Task for Queueable<KIND> {
         }
     }
 
-    fn again(&self) -> Option<Self> {
+    fn try_clone(&self) -> Option<Self> {
         Some(self.clone())
     }
 
@@ -444,7 +444,7 @@ impl Job {
         }
     }
 
-    fn queueable(&self, history: &Arc<History>) -> QueuedTask {
+    fn queueable(&self, history: &Arc<History>) -> BoxTask {
         match self.kind {
             0 => self.of_kind::<0>(history),
             1 => self.of_kind::<1>(history),
@@ -455,7 +455,7 @@ impl Job {
         }
     }
 
-    fn of_kind<const KIND: usize>(&self, history: &Arc<History>) -> QueuedTask {
+    fn of_kind<const KIND: usize>(&self, history: &Arc<History>) -> BoxTask {
         let life = Life {
             job: self.number,
             history: history.clone(),

@@ -2,7 +2,7 @@
 //! other, and each source is a list of its own: a failure ends its list, and no other.
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing};
-use bg_runtime::{BackgroundTasks, QueuedTask, TaskFailure, TaskInfo, get, named, routes, tasks};
+use bg_runtime::{BackgroundTasks, BoxTask, TaskFailure, TaskInfo, get, named, routes, tasks};
 use tests::{Client, Protocol, Server, Setup, Timeline, on_every_setup, tasks::settled};
 
 async fn fetch(server: &Server, path: &str) {
@@ -139,7 +139,7 @@ async fn a_list_with_continue_on_error_goes_on_after_a_failure() {
 }
 
 /// Ends only when `other` has started.
-fn meeting(timeline: &Timeline, name: &'static str, other: &'static str) -> QueuedTask {
+fn meeting(timeline: &Timeline, name: &'static str, other: &'static str) -> BoxTask {
     let timeline = timeline.clone();
     named(name, async move {
         timeline.mark(name);
@@ -216,7 +216,7 @@ async fn the_requests_own_list_may_be_returned_and_runs_once() {
     assert_eq!(starts(&timeline), ["once"]);
 }
 
-async fn is_a_task(State(timeline): State<Timeline>) -> QueuedTask {
+async fn is_a_task(State(timeline): State<Timeline>) -> BoxTask {
     timeline.task("task")
 }
 

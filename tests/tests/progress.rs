@@ -173,7 +173,7 @@ async fn a_progress_stream_goes_on_from_one_run_to_the_next() {
             }
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             Some(self.clone())
         }
     }

@@ -11,8 +11,8 @@ use std::{
 
 use axum::{Router, routing};
 use bg_runtime::{
-    Background, BackgroundTasks, Backoff, FailureKind, QueuedTask, Stats, Task, TaskContext,
-    TaskDef, TaskExt, TaskFailure, TaskInfo, TaskResult, named, tasks,
+    Background, BackgroundTasks, Backoff, BoxTask, FailureKind, Stats, Task, TaskContext, TaskDef,
+    TaskExt, TaskFailure, TaskInfo, TaskResult, named, tasks,
 };
 use tests::{
     Diary, Http1, Timeline, eventually, logs,
@@ -64,7 +64,7 @@ impl Task for Flaky {
         }
     }
 
-    fn again(&self) -> Option<Self> {
+    fn try_clone(&self) -> Option<Self> {
         Some(self.clone())
     }
 
@@ -170,7 +170,7 @@ async fn a_task_that_waits_for_its_next_run_is_pending() {
             Err("no luck".into())
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             Some(self.clone())
         }
     }
@@ -229,7 +229,7 @@ impl Task for Patient {
         Err("no luck".into())
     }
 
-    fn again(&self) -> Option<Self> {
+    fn try_clone(&self) -> Option<Self> {
         Some(self.clone())
     }
 }
@@ -279,7 +279,7 @@ async fn waits_double_up_to_a_bound_and_differ_for_tasks_that_fail_together() {
 async fn what_is_set_for_one_task_overrides_its_declaration_in_any_order() {
     const DELAY: Duration = Duration::from_secs(10);
     const TIMEOUT: Duration = Duration::from_secs(2);
-    let orders: [fn(Flaky) -> QueuedTask; 6] = [
+    let orders: [fn(Flaky) -> BoxTask; 6] = [
         |task| task.retries(1).timeout(TIMEOUT).delay(DELAY),
         |task| task.retries(1).delay(DELAY).timeout(TIMEOUT),
         |task| task.timeout(TIMEOUT).retries(1).delay(DELAY),
@@ -393,7 +393,7 @@ impl Task for Unique {
         Err("no luck".into())
     }
 
-    fn again(&self) -> Option<Self> {
+    fn try_clone(&self) -> Option<Self> {
         assert!(self.1.is_empty(), "{}", self.1);
         None
     }
@@ -441,7 +441,7 @@ async fn a_task_that_cannot_be_copied_again_keeps_the_run_it_has_a_copy_for() {
             Err("no luck".into())
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             (!self.1).then(|| Self(self.0.clone(), true))
         }
     }
@@ -473,7 +473,7 @@ async fn no_copy_is_made_for_the_last_run() {
             Err("no luck".into())
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             self.0.note("copy");
             Some(Self(self.0.clone()))
         }
@@ -511,7 +511,7 @@ async fn a_synchronous_task_runs_again_too() {
             Ok(tokio::task::spawn_blocking(work).await??)
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             Some(self.clone())
         }
     }
@@ -581,7 +581,7 @@ impl Task for Hourly {
         Err("no luck".into())
     }
 
-    fn again(&self) -> Option<Self> {
+    fn try_clone(&self) -> Option<Self> {
         Some(self.clone())
     }
 }
@@ -716,7 +716,7 @@ async fn a_run_that_fails_after_the_deadline_of_a_shutdown_is_the_last() {
             Err("no time".into())
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             Some(Self)
         }
     }
@@ -746,7 +746,7 @@ async fn a_second_signal_ends_the_wait_for_a_run_that_would_have_come_in_time() 
             Err("no luck".into())
         }
 
-        fn again(&self) -> Option<Self> {
+        fn try_clone(&self) -> Option<Self> {
             Some(self.clone())
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bg_runtime::{
-    Background, BackgroundBuilder, IntoTask, QueuedTask, Task, TaskContext, TaskDef, TaskResult,
+    Background, BackgroundBuilder, BoxTask, IntoTask, Task, TaskContext, TaskDef, TaskResult,
     named, named_blocking,
 };
 use tests::{Timeline, logs, tasks::respond_with};
@@ -11,7 +11,7 @@ use tests::{Timeline, logs, tasks::respond_with};
 /// Longer than the ten milliseconds that a poll may take by default.
 const BURST: Duration = Duration::from_millis(30);
 
-fn blocking(name: &'static str) -> QueuedTask {
+fn blocking(name: &'static str) -> BoxTask {
     named(name, async { std::thread::sleep(BURST) })
 }
 
@@ -19,7 +19,7 @@ fn blocking(name: &'static str) -> QueuedTask {
 async fn warnings(
     settings: impl FnOnce(BackgroundBuilder) -> BackgroundBuilder,
     runs: usize,
-    task: impl Fn() -> QueuedTask,
+    task: impl Fn() -> BoxTask,
 ) -> Vec<String> {
     logs::keep();
     let background = settings(Background::builder()).build().unwrap();

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Router, routing};
 use bg_runtime::testing::Recorder;
 use bg_runtime::{
-    Background, BackgroundTasks, FailureKind, MissingState, Overflow, QueuedTask, SkipReason,
+    Background, BackgroundTasks, BoxTask, FailureKind, MissingState, Overflow, SkipReason,
     StateDef, Task, TaskContext, TaskDef, TaskExt, TaskFailure, TaskResult, WithBackground,
     after_response, background_task, get, named, named_blocking, post, routes, tasks,
 };
@@ -235,7 +235,7 @@ async fn the_tasks_of_a_detached_handler_are_recorded_when_it_has_finished() {
 }
 
 /// Streams these tasks, and queues each when its frame is asked for.
-fn streams(tasks: [QueuedTask; 2]) -> impl IntoResponse {
+fn streams(tasks: [BoxTask; 2]) -> impl IntoResponse {
     let frames = stream::iter(tasks).map(|task| {
         after_response(task).expect("the body is polled in the request's scope");
         Ok::<_, Infallible>("a frame")

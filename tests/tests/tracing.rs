@@ -13,8 +13,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing;
 use bg_runtime::{
-    Background, BackgroundTasks, IntoTask, Overflow, QueuedTask, TaskContext, TaskExt,
-    WithBackground, after_response, background_task, get, named, named_blocking, routes,
+    Background, BackgroundTasks, BoxTask, IntoTask, Overflow, TaskContext, TaskExt, WithBackground,
+    after_response, background_task, get, named, named_blocking, routes,
 };
 use futures_util::FutureExt;
 use tests::{eventually, within};
@@ -573,7 +573,7 @@ async fn the_span_of_every_task_has_ended_when_a_shutdown_is_over() {
     let subscriber = tracing_subscriber::registry().with(held_up);
     let _guard = tracing::subscriber::set_default(subscriber);
 
-    let tasks: [fn() -> QueuedTask; 2] = [|| CountVisit.into_task(), || Fail.into_task()];
+    let tasks: [fn() -> BoxTask; 2] = [|| CountVisit.into_task(), || Fail.into_task()];
     for task in tasks {
         let background = Background::builder().on_error(|_| {}).build().unwrap();
         background.spawn(task());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use crate::run::{Runner, Spawned};
-use crate::task::{ProgressStream, QueuedTask, TaskFailure, TaskId, TaskInfo};
+use crate::task::{BoxTask, ProgressStream, TaskFailure, TaskId, TaskInfo};
 
 /// A spawned task. Awaiting it gives the outcome; dropping it leaves the task running.
 pub struct TaskHandle {
@@ -15,7 +15,7 @@ pub struct TaskHandle {
 }
 
 impl TaskHandle {
-    pub(super) fn spawn(runner: &Arc<Runner>, task: QueuedTask) -> Self {
+    pub(super) fn spawn(runner: &Arc<Runner>, task: BoxTask) -> Self {
         let (info, id) = (task.info(), task.id());
         Self {
             runner: runner.clone(),

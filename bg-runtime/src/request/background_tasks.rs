@@ -6,7 +6,7 @@ use super::into_tasks::{IntoTasks, Tasks};
 use super::queue::{RequestTasks, Source};
 use crate::run;
 use crate::sync::Mutex;
-use crate::task::{Item, QueuedTask, SkipReason, TaskList};
+use crate::task::{BoxTask, Item, SkipReason, TaskList};
 
 /// A list of background tasks.
 ///
@@ -51,7 +51,7 @@ struct OwnList(Mutex<OwnState>);
 
 enum OwnState {
     Open {
-        list: TaskList<QueuedTask>,
+        list: TaskList<BoxTask>,
         reason_when_dropped: SkipReason,
     },
     /// The tasks were handed over to another list, as are those that are added later.
@@ -74,11 +74,11 @@ impl BackgroundTasks {
     }
 
     /// These tasks, as a list of its own.
-    pub(super) fn of(list: TaskList<QueuedTask>) -> Self {
+    pub(super) fn of(list: TaskList<BoxTask>) -> Self {
         Self::own(list, SkipReason::NeverAttached)
     }
 
-    fn own(list: TaskList<QueuedTask>, reason_when_dropped: SkipReason) -> Self {
+    fn own(list: TaskList<BoxTask>, reason_when_dropped: SkipReason) -> Self {
         Self(Target::Own(Arc::new(OwnList(Mutex::new(OwnState::Open {
             list,
             reason_when_dropped,
@@ -111,7 +111,7 @@ impl BackgroundTasks {
         }
     }
 
-    pub(super) fn add_item(&self, item: Item<QueuedTask>) {
+    pub(super) fn add_item(&self, item: Item<BoxTask>) {
         let own = match &self.0 {
             Target::Request(request) => return request.add(Source::Handler, item),
             Target::Own(own) => own,
@@ -145,7 +145,7 @@ impl BackgroundTasks {
 
     /// Hands the tasks over to another list, as one item. Those that are added from now on follow them.
     /// A request's own tasks stay where they are.
-    pub(super) fn hand_over(&self, to: &Self) -> Option<Item<QueuedTask>> {
+    pub(super) fn hand_over(&self, to: &Self) -> Option<Item<BoxTask>> {
         // One at a time: `resolve` would never end for two lists that are handed over to each other.
         // Not needed where `to` is a request's own list, which is never handed over.
         static HANDING_OVER: Mutex<()> = Mutex::new(());
@@ -207,7 +207,7 @@ impl Drop for OwnList {
 
 /// Accepts and settles tasks that will never run, so that they are counted and reported like any
 /// other. Without a request, the [global runner](run::global) does, and is made for it if need be.
-fn report_skipped(list: TaskList<QueuedTask>, reason: SkipReason) {
+fn report_skipped(list: TaskList<BoxTask>, reason: SkipReason) {
     if list.is_empty() {
         return;
     }

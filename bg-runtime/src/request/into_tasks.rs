@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::{BackgroundTasks, RequestTasks};
-use crate::task::{Item, QueuedTask, Task, TaskList};
+use crate::task::{BoxTask, Item, Task, TaskList};
 
 /// Any number of tasks: one task, a [`BackgroundTasks`] list, or an `Option`, a `Vec` or an array
 /// of these.
@@ -25,7 +25,7 @@ pub trait IntoTasks {
 pub struct Tasks(Kind);
 
 enum Kind {
-    Item(Item<QueuedTask>),
+    Item(Item<BoxTask>),
     /// As a handle, because tasks may be added to the list after it has been attached.
     List(BackgroundTasks),
 }
@@ -33,7 +33,7 @@ enum Kind {
 impl Tasks {
     /// Returns the tasks as one item of `list`. Tasks that are added to their own list later go to
     /// `list` as well.
-    pub(super) fn into_item_of(self, list: &BackgroundTasks) -> Option<Item<QueuedTask>> {
+    pub(super) fn into_item_of(self, list: &BackgroundTasks) -> Option<Item<BoxTask>> {
         match self.0 {
             Kind::Item(item) => (!item.is_empty()).then_some(item),
             Kind::List(own) => own.hand_over(list),
@@ -48,7 +48,7 @@ impl Tasks {
         }
     }
 
-    fn item(item: Item<QueuedTask>) -> Self {
+    fn item(item: Item<BoxTask>) -> Self {
         Self(Kind::Item(item))
     }
 }
@@ -56,12 +56,12 @@ impl Tasks {
 #[diagnostic::do_not_recommend]
 impl<T: Task + Send> IntoTasks for T {
     fn into_tasks(self) -> Tasks {
-        Tasks::item(Item::Task(QueuedTask::declared(self)))
+        Tasks::item(Item::Task(BoxTask::declared(self)))
     }
 }
 
 #[diagnostic::do_not_recommend]
-impl IntoTasks for QueuedTask {
+impl IntoTasks for BoxTask {
     fn into_tasks(self) -> Tasks {
         Tasks::item(Item::Task(self))
     }

@@ -19,7 +19,7 @@ use super::{BackgroundTasks, IntoTasks};
 use crate::run::{AcceptedTask, Runner};
 use crate::scope::Scope;
 use crate::sync::{Mutex, MutexGuard};
-use crate::task::{Item, LazyInfo, QueuedTask, RequestInfo, TaskList};
+use crate::task::{BoxTask, Item, LazyInfo, RequestInfo, TaskList};
 
 /// Which of a request's three lists a task belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +167,7 @@ impl RequestTasks {
     }
 
     /// Accepts tasks, to run when their time has come; at once if it has come already.
-    pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Item<QueuedTask>) {
+    pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Item<BoxTask>) {
         let info = self.info();
         let Some(accepted) = tasks.filter_map(&mut |task| {
             let accepted = self.runner.accept(task, Some(info.clone()));

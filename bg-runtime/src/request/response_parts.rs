@@ -8,7 +8,7 @@ use http::Extensions;
 
 use super::into_tasks::IntoTasks;
 use super::{BackgroundTasks, RequestTasks, Source};
-use crate::task::QueuedTask;
+use crate::task::BoxTask;
 
 /// Adds background tasks to anything that is a response.
 ///
@@ -80,7 +80,7 @@ impl IntoResponse for BackgroundTasks {
     }
 }
 
-impl IntoResponseParts for QueuedTask {
+impl IntoResponseParts for BoxTask {
     type Error = Infallible;
 
     fn into_response_parts(self, mut response: ResponseParts) -> Result<ResponseParts, Infallible> {
@@ -89,7 +89,7 @@ impl IntoResponseParts for QueuedTask {
     }
 }
 
-impl IntoResponse for QueuedTask {
+impl IntoResponse for BoxTask {
     fn into_response(self) -> Response {
         (self, ()).into_response()
     }

@@ -2,11 +2,11 @@ use super::limits::{PendingPermit, Permits};
 use super::outcome::Outcome;
 use super::report;
 use super::settle::OutcomeGuard;
-use crate::task::{AbortReason, QueuedTask, SkipReason, Task};
+use crate::task::{AbortReason, BoxTask, SkipReason, Task};
 
 /// A task that will end in one outcome: dropping it is an outcome, too.
 pub(crate) struct AcceptedTask {
-    pub(crate) task: QueuedTask,
+    pub(crate) task: BoxTask,
     pub(super) guard: OutcomeGuard,
     pub(super) permits: Permits,
 }

@@ -19,7 +19,7 @@ use super::queued_at::QueuedAt;
 use super::unfinished::{RunState, UnfinishedTask};
 use crate::scope::is_by_hook;
 use crate::sync::Mutex;
-use crate::task::{AbortReason, Progress, QueuedTask, RequestInfo, TaskFailure, TaskId, TaskRef};
+use crate::task::{AbortReason, BoxTask, Progress, RequestInfo, TaskFailure, TaskId, TaskRef};
 
 /// Sends a spawned task's outcome to its handle.
 pub(super) type OutcomeSender = oneshot::Sender<Result<(), TaskFailure>>;
@@ -290,7 +290,7 @@ impl Books {
 
 impl Entry {
     pub(super) fn new(
-        task: &QueuedTask,
+        task: &BoxTask,
         request: Option<Arc<RequestInfo>>,
         sender: Option<OutcomeSender>,
         permits: Permits,

@@ -72,7 +72,7 @@ use crate::contain::contain;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
 use crate::task::{
-    AbortReason, Progress, QueuedTask, RequestInfo, SkipReason, States, TaskInfo, TaskList,
+    AbortReason, BoxTask, Progress, RequestInfo, SkipReason, States, TaskInfo, TaskList,
 };
 
 /// How long a shutdown waits by default.
@@ -174,7 +174,7 @@ impl Runner {
     /// a limit refuses has its outcome then, too, and only its name is left.
     pub(crate) fn accept(
         self: &Arc<Self>,
-        task: QueuedTask,
+        task: BoxTask,
         request: Option<Arc<RequestInfo>>,
     ) -> Result<AcceptedTask, TaskInfo> {
         self.accept_for(task, request, None)
@@ -183,7 +183,7 @@ impl Runner {
     /// Like [`accept`](Self::accept), for a handle that waits for the outcome.
     fn accept_for(
         self: &Arc<Self>,
-        mut task: QueuedTask,
+        mut task: BoxTask,
         request: Option<Arc<RequestInfo>>,
         sender: Option<OutcomeSender>,
     ) -> Result<AcceptedTask, TaskInfo> {
@@ -210,7 +210,7 @@ impl Runner {
     /// other.
     pub(crate) fn skip(
         self: &Arc<Self>,
-        mut task: QueuedTask,
+        mut task: BoxTask,
         request: Option<Arc<RequestInfo>>,
         reason: SkipReason,
     ) {
@@ -226,7 +226,7 @@ impl Runner {
     }
 
     /// Completes a task's span, before anything happens in it.
-    fn prepare_span(&self, task: &mut QueuedTask, request: Option<&RequestInfo>) {
+    fn prepare_span(&self, task: &mut BoxTask, request: Option<&RequestInfo>) {
         if let Some(request) = request {
             task.record_request(request);
         }
@@ -259,7 +259,7 @@ impl Runner {
     }
 
     /// Accepts and runs one task, for a handle.
-    pub(crate) fn spawn_task(self: &Arc<Self>, task: QueuedTask) -> Spawned {
+    pub(crate) fn spawn_task(self: &Arc<Self>, task: BoxTask) -> Spawned {
         let (sender, outcome) = oneshot::channel();
         let Ok(accepted) = self.accept_for(task, None, Some(sender)) else {
             return Spawned {

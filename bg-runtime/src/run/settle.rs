@@ -8,7 +8,7 @@ use super::outcome::{Outcome, RunError};
 use super::report::{self, Event, Step};
 use super::unfinished::RunState;
 use super::{Hold, Runner};
-use crate::task::{AbortReason, QueuedTask, RequestInfo, TaskRef};
+use crate::task::{AbortReason, BoxTask, RequestInfo, TaskRef};
 
 /// The right, and the duty, to settle one task's outcome: at the latest, its destructor does.
 ///
@@ -27,7 +27,7 @@ impl OutcomeGuard {
     /// Enters the task into the books. If those are closed, its outcome is `aborted` at once.
     pub(super) fn new(
         runner: &Arc<Runner>,
-        task: &QueuedTask,
+        task: &BoxTask,
         request: Option<Arc<RequestInfo>>,
         sender: Option<OutcomeSender>,
         permits: Permits,
@@ -74,7 +74,7 @@ impl OutcomeGuard {
     }
 
     /// Marks the task as running. `None` if it is settled already, and must not run.
-    pub(super) fn start(&self, attempt: u32, task: &QueuedTask) -> Option<Started> {
+    pub(super) fn start(&self, attempt: u32, task: &BoxTask) -> Option<Started> {
         let Started { request, queued_at } = self.runner.ledger.start(self.key, attempt)?;
         let task_ref = TaskRef {
             task: task.info(),
@@ -137,7 +137,7 @@ pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
 /// a moment more tasks seem to wait than may.
 pub(super) fn refuse(
     runner: &Arc<Runner>,
-    task: &QueuedTask,
+    task: &BoxTask,
     request: Option<Arc<RequestInfo>>,
     sender: Option<OutcomeSender>,
     refusal: Refusal,

@@ -11,7 +11,7 @@ use super::settle::OutcomeGuard;
 use super::shutdown::deadline;
 use super::{AcceptedTask, Runner};
 use crate::contain::contain;
-use crate::task::{AbortReason, QueuedTask, TaskInfo};
+use crate::task::{AbortReason, BoxTask, TaskInfo};
 
 /// How a task ended that is not a success.
 pub(super) enum TaskEnd {
@@ -111,14 +111,16 @@ struct ShutdownIsSooner;
 
 /// Makes a copy for another run, before this one consumes the task. Returns `false` if there is none;
 /// the user's `clone` may also panic.
-fn copy(task: &mut QueuedTask) -> bool {
+fn copy(task: &mut BoxTask) -> bool {
     let info = task.info();
     let reason = match contain(|| task.copy()) {
         Ok(true) => return true,
         Ok(false) if info.def().is_none() => "a one-off task runs once".to_owned(),
-        Ok(false) => "it gives no copy of itself: `Task::again` gives `None`, and `.retries(..)`, \
+        Ok(false) => {
+            "it gives no copy of itself: `Task::try_clone` gives `None`, and `.retries(..)`, \
                       which copies a task that is `Clone`, was not the first call on it"
-            .to_owned(),
+                .to_owned()
+        }
         Err(panic) => format!("cloning it panicked: {panic}"),
     };
     tracing::warn!(

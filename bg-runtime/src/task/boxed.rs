@@ -11,27 +11,28 @@ use super::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, render
 use crate::contain::{Contained, contain};
 use crate::one_line::OneLine;
 
-/// A task ready to be queued: what [`TaskExt`](crate::TaskExt), [`named`](crate::named) and
-/// [`named_blocking`](crate::named_blocking) give.
+/// A task of any type, with its settings: what [`TaskExt`](crate::TaskExt), [`named`](crate::named)
+/// and [`named_blocking`](crate::named_blocking) return.
+#[doc(alias = "QueuedTask")]
 #[must_use = "a task does nothing until it is queued or attached to a response"]
-pub struct QueuedTask(Contained<Box<Job<dyn Work>>>);
+pub struct BoxTask(Contained<Box<Job<dyn Work>>>);
 
-/// In one allocation, because there is one for each task of each request.
+/// One allocation for the task and its settings, because there is one for each task of each request.
 struct Job<W: ?Sized> {
     info: TaskInfo,
     id: TaskId,
-    /// Boxed, like what follows, because few tasks have them, and all would have to carry the space.
+    /// Rare, so boxed.
     options: Option<Box<Options>>,
     span: Span,
-    /// The span in which the task was made, where anybody listens.
+    /// The span in which the task was made, unless spans are disabled. Rare, so boxed.
     origin: Option<Box<Span>>,
     work: W,
 }
 
-impl QueuedTask {
+impl BoxTask {
     pub(crate) fn new(info: TaskInfo, work: impl Work + 'static) -> Self {
         let id = TaskId::next();
-        // Made here, because this is where the request's own span is the current one.
+        // Made here, where the request's own span is the current one.
         let span = tracing::info_span!(
             parent: None,
             "background_task",
@@ -56,13 +57,16 @@ impl QueuedTask {
     }
 
     pub(crate) fn declared<T: Task + Send>(task: T) -> Self {
-        Self::new(TaskInfo::declared(T::DEF), Declared::new(task, T::again))
+        Self::new(
+            TaskInfo::declared(T::DEF),
+            Declared::new(task, T::try_clone),
+        )
     }
 
-    /// A task whose copies are its clones, whatever [`Task::again`] says.
-    pub(super) fn repeated<T: Task + Send + Clone>(task: T) -> Self {
-        let again = |task: &T| Some(task.clone());
-        Self::new(TaskInfo::declared(T::DEF), Declared::new(task, again))
+    /// A task whose copies are its clones, even if [`Task::try_clone`] gives none.
+    pub(super) fn retryable<T: Task + Send + Clone>(task: T) -> Self {
+        let try_clone = |task: &T| Some(task.clone());
+        Self::new(TaskInfo::declared(T::DEF), Declared::new(task, try_clone))
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
@@ -83,20 +87,20 @@ impl QueuedTask {
             .get_or_insert_with(|| Box::new(Options::NONE))
     }
 
-    /// How many times it runs again after a run that failed.
+    /// Returns how many times it runs again after a run that failed.
     pub(crate) fn retries(&self) -> u32 {
         let asked = self.options().retries;
         asked.unwrap_or_else(|| self.info().retries())
     }
 
-    /// How long one run may take.
+    /// Returns how long one run may take.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.options().timeout.or_else(|| self.info().timeout())
     }
 
     /// Records on the span which request the task is of.
     pub(crate) fn record_request(&self, request: &RequestInfo) {
-        // Where nobody listens, not even the names of the fields are looked up.
+        // Spares the lookup of the fields.
         if self.span().is_disabled() {
             return;
         }
@@ -108,7 +112,7 @@ impl QueuedTask {
         }
     }
 
-    /// The span in which the task was made. Given away once, so that it is not kept open.
+    /// Takes the span in which the task was made. The task does not keep it open.
     pub(crate) fn take_origin(&mut self) -> Span {
         self.0
             .origin
@@ -120,35 +124,36 @@ impl QueuedTask {
         &self.0.span
     }
 
-    /// The task itself, if it is a `T`.
+    /// Returns the task itself, if it is a `T`.
     pub(crate) fn downcast_ref<T: Task>(&self) -> Option<&T> {
         self.0.work.as_any().downcast_ref()
     }
 
-    /// The task itself, if it is a `T`.
+    /// Takes the task itself out, if it is a `T`.
     pub(crate) fn downcast<T: Task>(mut self) -> Option<T> {
         let mut task = None::<T>;
         self.0.work.move_into(&mut task);
         task
     }
 
-    /// The type of the task itself.
+    /// Returns the type of the task itself.
     pub(crate) fn task_type(&self) -> TypeId {
         self.0.work.as_any().type_id()
     }
 
-    /// The user's `Debug` may panic; then the arguments are not shown.
+    /// Returns the arguments as text. `None` if they cannot be shown, as when the user's `Debug` panics.
     pub(crate) fn arguments(&self) -> Option<String> {
         contain(|| self.0.work.arguments()).ok().flatten()
     }
 
-    /// The arguments, if there are any and all of them can be shown.
+    /// Returns the arguments for a report: `None` also if there are none.
     pub(crate) fn shown_arguments(&self) -> Option<Box<str>> {
         let shown = self.arguments().filter(|shown| !shown.is_empty());
         shown.map(String::into_boxed_str)
     }
 
-    /// The user's `Display` may panic; then the limits of the key do not apply.
+    /// Returns the key. `None` if there is none, or if the user's `Display` panics: then the limits of
+    /// the key are not applied.
     pub(crate) fn key(&self) -> Option<String> {
         contain(|| self.0.work.key()).unwrap_or_else(|panic| {
             let task = self.info().name();
@@ -161,7 +166,7 @@ impl QueuedTask {
         })
     }
 
-    /// Makes a copy for another run. `false`: there is none.
+    /// Makes a copy for another run. Returns `false` if there is none.
     pub(crate) fn copy(&mut self) -> bool {
         self.0.work.copy()
     }
@@ -172,9 +177,9 @@ impl QueuedTask {
     }
 }
 
-impl fmt::Debug for QueuedTask {
+impl fmt::Debug for BoxTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueuedTask")
+        f.debug_struct("BoxTask")
             .field("task", &self.info().name())
             .field("id", &self.id())
             .field("options", &self.options())
@@ -182,7 +187,7 @@ impl fmt::Debug for QueuedTask {
     }
 }
 
-/// What a task of any type can do.
+/// A task of any type, without the type.
 pub(crate) trait Work: Send {
     fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult>;
 
@@ -198,7 +203,7 @@ pub(crate) trait Work: Send {
         None
     }
 
-    /// The [`Task`] that this is made of; for others, something else.
+    /// Returns the [`Task`] that this is made of; some other type if it is made of none.
     fn as_any(&self) -> &dyn Any {
         &()
     }
@@ -207,22 +212,22 @@ pub(crate) trait Work: Send {
     fn move_into(&mut self, _task: &mut dyn Any) {}
 }
 
-/// What is said of work that is run more often than it was copied.
+/// Panic message for a task that is run more often than it was copied.
 pub(crate) const TAKEN: &str = "a run takes the task, and comes after a copy was made";
 
 struct Declared<T> {
     task: Option<T>,
-    /// For the next run. Boxed, because few tasks have one, and all would have to carry the space for it.
+    /// For the next run. Rare, so boxed.
     copy: Option<Box<T>>,
-    again: fn(&T) -> Option<T>,
+    try_clone: fn(&T) -> Option<T>,
 }
 
 impl<T> Declared<T> {
-    fn new(task: T, again: fn(&T) -> Option<T>) -> Self {
+    fn new(task: T, try_clone: fn(&T) -> Option<T>) -> Self {
         Self {
             task: Some(task),
             copy: None,
-            again,
+            try_clone,
         }
     }
 }
@@ -235,7 +240,7 @@ impl<T: Task + Send> Work for Declared<T> {
     }
 
     fn copy(&mut self) -> bool {
-        self.copy = self.task.as_ref().and_then(self.again).map(Box::new);
+        self.copy = self.task.as_ref().and_then(self.try_clone).map(Box::new);
         self.copy.is_some()
     }
 

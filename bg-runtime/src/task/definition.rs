@@ -83,7 +83,7 @@ impl TaskDef {
     /// Sets how many times the task runs again after a run that failed, panicked or timed out. Not at
     /// all by default.
     ///
-    /// The task has to give copies of itself: see [`Task::again`](crate::Task::again).
+    /// The task has to give copies of itself: see [`Task::try_clone`](crate::Task::try_clone).
     #[must_use]
     pub const fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::Task;
-use super::boxed::QueuedTask;
+use super::boxed::BoxTask;
 use super::options::{Options, When};
 
 /// Exactly one task: a struct made by [`#[background_task]`](macro@crate::background_task), any
@@ -14,18 +14,18 @@ use super::options::{Options, When};
 )]
 pub trait IntoTask {
     /// The task, ready to be queued.
-    fn into_task(self) -> QueuedTask;
+    fn into_task(self) -> BoxTask;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Task + Send> IntoTask for T {
-    fn into_task(self) -> QueuedTask {
-        QueuedTask::declared(self)
+    fn into_task(self) -> BoxTask {
+        BoxTask::declared(self)
     }
 }
 
-impl IntoTask for QueuedTask {
-    fn into_task(self) -> QueuedTask {
+impl IntoTask for BoxTask {
+    fn into_task(self) -> BoxTask {
         self
     }
 }
@@ -42,24 +42,24 @@ impl IntoTask for QueuedTask {
 ///     // ..
 /// }
 ///
-/// let whatever_comes = RecordAttempt::new("ada").always();
-/// let when_it_went_wrong = RecordAttempt::new("ada").on_error_response();
+/// let in_any_case = RecordAttempt::new("ada").always();
+/// let after_an_error = RecordAttempt::new("ada").on_error_response();
 /// let later = RecordAttempt::new("ada").delay(Duration::from_secs(60));
 /// let patient = RecordAttempt::new("ada").retries(5).timeout(Duration::from_secs(2));
-/// # let _ = (whatever_comes, when_it_went_wrong, later, patient);
+/// # let _ = (in_any_case, after_an_error, later, patient);
 /// ```
 pub trait TaskExt: IntoTask + Sized {
-    /// Runs the task whatever becomes of the request: after an error response, and when the handler
-    /// panics or is dropped, too.
+    /// Runs the task after every end of the request: also after an error response, and when the handler
+    /// panics or is dropped.
     ///
     /// Without it a task that was attached to a route, or added by a handler, is skipped then.
-    fn always(self) -> QueuedTask {
+    fn always(self) -> BoxTask {
         with(self.into_task(), |options| options.when = When::Always)
     }
 
     /// Runs the task only after an error response (status 400 and above), or when the handler
     /// panics or is dropped.
-    fn on_error_response(self) -> QueuedTask {
+    fn on_error_response(self) -> BoxTask {
         with(self.into_task(), |options| {
             options.when = When::OnErrorResponse;
         })
@@ -67,29 +67,29 @@ pub trait TaskExt: IntoTask + Sized {
 
     /// Waits this long, when the task's turn has come, before its first run.
     ///
-    /// The tasks behind it in its list wait with it: what is not to wait belongs before it, or into a
+    /// The tasks behind it in its list wait with it: add tasks that must not wait before it, or to a
     /// [`concurrent`](crate::BackgroundTasks::concurrent) list. A shutdown that ends before the wait
     /// does aborts the task at once.
-    fn delay(self, delay: Duration) -> QueuedTask {
+    fn delay(self, delay: Duration) -> BoxTask {
         with(self.into_task(), |options| options.delay = delay)
     }
 
-    /// Sets how long one run may take, instead of the `timeout` that the task is declared with. With no
-    /// time at all, only a run that never waits is a success.
-    fn timeout(self, timeout: Duration) -> QueuedTask {
+    /// Sets how long one run may take, instead of the `timeout` that the task is declared with. A zero
+    /// timeout fails any run that waits even once.
+    fn timeout(self, timeout: Duration) -> BoxTask {
         with(self.into_task(), |options| options.timeout = Some(timeout))
     }
 
     /// Sets how many times the task runs again after a run that failed, panicked or timed out, instead
     /// of the `retries` that it is declared with. The waits between are those of its `backoff`.
     ///
-    /// Each run needs a copy of the task: see [`Repeat`]. Call this first: what the other methods give
-    /// can be copied only where [`Task::again`] can.
-    fn retries(self, retries: u32) -> QueuedTask
+    /// Each run needs a copy of the task: see [`Retryable`]. Call this first: after another method, copies
+    /// come only from [`Task::try_clone`].
+    fn retries(self, retries: u32) -> BoxTask
     where
-        Self: Repeat,
+        Self: Retryable,
     {
-        with(self.into_repeated(), |options| {
+        with(self.into_retryable(), |options| {
             options.retries = Some(retries);
         })
     }
@@ -97,34 +97,36 @@ pub trait TaskExt: IntoTask + Sized {
 
 impl<T: IntoTask> TaskExt for T {}
 
-fn with(mut task: QueuedTask, set: impl FnOnce(&mut Options)) -> QueuedTask {
+fn with(mut task: BoxTask, set: impl FnOnce(&mut Options)) -> BoxTask {
     set(task.options_mut());
     task
 }
 
 /// A task that can run again: one that is [`Clone`], as a struct made by
-/// [`#[background_task]`](macro@crate::background_task) is when its arguments are.
+/// [`#[background_task]`](macro@crate::background_task) is if its arguments are.
 ///
-/// A [`QueuedTask`] can if [`Task::again`] gives copies, or if `retries` was the first thing asked of it. One-off tasks ([`named`](crate::named)) run
-/// once, whatever is asked of them; a warning says so when they run.
+/// A [`BoxTask`] can if [`Task::try_clone`] gives copies, or if [`retries`](TaskExt::retries) was the
+/// first method called on the task. One-off tasks ([`named`](crate::named)) run once, even with
+/// retries; a warning says so when they run.
+#[doc(alias = "Repeat")]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot run again",
     label = "not `Clone`",
     note = "each run of a task consumes its arguments, so a task with retries is `Clone`"
 )]
-pub trait Repeat: IntoTask {
+pub trait Retryable: IntoTask {
     #[doc(hidden)]
-    fn into_repeated(self) -> QueuedTask;
+    fn into_retryable(self) -> BoxTask;
 }
 
-impl<T: Task + Send + Clone> Repeat for T {
-    fn into_repeated(self) -> QueuedTask {
-        QueuedTask::repeated(self)
+impl<T: Task + Send + Clone> Retryable for T {
+    fn into_retryable(self) -> BoxTask {
+        BoxTask::retryable(self)
     }
 }
 
-impl Repeat for QueuedTask {
-    fn into_repeated(self) -> QueuedTask {
+impl Retryable for BoxTask {
+    fn into_retryable(self) -> BoxTask {
         self
     }
 }

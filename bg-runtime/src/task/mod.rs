@@ -25,12 +25,12 @@ mod text;
 
 pub use self::backoff::Backoff;
 pub use self::blocking::blocking;
-pub use self::boxed::QueuedTask;
+pub use self::boxed::BoxTask;
 pub use self::context::{TaskContext, TaskId};
 pub use self::definition::{Parameter, StateDef, TaskDef, TaskLimits};
 pub use self::failure::{FailureKind, SkipReason, TaskFailure};
 pub use self::info::TaskInfo;
-pub use self::into_task::{IntoTask, Repeat, TaskExt};
+pub use self::into_task::{IntoTask, Retryable, TaskExt};
 pub use self::one_off::{named, named_blocking};
 pub use self::outcome::{BoxError, IntoTaskResult, TaskResult};
 pub use self::progress::{Progress, ProgressStream};
@@ -101,7 +101,7 @@ use std::fmt;
     note = "for one-off work, give the future a name: `named(\"mailer.ping\", async move {{ .. }})`"
 )]
 pub trait Task: Sized + 'static {
-    /// What is known about the task without an instance: its name, place and settings.
+    /// The task's record: its name, file and line, and settings.
     const DEF: &'static TaskDef;
 
     /// Runs the task once.
@@ -110,23 +110,24 @@ pub trait Task: Sized + 'static {
     /// shutdown has waited long enough. A panic is caught and reported like an error.
     fn run(self, cx: TaskContext) -> impl Future<Output = TaskResult> + Send;
 
-    /// The same task once more, for a run after this one has failed: `Some(self.clone())` where the
-    /// type is [`Clone`]. `None` (the default) where there is no second run.
+    /// Makes a copy of the task, for a run after this one has failed: `Some(self.clone())` if the type is
+    /// [`Clone`]. `None` (the default) if there is no second run.
     ///
     /// Called before every run that may be followed by another.
-    fn again(&self) -> Option<Self> {
+    #[doc(alias = "again")]
+    fn try_clone(&self) -> Option<Self> {
         None
     }
 
-    /// What the limits [`TaskDef::max_per_key`] and [`TaskDef::max_pending_per_key`] count by, for
-    /// example the number of the user whom the task is for. `None` (the default) is not limited.
+    /// Returns what the limits [`TaskDef::max_per_key`] and [`TaskDef::max_pending_per_key`] count by, for
+    /// example the id of the user whom the task is for. `None` (the default) is not limited.
     ///
     /// Read when the task is queued. Logs and reports show it.
     fn key(&self) -> Option<String> {
         None
     }
 
-    /// The arguments, for reports of failures. `None` (the default) where they cannot be shown.
+    /// Returns the arguments, for reports of failures. `None` (the default) if they cannot be shown.
     ///
     /// Read before the task runs, and only where a report could be seen.
     fn arguments(&self) -> Option<impl fmt::Debug> {

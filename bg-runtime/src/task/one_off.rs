@@ -3,7 +3,7 @@ use std::panic::Location;
 use futures_util::future::BoxFuture;
 
 use super::blocking::blocking;
-use super::boxed::{QueuedTask, TAKEN, Work};
+use super::boxed::{BoxTask, TAKEN, Work};
 use super::context::TaskContext;
 use super::info::TaskInfo;
 use super::outcome::{IntoTaskResult, TaskResult};
@@ -26,23 +26,23 @@ use super::outcome::{IntoTaskResult, TaskResult};
 /// # }
 /// ```
 #[track_caller]
-pub fn named<F>(name: &'static str, future: F) -> QueuedTask
+pub fn named<F>(name: &'static str, future: F) -> BoxTask
 where
     F: Future<Output: IntoTaskResult> + Send + 'static,
 {
     let info = TaskInfo::one_off(name, Location::caller(), false);
-    QueuedTask::new(info, OneOff(Some(future)))
+    BoxTask::new(info, OneOff(Some(future)))
 }
 
 /// A task made from a closure, which runs on tokio's blocking pool. See [`named`].
 #[track_caller]
-pub fn named_blocking<F, R>(name: &'static str, work: F) -> QueuedTask
+pub fn named_blocking<F, R>(name: &'static str, work: F) -> BoxTask
 where
     F: FnOnce() -> R + Send + 'static,
     R: IntoTaskResult,
 {
     let info = TaskInfo::one_off(name, Location::caller(), true);
-    QueuedTask::new(info, OneOffBlocking(Some(work)))
+    BoxTask::new(info, OneOffBlocking(Some(work)))
 }
 
 struct OneOff<F>(Option<F>);

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
-/// What [`TaskExt`](crate::TaskExt) has set.
+/// The settings of one queued task, from [`TaskExt`](crate::TaskExt).
 #[derive(Debug)]
 pub(crate) struct Options {
     pub(crate) when: When,
     pub(crate) delay: Duration,
-    /// Instead of the declared one.
+    /// Replaces the declared one.
     pub(crate) timeout: Option<Duration>,
-    /// Instead of the declared number.
+    /// Replaces the declared number.
     pub(crate) retries: Option<u32>,
 }
 

@@ -24,7 +24,7 @@ pub(super) fn expand(
     let lints = lints();
     let record = record::expand(function, call, settings);
     let run = run(function, call, krate);
-    let again = again(call, settings);
+    let try_clone = try_clone(call, settings);
     let key = key.map(|parameter| self::key(parameter, krate));
     let arguments = arguments(call, krate);
     let value = value(call, krate);
@@ -38,7 +38,7 @@ pub(super) fn expand(
             impl #krate::Task for #name {
                 const DEF: &'static #krate::TaskDef = __RECORD;
                 #run
-                #again
+                #try_clone
                 #key
                 #arguments
             }
@@ -135,10 +135,10 @@ fn value(call: &Call, krate: &Krate) -> Option<TokenStream> {
     Some(quote!(#krate::__private::value! { #task { #(#fields),* } }))
 }
 
-/// `Task::again`.
-fn again(call: &Call, settings: &Settings) -> TokenStream {
+/// `Task::try_clone`.
+fn try_clone(call: &Call, settings: &Settings) -> TokenStream {
     let krate = &settings.krate;
-    let (traits, again) = if settings.retries.is_some() {
+    let (traits, try_clone) = if settings.retries.is_some() {
         let copies = call.fields().map(|field| {
             let (name, copy) = (&field.name, passed_to(&quote!(copy), field, krate));
             quote!(#name: #copy)
@@ -146,18 +146,18 @@ fn again(call: &Call, settings: &Settings) -> TokenStream {
         let copy = quote!(::core::option::Option::Some(Self { #(#copies),* }));
         (None, copy)
     } else {
-        // Only the compiler knows whether it can be cloned. Both traits have the method `__bg_again`.
-        // For the receiver `&Probe(..)`, method resolution tries the one of `ClonedAgain`, and borrows
-        // the receiver once more, for `NeverAgain`, only if the task is not `Clone`. So both are in
+        // Only the compiler knows whether it can be cloned. Both traits have the method `__bg_try_clone`.
+        // For the receiver `&Probe(..)`, method resolution tries the one of `CloneTask`, and borrows
+        // the receiver once more, for `OnceTask`, only if the task is not `Clone`. So both are in
         // scope, and there is exactly one `&` before `Probe`.
-        let traits = quote!(use #krate::__private::{ClonedAgain as _, NeverAgain as _};);
-        let again = quote!((&#krate::__private::Probe(self)).__bg_again());
-        (Some(traits), again)
+        let traits = quote!(use #krate::__private::{CloneTask as _, OnceTask as _};);
+        let try_clone = quote!((&#krate::__private::Probe(self)).__bg_try_clone());
+        (Some(traits), try_clone)
     };
     quote! {
-        fn again(&self) -> ::core::option::Option<Self> {
+        fn try_clone(&self) -> ::core::option::Option<Self> {
             #traits
-            #again
+            #try_clone
         }
     }
 }
@@ -189,7 +189,7 @@ fn arguments(call: &Call, krate: &Krate) -> TokenStream {
             quote!((#label, (&#krate::__private::Probe(&self.#name)).__bg_argument()))
         }
     });
-    // Like `ClonedAgain` and `NeverAgain`, above. With secrets alone, the import would be unused.
+    // Like `CloneTask` and `OnceTask`, above. With secrets alone, the import would be unused.
     let traits = (!call.fields().all(Parameter::is_secret))
         .then(|| quote!(use #krate::__private::{DebugArgument as _, OpaqueArgument as _};));
     quote! {

@@ -70,9 +70,9 @@ const _: () = {
                 )
             }
         }
-        fn again(&self) -> ::core::option::Option<Self> {
-            use ::bg_runtime::__private::{ClonedAgain as _, NeverAgain as _};
-            (&::bg_runtime::__private::Probe(self)).__bg_again()
+        fn try_clone(&self) -> ::core::option::Option<Self> {
+            use ::bg_runtime::__private::{CloneTask as _, OnceTask as _};
+            (&::bg_runtime::__private::Probe(self)).__bg_try_clone()
         }
         fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
             use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};

@@ -55,9 +55,9 @@ const _: () = {
                 )
             }
         }
-        fn again(&self) -> ::core::option::Option<Self> {
-            use crate::tasks::__private::{ClonedAgain as _, NeverAgain as _};
-            (&crate::tasks::__private::Probe(self)).__bg_again()
+        fn try_clone(&self) -> ::core::option::Option<Self> {
+            use crate::tasks::__private::{CloneTask as _, OnceTask as _};
+            (&crate::tasks::__private::Probe(self)).__bg_try_clone()
         }
         fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
             crate::tasks::__private::arguments([])

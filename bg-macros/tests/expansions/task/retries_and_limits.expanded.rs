@@ -99,7 +99,7 @@ const _: () = {
                 )
             }
         }
-        fn again(&self) -> ::core::option::Option<Self> {
+        fn try_clone(&self) -> ::core::option::Option<Self> {
             ::core::option::Option::Some(Self {
                 user: ::bg_runtime::__private::copy::<::std::string::String>(&self.user),
                 feed: ::bg_runtime::__private::copy::<Feed>(&self.feed),

@@ -17,7 +17,7 @@ use super::report::Event;
 use super::spawned::Abort;
 use super::{AcceptedTask, Executor, Runner};
 use crate::scope::Scope;
-use crate::task::{QueuedTask, TaskList};
+use crate::task::{BoxTask, TaskList};
 
 pub(crate) enum Dispatch {
     Run,
@@ -93,7 +93,7 @@ impl Dispatch {
     }
 
     /// Hears about a task that will not run, while the task is still there.
-    pub(super) fn note_skipped(&self, task: &QueuedTask, reason: &dyn ToString) {
+    pub(super) fn note_skipped(&self, task: &BoxTask, reason: &dyn ToString) {
         match self {
             Self::Run => {}
             Self::Record(recording) => recording.note_skipped(task, reason),

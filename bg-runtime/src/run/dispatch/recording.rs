@@ -16,7 +16,7 @@ use crate::run::AcceptedTask;
 use crate::run::report::{Event, Step};
 use crate::scope::Scope;
 use crate::sync::Mutex;
-use crate::task::{AbortReason, Item, QueuedTask, Task, TaskFailure, TaskInfo, TaskList};
+use crate::task::{AbortReason, BoxTask, Item, Task, TaskFailure, TaskInfo, TaskList};
 
 /// The tasks that a runner was given, until the test asks for them to run.
 #[derive(Default)]
@@ -113,7 +113,7 @@ impl Recording {
     }
 
     /// Keeps what assertions say of a task that does not run.
-    pub(super) fn note_skipped(&self, task: &QueuedTask, reason: &dyn ToString) {
+    pub(super) fn note_skipped(&self, task: &BoxTask, reason: &dyn ToString) {
         let skipped = SkippedTask {
             info: task.info(),
             arguments: task.arguments(),
@@ -139,7 +139,7 @@ impl Recording {
     }
 
     /// Shows the tasks that would run, in order.
-    pub(crate) fn visit(&self, see: &mut impl FnMut(&QueuedTask)) {
+    pub(crate) fn visit(&self, see: &mut impl FnMut(&BoxTask)) {
         let tape = self.tape.lock();
         for list in tape.batches.iter().flat_map(|batch| &batch.lists) {
             list.visit(&mut |accepted| {

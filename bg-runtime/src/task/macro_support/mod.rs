@@ -9,6 +9,6 @@ mod try_clone;
 pub use self::arguments::{DebugArgument, OpaqueArgument, Probe, SECRET, arguments};
 pub use self::key::{KeyArgument, key};
 pub use self::state::state;
-pub use self::try_clone::{ClonedAgain, NeverAgain, RetriedArgument, copy};
+pub use self::try_clone::{CloneTask, OnceTask, RetriedArgument, copy};
 
 pub(crate) use self::arguments::render;

@@ -23,23 +23,23 @@ pub fn copy<T: RetriedArgument>(argument: &T) -> T {
     argument.__bg_copy()
 }
 
-/// `(&Probe(&task)).__bg_again()` is a clone where the task is `Clone`, and else nothing.
-pub trait ClonedAgain<T> {
-    fn __bg_again(&self) -> Option<T>;
+/// `(&Probe(&task)).__bg_try_clone()` is a clone where the task is `Clone`, and else nothing.
+pub trait CloneTask<T> {
+    fn __bg_try_clone(&self) -> Option<T>;
 }
 
-impl<T: Clone> ClonedAgain<T> for Probe<'_, T> {
-    fn __bg_again(&self) -> Option<T> {
+impl<T: Clone> CloneTask<T> for Probe<'_, T> {
+    fn __bg_try_clone(&self) -> Option<T> {
         Some(self.0.clone())
     }
 }
 
-pub trait NeverAgain<T> {
-    fn __bg_again(&self) -> Option<T>;
+pub trait OnceTask<T> {
+    fn __bg_try_clone(&self) -> Option<T>;
 }
 
-impl<T> NeverAgain<T> for &Probe<'_, T> {
-    fn __bg_again(&self) -> Option<T> {
+impl<T> OnceTask<T> for &Probe<'_, T> {
+    fn __bg_try_clone(&self) -> Option<T> {
         None
     }
 }
@@ -90,7 +90,7 @@ mod tests {
         reason = "the borrow is what generated code writes"
     )]
     fn a_task_runs_again_where_it_can_be_cloned() {
-        assert_eq!((&Probe(&Cloned(7))).__bg_again(), Some(Cloned(7)));
-        assert_eq!((&Probe(&Single)).__bg_again(), None);
+        assert_eq!((&Probe(&Cloned(7))).__bg_try_clone(), Some(Cloned(7)));
+        assert_eq!((&Probe(&Single)).__bg_try_clone(), None);
     }
 }

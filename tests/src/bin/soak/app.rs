@@ -11,8 +11,7 @@ use axum::{
     routing,
 };
 use bg_runtime::{
-    Background, BackgroundTasks, QueuedTask, TaskHandle, WithBackground, after_response, route,
-    routes,
+    Background, BackgroundTasks, BoxTask, TaskHandle, WithBackground, after_response, route, routes,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -115,7 +114,7 @@ impl FromRequestParts<App> for Case {
 }
 
 impl Case {
-    fn hand_over(&self, plan: &TaskPlan, source: Source) -> (Line, QueuedTask) {
+    fn hand_over(&self, plan: &TaskPlan, source: Source) -> (Line, BoxTask) {
         Job::hand_over(&self.app.ledger, plan, Some(self.number), source)
     }
 

@@ -3,7 +3,7 @@
 use std::{fmt, panic::panic_any, thread, time::Duration};
 
 use bg_runtime::{
-    QueuedTask, TaskContext, TaskExt, after_response, background_task, named, named_blocking,
+    BoxTask, TaskContext, TaskExt, after_response, background_task, named, named_blocking,
 };
 
 use crate::{
@@ -82,7 +82,7 @@ impl Job {
         plan: &TaskPlan,
         request: Option<u64>,
         source: Source,
-    ) -> (Line, QueuedTask) {
+    ) -> (Line, BoxTask) {
         let line = ledger.open(plan, request, source);
         let job = Self {
             ledger: ledger.clone(),
@@ -95,7 +95,7 @@ impl Job {
         (line, task)
     }
 
-    fn into_queued(self) -> QueuedTask {
+    fn into_queued(self) -> BoxTask {
         let plan = self.plan.clone();
         let mut task = match plan.kind {
             Kind::Plain => Plain::new(self).retries(plan.retries),

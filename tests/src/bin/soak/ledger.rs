@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use bg_runtime::{QueuedTask, ShutdownReport, SkipReason, TaskFailure, TaskId};
+use bg_runtime::{BoxTask, ShutdownReport, SkipReason, TaskFailure, TaskId};
 use tests::{
     Protocol, Serving, Timeline,
     recorded_io::{Recorder, ResponseEnd},
@@ -129,7 +129,7 @@ impl Ledger {
     }
 
     /// The task is about to be handed to the library, which knows it by this name.
-    pub(crate) fn hand_over(&self, line: Line, task: &QueuedTask) {
+    pub(crate) fn hand_over(&self, line: Line, task: &BoxTask) {
         let id = id_of(task);
         self.books().tasks.insert(id, line.0);
     }
@@ -332,7 +332,7 @@ impl Books {
 }
 
 /// The library's number for a task, which a task that has not been queued shows nowhere else.
-fn id_of(task: &QueuedTask) -> u64 {
+fn id_of(task: &BoxTask) -> u64 {
     let shown = format!("{task:?}");
     let id = shown.split_once("TaskId(").and_then(|(_, rest)| {
         let (id, _) = rest.split_once(')')?;

@@ -77,7 +77,7 @@ fn main() {
     assert_eq!(Concurrent.key(), None);
 
     let task = ByTextAndRetried::new("ada");
-    assert_eq!(key(task.key()), key(task.again().expect("a copy").key()));
+    assert_eq!(key(task.key()), key(task.try_clone().expect("a copy").key()));
 
     let tasks = Background::builder().build().expect("no states").tasks();
     let limits = |name: &str| {

@@ -61,9 +61,9 @@ limited!(third(user: std::num::Wrapping<u8>) 3, "1s..1m", 1 + 1, 9);
 
 fn main() {
     let third = Third::new(std::num::Wrapping(7), std::num::Wrapping(8));
-    assert!(third.again() == Some(third.clone()));
+    assert!(third.try_clone() == Some(third.clone()));
     assert_eq!(third.key().as_deref(), Some("7"));
-    assert!(Fourth.again() == Some(Fourth));
+    assert!(Fourth.try_clone() == Some(Fourth));
 
     let first = First::new("a", "b", ());
     assert_eq!(

@@ -125,7 +125,7 @@ fn main() {
         [7; 40],
     )
     .priority(8);
-    let again = task.again().expect("a copy");
+    let again = task.try_clone().expect("a copy");
     assert_eq!(
         (again.text, again.lent, again.lent_slice),
         (task.text, task.lent, task.lent_slice)
@@ -135,14 +135,14 @@ fn main() {
 
     assert!(Constants::new("x") == Constants::new("x").clone());
     assert!(Constants::new("x") != Constants::new("y"));
-    assert!(Constants::new("x").again() == Some(Constants::new("x")));
-    assert!(Fixed.again() == Some(Fixed) && Fixed == Fixed.clone());
-    assert!(Unset::new("x", Number(1)).again() == Some(Unset::new("x", Number(1))));
+    assert!(Constants::new("x").try_clone() == Some(Constants::new("x")));
+    assert!(Fixed.try_clone() == Some(Fixed) && Fixed == Fixed.clone());
+    assert!(Unset::new("x", Number(1)).try_clone() == Some(Unset::new("x", Number(1))));
     assert!(Unset::new("x", Number(1)) != Unset::new("x", Number(2)));
-    assert!(ClonedOnly::new(Arc::new(|_| ())).again().is_some());
-    assert!(Never::new(Connection).again().is_none());
+    assert!(ClonedOnly::new(Arc::new(|_| ())).try_clone().is_some());
+    assert!(Never::new(Connection).try_clone().is_none());
     let chain = Chain::new(Some(Box::new(Chain::new(None))));
-    assert!(chain.again().is_some_and(|chain| chain.next.is_some()));
+    assert!(chain.try_clone().is_some_and(|chain| chain.next.is_some()));
 
     let background = Background::builder().state(Arc::new(Connection));
     let tasks = background.build().expect("all states").tasks();
