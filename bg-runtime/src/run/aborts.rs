@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn futures_are_aborted_and_so_are_those_that_come_later() {
+    async fn futures_that_are_spawned_after_all_were_aborted_are_aborted_too() {
         let runner = runner();
         let spawn = || {
             AbortRegistry::spawn(&runner, pending(), |future| Some(tokio::spawn(future)));

@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_shown_on_one_line() {
+    fn stats_are_shown_on_one_line() {
         let stats = Stats {
             accepted: 21,
             pending: 1,

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_of_each_task_is_counted_by_itself() {
+    fn the_tasks_of_each_name_and_key_are_counted_separately() {
         let keys = Arc::<Keys>::default();
         let _ada = [
             admit(&keys, DEF, "ada").unwrap(),

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_tasks_may_wait_as_the_limit_says() {
+    fn no_more_tasks_wait_than_the_limit_allows() {
         let limit = PendingLimit::new(2);
         let (first, _second) = (limit.try_acquire().unwrap(), limit.try_acquire().unwrap());
         assert!(limit.try_acquire().is_none());

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_come_in_the_order_of_lining_up_and_not_of_being_polled() {
+    fn lists_get_slots_in_the_order_of_lining_up_not_of_being_polled() {
         let limit = RunLimit::new(1);
         let ListTurn::Now(slot) = ListTurn::line_up(Some(&limit)) else {
             panic!("the slot is free");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn giving_up_a_turn_lets_the_next_one_in() {
+    fn a_turn_that_is_given_up_lets_the_next_list_run() {
         let limit = RunLimit::new(1);
         let held = limit.try_acquire().expect("the slot is free");
         let gives_up = ListTurn::line_up(Some(&limit));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_was_left_goes_to_the_next_in_line() {
+    fn a_slot_that_was_released_goes_to_the_next_list_in_line() {
         let limit = RunLimit::new(1);
         let ListTurn::Now(mut slot) = ListTurn::line_up(Some(&limit)) else {
             panic!("the slot is free");
