@@ -5,8 +5,8 @@ use super::running::{NEVER_CLOSED, RunLimit, RunPermit};
 
 /// A list's slot among those that run at once (`max_concurrent` of the builder).
 ///
-/// A list that waits for anything else first releases its slot: it would keep other lists from
-/// running, and perhaps the very one that it waits for.
+/// A list releases its slot before it waits for anything else: otherwise it would keep other lists from
+/// running, perhaps the very one that it waits for.
 #[derive(Debug)]
 pub(crate) struct ListSlot {
     limit: Option<RunLimit>,
@@ -14,7 +14,7 @@ pub(crate) struct ListSlot {
 }
 
 impl ListSlot {
-    /// A slot without a limit.
+    /// Returns a slot without a limit.
     pub(in crate::run) fn unlimited() -> Self {
         Self {
             limit: None,
@@ -40,26 +40,26 @@ impl ListSlot {
     }
 }
 
-/// A list's turn in the line for a slot, which it joins when this is made.
+/// A list's turn in the line for a slot. The list joins the line when this is created.
 pub(crate) enum ListTurn {
     Now(ListSlot),
     Later(LaterTurn),
 }
 
-/// A turn that is still to come. Small, because many lists may wait.
+/// A turn that has not come yet. Kept small, because many lists may wait.
 pub(crate) struct LaterTurn {
     limit: RunLimit,
     acquire: BoxFuture<'static, Result<RunPermit, AcquireError>>,
 }
 
 impl ListTurn {
-    /// Joins the line of `limit`. Without a limit, there is no line.
+    /// Joins the line of `limit`. Without a limit, the turn has come.
     pub(super) fn line_up(limit: Option<&RunLimit>) -> Self {
         let Some(limit) = limit else {
             return Self::Now(ListSlot::unlimited());
         };
         let mut acquire = limit.acquire_boxed();
-        // The semaphore queues its waiters in the order of their first polls, and this is the first.
+        // The semaphore queues its waiters in the order of their first polls, so the first is here.
         match acquire.as_mut().now_or_never() {
             Some(permit) => Self::Now(ListSlot {
                 limit: Some(limit.clone()),
