@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::task::{MissingState, TaskInfo, TwiceGiven};
 
-/// Why a [`Background`](crate::Background) could not be built. Displays every problem, one per
-/// line.
+/// The error of [`BackgroundBuilder::build`](crate::BackgroundBuilder::build).
+///
+/// Displays every problem: one as it is, several as a list with one per line.
 #[derive(Clone)]
 pub struct BuildError {
     problems: Vec<Problem>,
@@ -26,7 +27,7 @@ impl BuildError {
         Self { problems }
     }
 
-    /// Each problem, as text.
+    /// Returns each problem as text.
     pub fn problems(&self) -> impl Iterator<Item = String> {
         self.problems.iter().map(ToString::to_string)
     }
@@ -46,7 +47,7 @@ impl fmt::Display for BuildError {
     }
 }
 
-/// The same as `Display`, because this is what a `main` that returns the error prints.
+/// Like `Display`, because a `main` that returns the error prints its `Debug`.
 impl fmt::Debug for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -79,7 +80,7 @@ impl fmt::Display for Problem {
             ),
             Self::Zero { setting } => write!(
                 f,
-                "`{setting}` is zero, with which no task would ever run: give at least 1, or leave the setting out"
+                "`{setting}` is zero, so no task would ever run: set it to at least 1, or leave it out"
             ),
             Self::Threads(error) => {
                 write!(f, "the threads of `isolated` could not be started: {error}")

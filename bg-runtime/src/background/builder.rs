@@ -42,28 +42,35 @@ impl BackgroundBuilder {
         }
     }
 
-    /// Gives a state to the tasks that have a `#[state]` parameter of this type. One per type.
+    /// Provides a state to the tasks that have a `#[state]` parameter of its type. A second state of the
+    /// same type is an error of [`build`](Self::build).
     #[track_caller]
     pub fn state<T: State>(mut self, state: T) -> Self {
         self.states.insert(state, Location::caller());
         self
     }
 
-    /// Adds a function that is told of every task that is not a success: that failed, panicked,
-    /// timed out, was aborted, or was skipped because of its request.
+    /// Adds an error hook: a function that is called for every task that does not succeed, because it
+    /// failed, panicked, timed out, was aborted, was rejected by a limit, or was skipped because of its
+    /// request.
     ///
-    /// It is called where the outcome is known, after the task's own `on_error`, and should not
-    /// block. A panic in it is caught and logged. It may queue tasks; what becomes of those is
-    /// logged, and not told to hooks, which would go round in circles. Without any such function,
-    /// failures are `tracing` events of level `ERROR` (`INFO` for tasks skipped because of an error
-    /// response or a client that went away).
+    /// It is also called for each failed run that is followed by another; then
+    /// [`TaskFailure::will_retry`] returns `true`.
+    ///
+    /// It is called where the outcome is known, after the task's own `on_error`, and should not block. A
+    /// panic in it is caught and logged. It may queue tasks; their failures are logged and not reported
+    /// to hooks, because a hook whose task fails would otherwise be called for ever. Without any hook,
+    /// failures are `tracing` events of level `ERROR` (`WARN` for a run that is followed by another,
+    /// `INFO` for tasks skipped because of an error response or a client that went away).
     pub fn on_error(mut self, hook: impl Fn(&TaskFailure) + Send + Sync + 'static) -> Self {
         self.hooks.push_sync(hook);
         self
     }
 
-    /// Adds an async function that is told of every task that is not a success. It runs beside the
-    /// other tasks of the list, and a shutdown waits for it. See [`on_error`](Self::on_error).
+    /// Adds an async error hook: see [`on_error`](Self::on_error).
+    ///
+    /// It runs concurrently with the other tasks of the list. A shutdown waits for it as for a task, and
+    /// for another second after aborting the tasks that are left; it is never aborted itself.
     pub fn on_error_async<F>(
         mut self,
         hook: impl Fn(TaskFailure) -> F + Send + Sync + 'static,
@@ -80,9 +87,9 @@ impl BackgroundBuilder {
     /// The function is called once for each task, when it is queued, before its span is entered: with
     /// the task's span, and with the one that was current where the task was made, most often the
     /// request's. The task's span follows from that one already; it is not its child, which would keep
-    /// the request's span open until the task ends. A panic in the function is caught and logged. Given
-    /// twice, the second function replaces the first. With `tracing-opentelemetry`, this carries the
-    /// request's trace over to its tasks:
+    /// the request's span open until the task ends. A panic in the function is caught and logged. A second
+    /// call replaces the function. With `tracing-opentelemetry`, this carries the request's trace over to
+    /// its tasks:
     ///
     /// ```ignore
     /// Background::builder().on_span(|task, origin| {
@@ -94,19 +101,20 @@ impl BackgroundBuilder {
         self
     }
 
-    /// How many lists of tasks run at once: those of a request, or a single task that was spawned.
+    /// Limits how many lists of tasks run at once: those of a request, or a single task that was spawned.
     /// Others wait, in order. No limit by default.
     ///
-    /// One list runs its tasks one after the other, so this bounds the tasks that run at once, too;
-    /// each member of a [`concurrent`](crate::BackgroundTasks::concurrent) list counts as a list of its
-    /// own. A list whose task waits (for a delay, another run, or a limit of its own) lets others run
-    /// meanwhile. A task that waits for another one to run keeps its place, and may wait forever.
+    /// A list runs its tasks one after the other, so this bounds the tasks that run at once, too; each
+    /// member of a [`concurrent`](crate::BackgroundTasks::concurrent) list counts as a list of its own. A
+    /// list whose task waits (for a delay, another run, or a limit of its own) lets others run meanwhile.
+    /// A task that itself waits for another task keeps its slot, and may wait for ever.
     pub fn max_concurrent(mut self, lists: usize) -> Self {
         self.max_concurrent = Some(lists);
         self
     }
 
-    /// How many tasks may wait to run, and what happens to more. No limit by default.
+    /// Limits how many tasks may wait to run, and sets what happens to tasks beyond that. No limit by
+    /// default.
     ///
     /// A task waits from the moment it is queued (with [`Overflow::Wait`], from the moment its response
     /// is ready) until it runs, and again between two runs.
@@ -115,10 +123,10 @@ impl BackgroundBuilder {
         self
     }
 
-    /// Runs tasks on so many threads of their own, named `background-task`, instead of on the runtime
-    /// that serves requests.
+    /// Runs tasks on `threads` threads of their own, named `background-task`, instead of on the runtime
+    /// that serves requests. Off by default.
     ///
-    /// A task that blocks its thread can then never hold up a response. It costs a wake-up across
+    /// A task that blocks its thread can then never hold up a response. The price is a wake-up across
     /// threads for each list, some microseconds. Synchronous tasks get a blocking pool of their own as
     /// well. The threads end with the last handle of this `Background` and its last task.
     pub fn isolated(mut self, threads: usize) -> Self {
@@ -126,14 +134,15 @@ impl BackgroundBuilder {
         self
     }
 
-    /// How long one poll of a task may take until a warning says, once for each task's name, that it
-    /// blocks its thread. 10 ms by default; [`Duration::MAX`] turns it off.
+    /// Sets how long one poll of a task may take before a warning says, once for each task name, that the
+    /// task blocks its thread. 10 ms by default; [`Duration::MAX`] turns the warning off.
     pub fn slow_poll_threshold(mut self, threshold: Duration) -> Self {
         self.slow_poll_threshold = threshold;
         self
     }
 
-    /// How long a shutdown waits for connections and tasks. 30 seconds by default.
+    /// Sets how long a shutdown waits for connections and tasks before it asks tasks to stop. 30 seconds by
+    /// default.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
         self
@@ -143,9 +152,10 @@ impl BackgroundBuilder {
     ///
     /// # Errors
     ///
-    /// Lists every problem at once: each name that two registered tasks share, each state that a
-    /// registered task needs and that was not given, each type of which two states were given, each
-    /// limit of zero, and threads that could not be started.
+    /// Returns every problem at once: each name that two registered tasks share, each state that a
+    /// registered task needs and that was not given, each type of which two states were given, and each
+    /// limit of zero. If there is none of these, returns an error if the threads of
+    /// [`isolated`](Self::isolated) could not be started.
     pub fn build(self) -> Result<Background, BuildError> {
         let isolated = self.isolated;
         let mut settings = self.settings()?;
@@ -156,8 +166,8 @@ impl BackgroundBuilder {
         Ok(Background::new(settings))
     }
 
-    /// Builds a `Background` that records its tasks. It has no threads of its own, because tasks run
-    /// where the test says so; and no response waits for room, because nothing would make any.
+    /// Builds a `Background` that records its tasks. It has no threads of its own, because tasks run where
+    /// the test awaits them; and no response waits for room, because recorded tasks would never make any.
     pub(crate) fn build_recording(
         self,
         recording: Arc<Recording>,
@@ -170,7 +180,7 @@ impl BackgroundBuilder {
         }))
     }
 
-    /// What was configured, if there is no problem with it, for the current runtime.
+    /// Validates what was configured, and returns it with the executor of the current runtime.
     fn settings(self) -> Result<Settings, BuildError> {
         let tasks = declared_tasks();
         let mut problems: Vec<Problem> = duplicate_names(&tasks).collect();

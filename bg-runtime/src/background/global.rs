@@ -5,8 +5,8 @@ use super::Background;
 use crate::run;
 
 impl Background {
-    /// The `Background` of route attributes that stand under no layer: the installed one, or else
-    /// one with no state and no error hook, made on first use.
+    /// Returns the `Background` that route attributes use where there is no layer: the installed one, or
+    /// one without states and error hooks that is made on first use.
     #[must_use]
     pub fn global() -> Self {
         Self {
@@ -14,17 +14,18 @@ impl Background {
         }
     }
 
-    /// Makes this the [`global`](Self::global) one.
+    /// Makes this the [`global`](Self::global) `Background`.
     ///
     /// # Errors
     ///
-    /// When there is a global one already, because one was installed or because it has been used.
+    /// Returns an error if there is a global one already, because one was installed or because it has been
+    /// used.
     pub fn install_global(&self) -> Result<(), InstallGlobalError> {
         run::install_global(self.runner.clone()).map_err(|_| InstallGlobalError(()))
     }
 }
 
-/// There is a global [`Background`] already.
+/// The error of [`Background::install_global`]: there is a global [`Background`] already.
 #[derive(Debug, Clone)]
 pub struct InstallGlobalError(());
 

@@ -6,7 +6,10 @@ use std::task::{Context, Poll, ready};
 use crate::run::{Runner, Spawned};
 use crate::task::{BoxTask, ProgressStream, TaskFailure, TaskId, TaskInfo};
 
-/// A spawned task. Awaiting it gives the outcome; dropping it leaves the task running.
+/// A handle to a spawned task. Awaiting it returns the outcome; dropping it leaves the task running.
+///
+/// Cancel safe: if `&mut handle` is awaited in a `select!` and another branch completes first, nothing is
+/// lost.
 pub struct TaskHandle {
     runner: Arc<Runner>,
     info: TaskInfo,
@@ -31,7 +34,8 @@ impl TaskHandle {
         self.id
     }
 
-    /// What the task says of its progress from now on, beginning with its latest word, if there is one.
+    /// Returns a stream of the task's progress, beginning with the latest that it reported, if any. It ends
+    /// when the task has its outcome.
     ///
     /// ```
     /// use bg_runtime::{Background, TaskContext, background_task};
@@ -58,11 +62,11 @@ impl TaskHandle {
         ProgressStream::new(key.and_then(|key| self.runner.watch_progress(key)))
     }
 
-    /// Stops the task, unless it has ended: its outcome is `aborted`, and its future is dropped at
+    /// Aborts the task, unless it has ended: its outcome is `aborted` at once, and its future is dropped at
     /// its next await point.
     ///
-    /// A synchronous task that runs already cannot be stopped; its
-    /// [`TaskContext`](crate::TaskContext) is told.
+    /// A synchronous task that is running already cannot be stopped; its
+    /// [`TaskContext`](crate::TaskContext) is cancelled.
     pub fn abort(&self) {
         if let Some(key) = self.spawned.key {
             self.runner.abort_task(key);

@@ -23,7 +23,7 @@ struct Registrations {
 }
 
 enum SpawnState {
-    /// It is being spawned, and may run already.
+    /// It is being spawned, and may be running already.
     Spawning,
     Spawned(JoinHandle<()>),
     /// It ended before its handle was known.
@@ -39,6 +39,8 @@ impl AbortRegistry {
         spawn: impl FnOnce(Registered<F>) -> Option<JoinHandle<()>>,
     ) -> Option<AbortHandle> {
         let (key, future) = Self::register(runner, future);
+        // Not under the lock: without a runtime the executor drops the future here, and the destructor
+        // of its registration takes the lock.
         let spawned = spawn(future);
         let abort = spawned.as_ref().map(JoinHandle::abort_handle);
         runner.aborts.set_handle(key, spawned);
@@ -73,14 +75,14 @@ impl AbortRegistry {
         }
     }
 
-    /// Aborts all futures at their next await point, and those that come later.
+    /// Aborts all futures at their next await point, and every future that is spawned later.
     pub(super) fn abort_all(&self) {
         let registrations = &mut *self.0.lock();
         registrations.aborted = true;
         for (_, state) in &registrations.states {
             if let SpawnState::Spawned(handle) = state {
-                // Never drops the future here, where its destructor would need this lock: its runtime
-                // does.
+                // Only marks the future, which its runtime drops. Dropped here, it would deadlock: the
+                // destructor of its registration takes this lock.
                 handle.abort();
             }
         }
@@ -104,6 +106,10 @@ impl<F: Future> Future for Registered<F> {
     }
 }
 
+/// Removes its future from the registry when that is dropped.
+///
+/// A ring: the runner has the registry, that has the handle of the tokio task that owns this, and this
+/// has the runner. It is broken when the future is dropped: at its end, by an abort, or with its runtime.
 struct Registration {
     runner: Arc<Runner>,
     key: usize,
@@ -158,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn futures_are_aborted_and_so_are_those_that_come_later() {
+    async fn futures_that_are_spawned_after_all_were_aborted_are_aborted_too() {
         let runner = runner();
         let spawn = || {
             AbortRegistry::spawn(&runner, pending(), |future| Some(tokio::spawn(future)));

@@ -4,15 +4,16 @@ use super::report;
 use super::settle::OutcomeGuard;
 use crate::task::{AbortReason, BoxTask, SkipReason, Task};
 
-/// A task that will end in one outcome: dropping it is an outcome, too.
+/// A task that ends in exactly one outcome, even if it is dropped.
 pub(crate) struct AcceptedTask {
+    // Declared before the guard, and so dropped before it: see `settle`.
     pub(crate) task: BoxTask,
     pub(super) guard: OutcomeGuard,
     pub(super) permits: Permits,
 }
 
 impl AcceptedTask {
-    /// Returns whether the task's response has to wait for room for it.
+    /// Returns whether the task's response has to wait for a permit for it.
     pub(crate) fn needs_pending(&self) -> bool {
         self.permits.needs_pending()
     }
@@ -49,8 +50,8 @@ impl AcceptedTask {
         self.settle(Outcome::Aborted(reason));
     }
 
-    /// Keeps the arguments for reports, if one could be seen: a run consumes them, and formatting them
-    /// costs.
+    /// Keeps the arguments for reports. Done before a run, which consumes them, and only if a report
+    /// would be seen, because formatting is not free.
     pub(super) fn keep_arguments(&self) {
         let Self { task, guard, .. } = self;
         if report::has_audience(guard.runner(), &task.info()) {
@@ -58,8 +59,8 @@ impl AcceptedTask {
         }
     }
 
-    /// Drops the task first, so that its span closes before a shutdown that waits for the outcome
-    /// returns.
+    /// Settles the outcome. Drops the task first, so that its span closes before a shutdown that waits
+    /// for the outcome returns.
     pub(super) fn settle(self, outcome: Outcome) {
         let Self { task, guard, .. } = self;
         drop(task);

@@ -24,13 +24,11 @@ pub(super) async fn attempt(
     attempt: u32,
     timeout: Option<Duration>,
 ) -> Result<(), RunError> {
-    // Copies of what is used below: borrowed, they would take up space in the future until the run
-    // has ended.
+    // Copied out of the task: borrows of it would take up space in the future until the run has ended.
     let AcceptedTask { task, guard, .. } = accepted;
     task.span().record("task.attempt", attempt);
     let (info, span) = (task.info(), task.span().clone());
-    // Dropping the future of a synchronous task does not stop it, so its context is cancelled when
-    // that happens.
+    // Dropping the future of a synchronous task does not stop the task, so that cancels its context.
     let own_cancel = info
         .is_blocking()
         .then(|| runner.cancellation().child_token());
@@ -47,9 +45,9 @@ pub(super) async fn attempt(
         runner: runner.clone(),
     };
 
-    // Lazy, because the call that makes the task's future may panic as well.
+    // Lazy, so that a panic of the call that makes the task's future is caught as well.
     let work = future::lazy(move |_| task.run(cx)).flatten();
-    // Not an async block, which would have space for the work twice.
+    // `Either` rather than an `async` block, which would store the work twice.
     let work = if guard.is_by_hook() {
         Either::Left(by_hook(work))
     } else {
@@ -61,7 +59,7 @@ pub(super) async fn attempt(
         let running = work
             .as_mut()
             .as_pin_mut()
-            .expect("it is dropped when it has run");
+            .expect("the work is dropped only after it has run");
         let ended = match timeout {
             None => Ok(running.await),
             // Rare, so boxed.
@@ -69,7 +67,8 @@ pub(super) async fn attempt(
                 .await
                 .map_err(|_| TimedOut(limit)),
         };
-        // Drops what the task still holds, in its span, and contains the panic of a destructor.
+        // Within the task's span, and before its outcome is known: the destructors of what the task
+        // still holds are a part of the run, and one that panics makes it fail.
         let dropped = contain(|| work.set(None));
         let (kind, error): (_, BoxError) = match ended {
             Ok(Ok(Ok(()))) => match dropped {

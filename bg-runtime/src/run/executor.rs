@@ -1,4 +1,4 @@
-//! Where tasks run: on the runtime of whoever queues them, or on threads of their own.
+//! Where tasks run: on the runtime that they are queued on, or on threads of their own.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,6 +20,7 @@ pub(crate) enum Executor {
 impl Executor {
     pub(crate) fn current() -> Self {
         let executor = Self::Current(OnceLock::new());
+        // Remembers the current runtime, if there is one, for tasks that are queued outside of any.
         let _ = executor.runtime();
         executor
     }
@@ -30,7 +31,7 @@ impl Executor {
             .worker_threads(threads)
             .thread_name("background-task")
             .enable_all();
-        // tokio panics where the system gives no more threads.
+        // tokio panics if the system cannot start a thread.
         let runtime = contain(|| builder.build()).map_err(io::Error::other)??;
         Ok(Self::Isolated(Threads(Some(runtime))))
     }
@@ -79,11 +80,11 @@ impl Executor {
 
     /// Returns whether a task that is about to run should step aside first.
     ///
-    /// A worker of tokio keeps the task that it spawned last to itself, in a slot that no other worker
-    /// may take from. Often it is the worker that has just polled the sockets for all of them: if it
-    /// went on with a task that blocks its thread, the next request would wait for that. A task that
-    /// steps aside joins the worker's queue, and another worker is woken, which takes the task or polls
-    /// the sockets.
+    /// A tokio worker keeps the task that it spawned last to itself, in a slot that no other worker may
+    /// take from. Often this worker has just polled the sockets for all of them: if it went on with a
+    /// task that blocks its thread, the next request would wait for that task. A task that steps aside
+    /// joins the worker's queue, which wakes another worker: that one takes the task, or polls the
+    /// sockets.
     fn is_shared_with_sockets(&self) -> bool {
         let runtime = match self {
             Self::Isolated(_) => return false,
@@ -95,7 +96,8 @@ impl Executor {
     /// Steps aside, if the executor is [shared with sockets](Self::is_shared_with_sockets).
     pub(super) async fn step_aside(&self) {
         let mut is_aside = !self.is_shared_with_sockets();
-        // Not tokio's `yield_now`, which hides the task from the other workers for a while.
+        // Not tokio's `yield_now`, which defers the wake-up: other workers could not take the task until
+        // this one has polled its driver.
         poll_fn(|cx| {
             if replace(&mut is_aside, true) {
                 return Poll::Ready(());
@@ -107,13 +109,14 @@ impl Executor {
     }
 }
 
-/// Threads that end with the last handle of their `Background`, and its last task.
+/// Threads that end with the last handle of their `Background` and with its last task: the future of
+/// each task has the runner, and the runner has these.
 pub(crate) struct Threads(Option<Runtime>);
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        // The last handle may be dropped by a task, on one of these very threads, where waiting for
-        // them is impossible.
+        // A task may drop the last handle on one of these very threads, where `Runtime`'s own destructor,
+        // which waits for them, panics.
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
         }

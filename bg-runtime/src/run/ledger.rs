@@ -1,4 +1,4 @@
-//! The books: every accepted task stands in them until its outcome is settled, exactly once.
+//! The books: every accepted task has an entry until its outcome is settled, exactly once.
 //!
 //! One lock guards the entries and the counts, so that a snapshot always balances, and so that the
 //! first to remove an entry (the run, a handle, a shutdown) decides the outcome.
@@ -40,11 +40,13 @@ struct Books {
     skipped: u64,
     aborted: u64,
     retries: u64,
-    /// Work besides tasks that a shutdown waits for.
+    /// Work besides tasks that a shutdown waits for. An entry leaves the books and a hold for its report
+    /// is counted under one lock, and [`Hold::adopt`](super::Hold::adopt) takes that hold over: otherwise
+    /// the books would be idle for a moment, and a shutdown would end before the report is out.
     holds: u64,
-    /// Set at the end of a shutdown: nothing is accepted any more.
+    /// Set at the end of a shutdown: nothing is entered any more.
     closed: bool,
-    /// What a shutdown aborted.
+    /// The tasks that a shutdown aborted.
     unfinished: Vec<UnfinishedTask>,
 }
 
@@ -67,17 +69,18 @@ pub(super) struct Entry {
 #[derive(Clone, Copy)]
 pub(crate) struct EntryKey {
     slot: usize,
-    // The slab uses the slots of settled tasks again. Ids are never used again.
+    // The slab reuses the slots of settled tasks. Ids are never reused.
     id: TaskId,
 }
 
-/// A run that begins.
+/// The parts of an entry that a run needs when it begins.
 pub(super) struct Started {
     pub(super) request: Option<Arc<RequestInfo>>,
     pub(super) queued_at: QueuedAt,
 }
 
-/// A run that failed, of a task that will run again.
+/// The parts of an entry that the report of a failed run needs. The entry stays in the books, because the
+/// task will run again.
 pub(super) struct FailedRun {
     pub(super) task: TaskRef,
     pub(super) span: Span,
@@ -101,7 +104,7 @@ impl Ledger {
         }
     }
 
-    /// Returns what a shutdown aborted, oldest first.
+    /// Returns the tasks that a shutdown aborted, oldest first.
     pub(super) fn unfinished(&self) -> Vec<UnfinishedTask> {
         let mut unfinished = self.books.lock().unfinished.clone();
         unfinished.sort_by_key(UnfinishedTask::id);
@@ -122,8 +125,8 @@ impl Ledger {
     /// Resolves once every task has an outcome, and nothing is held.
     pub(super) async fn idle(&self) {
         loop {
-            // Made before the look at the books: it is woken by `notify_waiters` from then on, even
-            // though it was not polled yet.
+            // Created before the books are checked: `notify_waiters` wakes it from then on, even if it has
+            // not been polled.
             let notified = self.idle.notified();
             if self.books.lock().is_idle() {
                 return;
@@ -138,8 +141,8 @@ impl Ledger {
         }
     }
 
-    /// Enters a task. If the books are closed it comes back, counted as aborted, with a hold for its
-    /// report.
+    /// Enters a task. If the books are closed, the entry is returned, counted as aborted, with a hold
+    /// for its report.
     pub(super) fn enter(&self, entry: Entry) -> (EntryKey, Option<Entry>) {
         let id = entry.task.id;
         let mut books = self.books.lock();
@@ -154,7 +157,7 @@ impl Ledger {
         (EntryKey { slot, id }, None)
     }
 
-    /// Counts a task that is not entered, and takes a hold for its report.
+    /// Counts a task that a limit refuses and that is not entered, and takes a hold for its report.
     pub(super) fn refuse(&self, entry: &Entry, refusal: Refusal) -> Outcome {
         let mut books = self.books.lock();
         let outcome = if books.closed {
@@ -215,14 +218,15 @@ impl Ledger {
     pub(super) fn set_progress(&self, key: EntryKey, progress: Progress) {
         let mut books = self.books.lock();
         let readers = books.entry(key).map(|entry| entry.progress().clone());
-        // Waking readers runs the user's wakers.
+        // Not under the lock: sending wakes the readers, which runs the user's wakers.
         drop(books);
         if let Some(readers) = readers {
             readers.send_replace(Some(progress));
         }
     }
 
-    /// Returns the progress of a task from now on. `None` if the task is settled.
+    /// Returns a receiver of the task's progress, which has seen none of it yet. `None` if the task is
+    /// settled.
     pub(super) fn watch_progress(
         &self,
         key: EntryKey,
@@ -233,8 +237,7 @@ impl Ledger {
         Some(progress)
     }
 
-    /// Takes the task out of the books, with a hold for its report. `None` if another caller has
-    /// taken it.
+    /// Takes the task out of the books, with a hold for its report. `None` if it is settled already.
     pub(super) fn close_entry(&self, key: EntryKey, outcome: &Outcome) -> Option<Entry> {
         let mut books = self.books.lock();
         books.entry(key)?;
@@ -244,8 +247,11 @@ impl Ledger {
         Some(entry)
     }
 
-    /// Counts every task without an outcome as aborted by a shutdown, and closes the books for all that
-    /// come later.
+    /// Counts every task without an outcome as aborted by a shutdown, takes these out of the books, and
+    /// closes the books for all that come later.
+    ///
+    /// Takes no holds for their reports: `shutdown::drain` makes the reports before it waits for the books
+    /// again.
     pub(super) fn close(&self) -> Vec<Entry> {
         let mut books = self.books.lock();
         books.closed = true;

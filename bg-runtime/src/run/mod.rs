@@ -8,11 +8,20 @@
 //!  the duty      the books      one event, its sinks
 //! ```
 //!
-//! [`Runner`] is what all of these share: its parts are fields, and what the rooms above may ask of it
-//! are its methods. Everything else is a function in the file that is named for it.
+//! All of these share the [`Runner`]: its parts are fields, and what the modules above may ask of it are
+//! its methods. Everything else is a function in the file that is named for it.
 //!
-//! Futures are kept small, because one waits for each response and each turn: rare states are boxed,
-//! and what would take up space twice in an `async fn` is an `async` block.
+//! # Sizes
+//!
+//! Futures are kept small, because one waits for each response and for each turn of a list. States that
+//! most tasks never reach are boxed, with the comment "Rare, so boxed."; and a function whose arguments
+//! an `async fn` would store twice returns an `async` block instead.
+//!
+//! # Locks
+//!
+//! Two locks are held at once only in this order: a request's state, or a recording's tape; the permits
+//! of a task; one of the others (the books, the keys, the excess of `max_pending`). Nothing is reported
+//! under any of them, because sinks run the user's code.
 
 mod aborts;
 mod accepted;
@@ -75,16 +84,16 @@ use crate::task::{
     AbortReason, BoxTask, Progress, RequestInfo, SkipReason, States, TaskInfo, TaskList,
 };
 
-/// How long a shutdown waits by default.
+/// The default of how long a shutdown waits.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a poll may take by default before the task is said to block its thread.
+/// The default of how long a poll may take before a warning says that the task blocks its thread.
 pub(crate) const SLOW_POLL_THRESHOLD: Duration = Duration::from_millis(10);
 
-/// Joins the trace of a task to that of the place where it was made.
+/// Joins the trace of a task to the trace that it was made in. Called with both spans.
 pub(crate) type SpanHook = Box<dyn Fn(&Span, &Span) + Send + Sync>;
 
-/// What a `Background` is built with.
+/// The configuration of a `Background`.
 pub(crate) struct Settings {
     pub(crate) states: States,
     pub(crate) hooks: Hooks,
@@ -112,7 +121,7 @@ impl Default for Settings {
     }
 }
 
-/// What all handles of one `Background` share.
+/// The state that all handles of one `Background` share.
 pub(crate) struct Runner {
     states: States,
     hooks: Hooks,
@@ -170,8 +179,8 @@ impl Runner {
         self.dispatch.waits_for_sending()
     }
 
-    /// Takes responsibility for a task. After a shutdown its outcome is `aborted`, at once. A task that
-    /// a limit refuses has its outcome then, too, and only its name is left.
+    /// Accepts a task, which then has exactly one outcome. After a shutdown that is `aborted`, at once.
+    /// A task that a limit refuses is settled at once as well, and only its name is left.
     pub(crate) fn accept(
         self: &Arc<Self>,
         task: BoxTask,
@@ -225,12 +234,12 @@ impl Runner {
         accepted.skip(reason);
     }
 
-    /// Completes a task's span, before anything happens in it.
+    /// Completes a task's span before anything is recorded in it.
     fn prepare_span(&self, task: &mut BoxTask, request: Option<&RequestInfo>) {
         if let Some(request) = request {
             task.record_request(request);
         }
-        // Taken in any case: the task must not keep the span open in which it was made.
+        // Taken even without a hook: the task must not keep the span open in which it was made.
         let origin = task.take_origin();
         if let Some(on_span) = &self.on_span {
             if let Err(panic) = contain(|| on_span(task.span(), &origin)) {
@@ -294,7 +303,7 @@ impl Runner {
         self.ledger.watch_progress(key)
     }
 
-    /// Makes sure that each task that waits counts as waiting, if there is a limit to how many may.
+    /// Makes sure that each task of the lists holds a permit to wait, if `max_pending` is set.
     fn hold_pending(&self, lists: &mut [TaskList<AcceptedTask>]) {
         for list in lists {
             list.for_each_mut(&mut |accepted| self.limits.hold_pending(&accepted.permits));
@@ -359,8 +368,8 @@ impl fmt::Debug for Runner {
 pub(crate) struct Hold(Arc<Runner>);
 
 impl Hold {
-    /// Takes over a hold that the books have counted already, under the lock under which they were
-    /// changed: no shutdown may find them idle in between.
+    /// Takes over a hold that the books have counted already. They count it under the same lock under
+    /// which a task leaves them, so that a shutdown never finds them idle before the task is reported.
     fn adopt(runner: &Arc<Runner>) -> Self {
         Self(runner.clone())
     }
@@ -372,10 +381,10 @@ impl Drop for Hold {
     }
 }
 
-/// What only the model checker's scenarios ask for: see `interleavings`.
+/// For the scenarios of the model checker alone: see `interleavings`.
 #[cfg(all(test, shuttle))]
 impl Runner {
-    /// As for a request, but in the caller's own future.
+    /// Like [`run`](Self::run), but in the caller's own future.
     pub(crate) fn run_here<const N: usize>(
         self: &Arc<Self>,
         mut lists: [TaskList<AcceptedTask>; N],

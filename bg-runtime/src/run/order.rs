@@ -1,4 +1,4 @@
-//! Running lists: one task after the other, or all at once.
+//! Running the tasks of lists: one after the other, or all at once.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::{AcceptedTask, Runner};
 use crate::scope::Scope;
 use crate::task::{AbortReason, Item, SkipReason, TaskInfo, TaskList};
 
-/// How a list ended that is not a success: what becomes of the tasks behind it.
+/// The end of a list that did not succeed, which decides what becomes of the tasks behind it.
 #[derive(Clone, Copy)]
 enum ListEnd {
     Failed(TaskInfo),
@@ -33,7 +33,7 @@ pub(super) fn run_lists(
 ) -> impl Future<Output = ()> + Send {
     async move {
         runner.dispatch.step_aside(&runner.executor).await;
-        // Taken from where they are, because an iterator that owns them would be as large again.
+        // Taken out in place, because an iterator that owns the lists would store them a second time.
         for list in lists.as_mut() {
             let list = take(list);
             if !list.is_empty() {
@@ -60,7 +60,7 @@ pub(super) fn run_single(
     }
 }
 
-/// Runs a list; `after` are the tasks outside the list that a failure in it keeps from running.
+/// Runs a list. `after` are the tasks outside the list that a failure in it keeps from running.
 fn run_list<'a>(
     runner: &'a Arc<Runner>,
     list: TaskList<AcceptedTask>,
@@ -113,12 +113,12 @@ async fn run_concurrently(
     after: &[TaskInfo],
     slot: &mut ListSlot,
 ) -> Result<(), ListEnd> {
-    // Each member has a slot of its own. This list needs none while it waits for them, and the next
-    // task behind it acquires one again.
+    // Each member has a slot of its own. This list needs none while it waits for them, and the task
+    // behind it acquires one again.
     slot.release();
     let mut result = Ok(());
-    // A set, so that the members are dropped, and thereby settled, with the future that waits for
-    // them.
+    // A `JoinSet`, because only the future that waits for the members is in the `AbortRegistry`: aborting
+    // it drops the set, which aborts the members, and their guards settle them.
     let mut running = JoinSet::new();
     for item in list.items {
         let (runner, after) = (runner.clone(), after.to_vec());
@@ -139,8 +139,8 @@ async fn run_concurrently(
         };
     }
     while let Some(ended) = running.join_next().await {
-        // Only a runtime that shuts down gives a join error; the dropped guards have settled these
-        // tasks.
+        // Only a runtime that shuts down causes a join error, and the dropped guards have settled the
+        // tasks then.
         result = result.and(ended.unwrap_or(Ok(())));
     }
     result
@@ -157,7 +157,7 @@ fn run_nested<'a>(
 }
 
 impl TaskEnd {
-    /// Settles a task that failed, with what it keeps from running.
+    /// Settles a task that failed, with the tasks that it keeps from running.
     fn settle(self, kept_back: impl FnOnce() -> Vec<TaskInfo>) -> ListEnd {
         match self {
             Self::Failed { info, guard, error } => {
@@ -185,8 +185,8 @@ impl ListEnd {
     }
 }
 
-/// Returns what a failure keeps from running: the items after it, if the list stops, and what is
-/// behind the list.
+/// Returns the tasks that a failure keeps from running: those of `items`, which come after it, if the list
+/// stops at failures; and `after`, which are behind the list.
 fn kept_back(
     stop_on_error: bool,
     items: &[Item<AcceptedTask>],

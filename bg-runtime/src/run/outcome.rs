@@ -2,18 +2,19 @@ use super::limits::Refusal;
 use crate::contain::Contained;
 use crate::task::{AbortReason, BoxError, FailureKind, SkipReason, TaskInfo};
 
-/// How one run failed.
+/// The failure of one run.
 pub(super) struct RunError {
     pub(super) kind: FailureKind,
     pub(super) error: Contained<BoxError>,
 }
 
-/// How a task ended.
+/// The end of a task.
 pub(super) enum Outcome {
     Completed,
-    /// Its last run failed; with the tasks that will not run because of it.
+    /// Its last run failed.
     Failed {
         error: RunError,
+        /// The tasks that will not run because of it.
         skipped: Vec<TaskInfo>,
     },
     Skipped(SkipReason),
@@ -22,7 +23,7 @@ pub(super) enum Outcome {
     Aborted(AbortReason),
 }
 
-/// What a report says of an outcome that is not a success.
+/// The parts of a report about an outcome that is not a success.
 pub(super) struct FailedOutcome {
     pub(super) kind: FailureKind,
     pub(super) error: Contained<BoxError>,

@@ -4,7 +4,8 @@ use std::time::Duration;
 #[cfg(feature = "metrics")]
 use tokio::time::Instant;
 
-/// When a task was queued. Without the feature `metrics`, which alone asks, the clock is not read.
+/// The time at which a task was queued. Only metrics show it, so without the feature `metrics` the clock is
+/// not read.
 #[derive(Clone, Copy)]
 pub(super) struct QueuedAt(#[cfg(feature = "metrics")] Instant);
 

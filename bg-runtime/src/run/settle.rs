@@ -10,12 +10,11 @@ use super::unfinished::RunState;
 use super::{Hold, Runner};
 use crate::task::{AbortReason, BoxTask, RequestInfo, TaskRef};
 
-/// The right, and the duty, to settle one task's outcome: at the latest, its destructor does.
+/// The right and the duty to settle one task's outcome. Dropping it settles the task as aborted.
 ///
-/// This is why no task can vanish. A runtime that shuts down drops its futures, these drop their
-/// guards, and the tasks are counted as aborted. Forgetting a guard would forget the task, which is
-/// why guards live only in [`AcceptedTask`](super::AcceptedTask) and in
-/// [`TaskEnd`](super::task::TaskEnd).
+/// This is why no task can vanish: a runtime that shuts down drops its futures, these drop their guards,
+/// and the tasks are counted as aborted. Only a guard that is leaked would lose its task, which is why
+/// guards live only in [`AcceptedTask`](super::AcceptedTask) and in [`TaskEnd`](super::task::TaskEnd).
 pub(crate) struct OutcomeGuard {
     runner: Arc<Runner>,
     key: EntryKey,
@@ -34,6 +33,7 @@ impl OutcomeGuard {
     ) -> Self {
         let entry = Entry::new(task, request, sender, permits);
         let by_hook = entry.by_hook;
+        // Before the task is in the books: from then on, a shutdown may report its end.
         report::publish(runner, &Event::of(&entry, Step::Queued));
         let (key, refused) = runner.ledger.enter(entry);
         if let Some(entry) = refused {
@@ -88,15 +88,15 @@ impl OutcomeGuard {
             step: Step::Started { attempt, queued_at },
         };
         report::publish(&self.runner, &event);
-        // Not the whole `TaskRef`, which the future of the run would have space for.
+        // Not the whole `TaskRef`, which would take up space in the future of the run.
         Some(Started {
             request: task_ref.request,
             queued_at,
         })
     }
 
-    /// Reports a run that failed, and marks the task as waiting for the next. Returns `false` if it
-    /// is settled already, and must not run again.
+    /// Marks the task as waiting for its next run, and reports the one that failed. Returns `false` if the
+    /// task is settled already, and must not run again.
     pub(super) fn wait_again(&self, attempt: u32, retries: u32, error: RunError) -> bool {
         let of = retries.saturating_add(1);
         match self.runner.ledger.wait_again(self.key, attempt, of) {
@@ -116,8 +116,8 @@ impl OutcomeGuard {
 
 impl Drop for OutcomeGuard {
     fn drop(&mut self) {
-        // The future that was to run the task is gone. A handle or a shutdown may have settled it
-        // before.
+        // The future that was to run the task is gone. If a handle or a shutdown has settled the task
+        // before, this does nothing.
         if !self.settled {
             let outcome = Outcome::Aborted(AbortReason::Dropped);
             settle(&self.runner, self.key, outcome);
@@ -125,7 +125,7 @@ impl Drop for OutcomeGuard {
     }
 }
 
-/// Counts the outcome, and reports it. The first outcome of a task stands.
+/// Counts and reports an outcome. Does nothing if the task is settled already.
 pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
     if let Some(entry) = runner.ledger.close_entry(key, &outcome) {
         let _until_reported = Hold::adopt(runner);
@@ -133,8 +133,8 @@ pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
     }
 }
 
-/// Counts and reports a task that a limit refuses. It never stands in the books, so that not even for
-/// a moment more tasks seem to wait than may.
+/// Counts and reports a task that a limit refuses. It is never entered into the books, which would show
+/// more tasks waiting than may, if only for a moment.
 pub(super) fn refuse(
     runner: &Arc<Runner>,
     task: &BoxTask,
@@ -152,7 +152,8 @@ pub(super) fn refuse(
     report::end(runner, entry, outcome);
 }
 
-/// Settles everything that has no outcome yet. Tasks that come later are refused.
+/// Settles every task that has no outcome yet as aborted. Tasks that come later are settled as aborted at
+/// once.
 pub(super) fn close_books(runner: &Arc<Runner>) {
     for entry in runner.ledger.close() {
         report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown));

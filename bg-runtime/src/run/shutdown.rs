@@ -11,11 +11,11 @@ use super::settle::close_books;
 use super::unfinished::UnfinishedTask;
 use super::{Runner, Stats};
 
-/// How long tasks have after [`TaskContext::cancelled`](crate::TaskContext::cancelled) has
-/// completed, and how long async error hooks have after that.
+/// The time that tasks have after [`TaskContext::cancelled`](crate::TaskContext::cancelled) has completed,
+/// and the time that async error hooks have after that.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What a shutdown shares with the tasks that it waits for.
+/// The state that a shutdown shares with the tasks that it waits for.
 pub(super) struct Shutdown {
     pub(super) drain_timeout: Duration,
     /// The end of the shutdown that is under way.
@@ -38,7 +38,7 @@ impl Shutdown {
         }
     }
 
-    /// Lets tasks that wait know when the shutdown ends: those that would wait for longer give up.
+    /// Lets tasks that wait know when the shutdown ends. Those that would wait for longer give up.
     pub(super) fn set_deadline(&self, deadline: Instant) -> Deadline<'_> {
         self.deadline.send_replace(Some(deadline));
         Deadline(self)
@@ -48,13 +48,13 @@ impl Shutdown {
     pub(super) async fn ends_before(&self, due: Instant) {
         let mut deadline = self.deadline.subscribe();
         let is_sooner = |deadline: &Option<Instant>| deadline.is_some_and(|end| end < due);
-        // Its sender lives as long as this does.
+        // Never an error, because `self` has the sender.
         let _ = deadline.wait_for(is_sooner).await;
     }
 }
 
-/// Keeps the end of a shutdown known while it lives. Not for longer than the shutdown itself, whose
-/// future may be dropped.
+/// Makes the end of a shutdown known while this lives, and no longer: the future of the shutdown may be
+/// dropped, and then tasks wait as before.
 pub(crate) struct Deadline<'a>(&'a Shutdown);
 
 impl Drop for Deadline<'_> {
@@ -70,13 +70,14 @@ pub(super) async fn shut_down(runner: &Arc<Runner>, deadline: Instant) -> Shutdo
     report.get_or_init(|| drain(runner, deadline)).await.clone()
 }
 
-/// Resolves once every task has an outcome.
+/// Resolves once every task has an outcome, and nothing is held. In a test, runs what is recorded first.
 async fn idle(runner: &Arc<Runner>) {
     runner.dispatch.run_remaining(runner).await;
     runner.ledger.idle().await;
 }
 
-/// May be dropped and begun again: the books keep what it has done so far.
+/// Makes the report of [`shut_down`]. May be dropped and begun again: what it has done so far stays in the
+/// books.
 async fn drain(runner: &Arc<Runner>, deadline: Instant) -> ShutdownReport {
     let begun = Instant::now();
     let shutdown = &runner.shutdown;
@@ -84,21 +85,23 @@ async fn drain(runner: &Arc<Runner>, deadline: Instant) -> ShutdownReport {
     let mut idle = pin!(idle(runner));
     tokio::select! {
         biased;
+        // Replaced, because the wait below polls it again.
         () = &mut idle => idle.set(self::idle(runner)),
         () = tokio::time::sleep_until(deadline) => {}
         () = shutdown.hurry.cancelled() => {}
     }
-    // Tasks that wait give up now, before those that run are asked to stop.
+    // First, tasks that wait give up; then, tasks that run are asked to stop.
     shutdown.deadline.send_replace(Some(Instant::now()));
     shutdown.cancel.cancel();
     let _ = tokio::time::timeout(GRACE, idle).await;
 
-    // The books first: the destructors of what is aborted below find their tasks settled, as aborted
-    // by a shutdown and not as lost.
+    // The books before the futures: the guards in what is aborted below find their tasks settled already,
+    // and do not report them as left without a runtime. The books before the limits, too: a response that
+    // is released below finds its tasks settled, so that none of them starts.
     close_books(runner);
     runner.limits.close();
     runner.aborts.abort_all();
-    // For the hooks that report the aborted tasks.
+    // The async hooks that report the aborted tasks hold the books.
     let told = tokio::time::timeout(GRACE, runner.ledger.idle());
     if told.await.is_err() {
         tracing::error!(
@@ -112,14 +115,14 @@ async fn drain(runner: &Arc<Runner>, deadline: Instant) -> ShutdownReport {
     }
 }
 
-/// Returns the end of a wait that begins at `begun`. Waits that no clock can represent end in thirty
-/// years.
+/// Returns the end of a wait that begins at `begun`. Longer waits end after thirty years, because a clock
+/// may not be able to represent their end.
 pub(crate) fn deadline(begun: Instant, wait: Duration) -> Instant {
     const LONG: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
     begun + wait.min(LONG)
 }
 
-/// How a shutdown went.
+/// The result of a shutdown: the final counts, and the tasks that did not finish.
 ///
 /// Displays as one line of totals, and one line for each task that did not finish.
 #[derive(Debug, Clone)]
@@ -130,7 +133,7 @@ pub struct ShutdownReport {
 }
 
 impl ShutdownReport {
-    /// The final counts; nothing is pending or running any more.
+    /// The final counts. Nothing is pending or running any more.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.stats
@@ -142,13 +145,13 @@ impl ShutdownReport {
         &self.unfinished
     }
 
-    /// Whether every task had finished in time.
+    /// Returns `true` if every task finished in time.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.unfinished.is_empty()
     }
 
-    /// How long the shutdown waited for tasks.
+    /// The time for which the shutdown waited for tasks.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.elapsed

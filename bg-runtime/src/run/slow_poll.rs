@@ -1,9 +1,9 @@
-//! Finding tasks that block their thread, by how long their polls take.
+//! Detecting tasks that block their thread, by how long their polls take.
 
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-// Not tokio's, which stands still in tests that pause it: a thread is blocked in real time.
+// Not tokio's clock: a thread is blocked in real time, even in tests that pause that clock.
 use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
@@ -11,7 +11,7 @@ use pin_project_lite::pin_project;
 use crate::sync::Mutex;
 use crate::task::TaskInfo;
 
-/// Warns of each task once, by its name.
+/// Warns of slow polls, once for each task name.
 #[derive(Debug)]
 pub(super) struct SlowPolls {
     threshold: Duration,
@@ -28,7 +28,7 @@ impl SlowPolls {
 
     /// Times the polls of a task.
     pub(super) fn watch<F: Future>(&self, task: TaskInfo, future: F) -> Timed<'_, F> {
-        // A synchronous task blocks a thread of the blocking pool, and not the one that polls this.
+        // A synchronous task blocks a thread of the blocking pool, not the thread that polls this.
         let is_watched = self.threshold != Duration::MAX && !task.is_blocking();
         Timed {
             future,

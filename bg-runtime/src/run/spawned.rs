@@ -5,15 +5,16 @@ use tokio_util::sync::CancellationToken;
 use super::EntryKey;
 use crate::task::TaskFailure;
 
-/// A spawned task, as its handle sees it.
+/// The parts of a spawned task that its handle needs.
 pub(crate) struct Spawned {
     pub(crate) outcome: oneshot::Receiver<Result<(), TaskFailure>>,
+    /// `None` if the task was refused, or if there is no runtime to run it.
     pub(crate) abort: Option<Abort>,
     /// `None` if the task was refused.
     pub(crate) key: Option<EntryKey>,
 }
 
-/// The way to drop the future that runs a spawned task.
+/// Drops the future that runs a spawned task. The task itself is settled by its key.
 pub(crate) enum Abort {
     Spawned(AbortHandle),
     Recorded(CancellationToken),

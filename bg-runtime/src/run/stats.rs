@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// How many tasks are where, at one moment.
+/// A snapshot of how many tasks are in each state.
 ///
 /// `accepted = pending + running + completed + failed + skipped + aborted` holds in every snapshot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -8,11 +8,11 @@ use std::fmt;
 pub struct Stats {
     /// Tasks ever queued: on a request, with a response, or spawned.
     pub accepted: u64,
-    /// Tasks that wait for their response to be sent, for their turn, or for another run.
+    /// Tasks that wait: for their response to be sent, for their turn, or for another run.
     pub pending: u64,
-    /// Tasks that run now.
+    /// Tasks that are running.
     pub running: u64,
-    /// Tasks that ended well.
+    /// Tasks that succeeded.
     pub completed: u64,
     /// Tasks whose last run ended with an error, a panic or a timeout.
     pub failed: u64,
@@ -21,7 +21,7 @@ pub struct Stats {
     /// Tasks that were stopped, or not started, by a shutdown, by their handle, or because the runtime
     /// that they were to run on is gone.
     pub aborted: u64,
-    /// Runs after the first, of all tasks together.
+    /// Runs after a task's first, of all tasks together.
     pub retries: u64,
 }
 
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_shown_on_one_line() {
+    fn stats_are_shown_on_one_line() {
         let stats = Stats {
             accepted: 21,
             pending: 1,

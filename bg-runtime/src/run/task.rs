@@ -13,20 +13,21 @@ use super::{AcceptedTask, Runner};
 use crate::contain::contain;
 use crate::task::{AbortReason, BoxTask, TaskInfo};
 
-/// How a task ended that is not a success.
+/// The end of a task that did not succeed.
 pub(super) enum TaskEnd {
-    /// Its last run failed. Its outcome is settled by the list, which knows what the failure keeps
+    /// Its last run failed. The list settles its outcome, because the list knows what the failure keeps
     /// from running.
     Failed {
         info: TaskInfo,
         guard: OutcomeGuard,
         error: RunError,
     },
-    /// A shutdown had no time for it, and has none for the tasks behind it.
+    /// A shutdown ends before it could run, so it is aborted already. A list that stops at failures
+    /// aborts the tasks behind it, too.
     Shutdown,
 }
 
-/// Runs the task, again if it fails and may, and settles its outcome unless it failed.
+/// Runs the task, with its retries, and settles its outcome unless it failed.
 #[expect(
     clippy::manual_async_fn,
     reason = "an `async fn` has space for its arguments twice"
@@ -56,11 +57,13 @@ pub(super) fn run_task<'a>(
             let run_permits = limits.acquire_run(&info, &accepted.permits, slot).await;
             let may_run_again = number <= retries && copy(&mut accepted.task);
             let Some(started) = accepted.guard.start(number, &accepted.task) else {
-                // A shutdown or the handle was faster.
+                // A shutdown or the handle has settled it meanwhile.
                 return Ok(());
             };
             limits.start(&accepted.permits);
             let ended = attempt(runner, &mut accepted, started, number, timeout).await;
+            // Before the outcome is reported, and before the wait for another run, so that others of the
+            // same key or name can run meanwhile.
             drop(run_permits);
             let error = match ended {
                 Ok(()) => {
@@ -70,13 +73,15 @@ pub(super) fn run_task<'a>(
                 Err(error) => error,
             };
             if !may_run_again {
+                // The rest of `accepted` is dropped here, so that the task's span closes before the list
+                // settles the guard.
                 return Err(TaskEnd::Failed {
                     info,
                     guard: accepted.guard,
                     error,
                 });
             }
-            // Before the failure is reported: a hook that looks at the limits sees a task that waits.
+            // Before the failure is reported, so that a hook that queues tasks finds this one waiting.
             limits.wait_again(&accepted.permits);
             let backoff = info.backoff().wait(number, fastrand::u64(..));
             let due = deadline(Instant::now(), backoff);
@@ -109,16 +114,16 @@ async fn wait(runner: &Runner, due: Instant, slot: &mut ListSlot) -> Result<(), 
 
 struct ShutdownIsSooner;
 
-/// Makes a copy for another run, before this one consumes the task. Returns `false` if there is none;
-/// the user's `clone` may also panic.
+/// Makes a copy for another run, before this one consumes the task. Returns `false`, with a warning in
+/// the log, if there is none: the user's `clone` may also panic.
 fn copy(task: &mut BoxTask) -> bool {
     let info = task.info();
     let reason = match contain(|| task.copy()) {
         Ok(true) => return true,
         Ok(false) if info.def().is_none() => "a one-off task runs once".to_owned(),
         Ok(false) => {
-            "it gives no copy of itself: `Task::try_clone` gives `None`, and `.retries(..)`, \
-                      which copies a task that is `Clone`, was not the first call on it"
+            "it cannot be copied: `Task::try_clone` returned `None`, and `.retries(..)`, which copies \
+             a task that is `Clone`, was not the first call on it"
                 .to_owned()
         }
         Err(panic) => format!("cloning it panicked: {panic}"),

@@ -5,10 +5,10 @@ use tokio::time::Instant;
 
 use crate::task::{RequestInfo, TaskId, TaskInfo, TaskRef};
 
-/// Which run a task is in, or waits for.
+/// The run that a task is in, or waits for.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RunState {
-    /// It waits for the first.
+    /// It waits for its first run.
     First,
     /// A limit refused it: it neither waits nor runs.
     Refused,
@@ -16,7 +16,7 @@ pub(super) enum RunState {
         attempt: u32,
         since: Instant,
     },
-    /// It waits for the one after this, of so many.
+    /// It waits for the run after `attempt`, of at most `of` runs.
     After {
         attempt: u32,
         of: u32,
@@ -32,7 +32,7 @@ impl RunState {
         }
     }
 
-    /// Returns how long the run that is under way has taken; `None` if none is.
+    /// Returns how long the current run has taken so far. `None` if the task is not running.
     pub(super) fn elapsed(self) -> Option<Duration> {
         match self {
             Self::Running { since, .. } => Some(since.elapsed()),
@@ -78,13 +78,13 @@ impl UnfinishedTask {
         self.task.id
     }
 
-    /// The request that queued the task; `None` for tasks that were spawned.
+    /// The request that queued the task. `None` if the task was spawned.
     #[must_use]
     pub fn request(&self) -> Option<&RequestInfo> {
         self.task.request.as_deref()
     }
 
-    /// How long the task had been running; `None` if it waited, for its first run or another.
+    /// The time for which the task had been running. `None` if it waited, for its first run or another.
     #[must_use]
     pub fn running_for(&self) -> Option<Duration> {
         self.running_for

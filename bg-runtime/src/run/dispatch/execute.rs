@@ -12,7 +12,7 @@ use crate::scope::Scope;
 use crate::task::TaskList;
 
 /// Runs a request's lists one after the other, when their turn has come. They may start on any thread,
-/// because the response is out.
+/// because the response has been sent.
 pub(super) fn lists<const N: usize>(
     runner: &Arc<Runner>,
     scope: Scope,
@@ -20,8 +20,8 @@ pub(super) fn lists<const N: usize>(
 ) {
     runner.hold_pending(&mut lists);
     let owned = runner.clone();
-    // Boxed, because it is large: tokio moves what it spawns a dozen times, and a list that waits for
-    // its turn need not have space for it.
+    // The future of `run_lists` is large, so it is boxed: tokio moves what it spawns a dozen times, and
+    // lists that wait for their turn need no space for it yet.
     match runner.limits.line_up() {
         ListTurn::Now(slot) => {
             let run = Box::pin(run_lists(owned, lists, slot));

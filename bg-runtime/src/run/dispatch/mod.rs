@@ -1,6 +1,6 @@
 //! Where accepted tasks go: to the executor, or into the recording of a test.
 //!
-//! The one place that asks which of the two it is. Another way to run tasks is another arm here.
+//! No other module asks which of the two it is. Another way to run tasks would be another arm here.
 
 mod execute;
 mod recording;
@@ -26,7 +26,7 @@ pub(crate) enum Dispatch {
 
 impl Dispatch {
     /// Returns whether a request's lists wait until its response has been sent. In a test the response
-    /// may never be sent, so the tasks are recorded as soon as it is there.
+    /// may never be sent, so its tasks are recorded as soon as there is a response.
     pub(super) fn waits_for_sending(&self) -> bool {
         match self {
             Self::Run => true,
@@ -55,8 +55,8 @@ impl Dispatch {
         }
     }
 
-    /// Takes a task that was spawned. Returns the way to drop the future that runs it; `None` if there
-    /// is no such future, because there is no runtime.
+    /// Takes a task that was spawned. Returns a handle to drop the future that runs it. `None` if there is
+    /// no such future, because there is no runtime.
     pub(super) fn single(&self, runner: &Arc<Runner>, task: AcceptedTask) -> Option<Abort> {
         match self {
             Self::Run => execute::single(runner, task).map(Abort::Spawned),
@@ -72,17 +72,17 @@ impl Dispatch {
         }
     }
 
-    /// Waits for a delay, or for the next run.
+    /// Waits until a delay, or the backoff before another run, is over.
     pub(super) async fn wait_until(&self, due: Instant) {
         match self {
             Self::Run => tokio::time::sleep_until(due).await,
-            // Left out, but for a yield: a task that fails for ever must leave a test's own timeout a
-            // chance.
+            // Tests do not wait. A yield even so: a task that fails for ever must leave the test's own
+            // timeout a chance.
             Self::Record(_) => tokio::task::yield_now().await,
         }
     }
 
-    /// Runs what a shutdown has to wait for and that would not run by itself.
+    /// Runs the tasks that a shutdown waits for and that do not run on their own.
     pub(super) async fn run_remaining(&self, runner: &Arc<Runner>) {
         match self {
             Self::Run => {}
@@ -92,7 +92,7 @@ impl Dispatch {
         }
     }
 
-    /// Hears about a task that will not run, while the task is still there.
+    /// Notes a task that will not run, while its arguments can still be shown.
     pub(super) fn note_skipped(&self, task: &BoxTask, reason: &dyn ToString) {
         match self {
             Self::Run => {}
@@ -100,7 +100,7 @@ impl Dispatch {
         }
     }
 
-    /// Hears about an async error hook that runs.
+    /// Notes an async error hook that was spawned.
     pub(super) fn note_hook(&self, hook: JoinHandle<()>) {
         match self {
             Self::Run => {}
@@ -108,7 +108,7 @@ impl Dispatch {
         }
     }
 
-    /// Returns whether [`observe`](Self::observe) keeps failures.
+    /// Returns whether [`observe`](Self::observe) shows failures to anything.
     pub(super) fn observes_failures(&self) -> bool {
         match self {
             Self::Run => false,
@@ -116,7 +116,7 @@ impl Dispatch {
         }
     }
 
-    /// Hears about everything that happens to a task.
+    /// Observes everything that happens to a task. The last of the sinks.
     #[inline]
     pub(super) fn observe(&self, event: &Event<'_>) {
         match self {

@@ -1,8 +1,8 @@
-//! Tasks that are kept instead of run, for the testing kit.
+//! Tasks that are recorded instead of run, for the testing kit.
 //!
 //! A ring of `Arc`s: a recorded task has its guard, the guard has the runner, the runner has its
-//! `Dispatch`, and that has the recording. The destructor of `testing::Recorder` breaks it, by
-//! [`close`](Recording::close); a recording that is made in any other way has to be closed as well.
+//! `Dispatch`, and that has the recording. The destructor of `testing::Recorder` breaks it with
+//! [`close`](Recording::close). A recording that is made in any other way has to be closed as well.
 
 use std::any::TypeId;
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ use crate::task::{AbortReason, BoxTask, Item, Task, TaskFailure, TaskInfo, TaskL
 /// The tasks that a runner was given, until the test asks for them to run.
 #[derive(Default)]
 pub(crate) struct Recording {
-    // A test's own code runs under the lock, and may panic: its `PartialEq` and `Clone`.
+    // The test's own `PartialEq` and `Clone` run under this lock, and may panic.
     pub(super) tape: Mutex<Tape>,
     /// Notified when something was recorded.
     pub(super) more: Notify,
@@ -30,19 +30,19 @@ pub(crate) struct Recording {
 #[derive(Default)]
 pub(super) struct Tape {
     pub(super) batches: VecDeque<Batch>,
-    /// How many batches there have been.
+    /// The number of batches that were ever recorded.
     pub(super) recorded: u64,
     skipped: Vec<SkippedTask>,
-    /// The failures that error hooks hear about, except for runs that are followed by another.
+    /// The failures that error hooks hear about, except for those of runs that are followed by another.
     pub(super) failures: Vec<TaskFailure>,
-    /// The async error hooks that run.
+    /// The async error hooks that were spawned, and that no replay has waited for yet.
     pub(super) hooks: VecDeque<JoinHandle<()>>,
     closed: bool,
 }
 
 /// Lists that run one after the other.
 pub(super) struct Batch {
-    /// How many batches were recorded before it.
+    /// The number of batches that were recorded before it.
     pub(super) number: u64,
     pub(super) cause: Cause,
     pub(super) lists: Vec<TaskList<AcceptedTask>>,
@@ -52,7 +52,7 @@ pub(super) enum Cause {
     Response(Scope),
     /// The tasks that were added while the body was being sent, as one list.
     Late(Scope),
-    /// A single task, with the token that its handle stops it by.
+    /// A single task, with the token by which its handle drops its future.
     Spawn(CancellationToken),
 }
 
@@ -65,13 +65,13 @@ pub(crate) struct SkippedTask {
 }
 
 impl Recording {
-    /// Keeps the tasks of a response.
+    /// Records the tasks of a response.
     pub(super) fn record(&self, scope: Scope, lists: Vec<TaskList<AcceptedTask>>) {
         self.push(Cause::Response(scope), lists);
     }
 
-    /// Keeps tasks that were added while the response's body was being sent. They are one list, of
-    /// which this is a part.
+    /// Records tasks that were added while the response's body was being sent: a part of the one list that
+    /// all of these are in.
     pub(super) fn record_late(&self, scope: Scope, part: TaskList<AcceptedTask>) {
         let is_late = |batch: &&mut Batch| matches!(&batch.cause, Cause::Late(of) if of.is_same_request(&scope));
         let mut tape = self.tape.lock();
@@ -84,7 +84,7 @@ impl Recording {
         }
     }
 
-    /// Keeps a single task. Cancelling the token drops the future that runs it.
+    /// Records a single task. Cancelling the token drops the future that runs it.
     pub(super) fn record_spawned(&self, task: AcceptedTask) -> CancellationToken {
         let stopped = CancellationToken::new();
         let list = TaskList {
@@ -103,6 +103,7 @@ impl Recording {
             lists,
         };
         if tape.closed {
+            // Discarding drops the user's tasks, whose destructors may need the lock.
             drop(tape);
             return batch.discard();
         }
@@ -112,7 +113,7 @@ impl Recording {
         self.more.notify_one();
     }
 
-    /// Keeps what assertions say of a task that does not run.
+    /// Keeps what assertions show of a task that does not run.
     pub(super) fn note_skipped(&self, task: &BoxTask, reason: &dyn ToString) {
         let skipped = SkippedTask {
             info: task.info(),
@@ -123,7 +124,7 @@ impl Recording {
         self.tape.lock().skipped.push(skipped);
     }
 
-    /// Keeps the failures that are outcomes, and not those of runs that are followed by another.
+    /// Keeps the failures that are outcomes, but not those of runs that are followed by another.
     pub(super) fn observe(&self, event: &Event<'_>) {
         if let Step::Ended {
             failure: Some(failure),
@@ -180,7 +181,7 @@ impl Recording {
             .collect()
     }
 
-    /// Gives up what is recorded, and everything that comes later. Nothing hears about it.
+    /// Discards everything that is recorded, now and later. Neither error hooks nor the log hear about it.
     pub(crate) fn close(&self) {
         let batches = {
             let mut tape = self.tape.lock();

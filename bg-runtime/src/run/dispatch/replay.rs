@@ -1,4 +1,4 @@
-//! Running what was recorded, where the test waits for it.
+//! Running what was recorded, in the future that the test awaits.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -14,16 +14,18 @@ use crate::run::limits::ListSlot;
 use crate::run::order::run_lists;
 use crate::task::TaskFailure;
 
-/// Runs what is recorded, and what that queues, until nothing is left. Returns the failures meanwhile.
+/// Runs the recorded tasks, and those that they queue, until none is left. Returns the failures since the
+/// call.
 ///
-/// One batch runs after the other. A task that is spawned meanwhile need not wait for its turn, because
-/// the task that runs may wait for its handle.
+/// One batch runs after the other. A task that is spawned meanwhile does not wait for its turn, because
+/// the running task may wait for its handle.
 pub(crate) async fn replay(runner: &Arc<Runner>, recording: &Recording) -> Vec<TaskFailure> {
     let begin = recording.position();
     let mut in_turn = None;
     let mut beside = FuturesUnordered::new();
     loop {
-        // Tasks that queue each other for ever must leave the test's own timeout a chance.
+        // Yields now and then: tasks that queue each other for ever must leave the test's own timeout a
+        // chance.
         tokio::task::consume_budget().await;
         if in_turn.is_none() {
             in_turn = next_in_turn(runner, recording);
@@ -44,19 +46,20 @@ pub(crate) async fn replay(runner: &Arc<Runner>, recording: &Recording) -> Vec<T
     recording.failures_since(&begin)
 }
 
-/// Returns the next batch; if there is none, the next error hook, which may queue tasks as well.
+/// Returns the run of the next batch. If there is none, waits for the next error hook instead, which may
+/// queue tasks as well.
 fn next_in_turn(runner: &Arc<Runner>, recording: &Recording) -> Option<BoxFuture<'static, ()>> {
     let mut tape = recording.tape.lock();
     if let Some(batch) = tape.batches.pop_front() {
         return Some(run_batch(runner, batch));
     }
-    // A hook's panic has been logged.
+    // A join error is no failure here: `hooks` has logged the hook's panic.
     tape.hooks
         .pop_front()
         .map(|hook| hook.map(|_told| ()).boxed())
 }
 
-/// Runs the lists of a batch in the scope that they would have.
+/// Runs the lists of a batch in the scope that they would have outside of a test.
 ///
 /// Not subject to `max_concurrent`: batches take turns, and one may wait for another.
 fn run_batch(runner: &Arc<Runner>, batch: Batch) -> BoxFuture<'static, ()> {

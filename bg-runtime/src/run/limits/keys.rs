@@ -15,7 +15,7 @@ type Key = (&'static str, Arc<str>);
 
 #[derive(Debug)]
 struct KeyState {
-    /// The key is forgotten with its last reference.
+    /// The number of [`KeyRef`]s. The key is forgotten with the last one.
     refs: usize,
     waiting: usize,
     limit: Option<RunLimit>,
@@ -45,6 +45,8 @@ impl Keys {
             .pending_per_key
             .filter(|limit| state.waiting >= *limit)
         {
+            // Never for a key that was inserted just now, and that nothing would remove again: `TaskDef`
+            // takes no limit of zero.
             return Err(Refusal::Key { key: key.1, limit });
         }
         state.refs += 1;
@@ -71,7 +73,7 @@ pub(super) struct KeyPermit {
 }
 
 impl KeyPermit {
-    /// Returns the limit that the tasks of this key share, with a reference that keeps it.
+    /// Returns the limit that the tasks of this key share, with a reference that keeps the key.
     pub(super) fn limit(&self) -> Option<(RunLimit, KeyRef)> {
         Some((self.limit.clone()?, self.key.clone()))
     }
@@ -100,9 +102,10 @@ impl Drop for KeyPermit {
 
 /// A reference that keeps a key, so that later tasks of the key find the same limit.
 ///
-/// A run holds one of its own: an aborted task has its outcome, and has released its permits, before
-/// its future is dropped. If the key were forgotten in between, the next task of the key would find a
-/// fresh limit, and run beside the future that is still there.
+/// A run has one of its own, in [`RunPermits`](super::RunPermits): an aborted task has its outcome, and
+/// has released its [`Permits`](super::Permits), before its future is dropped. If the key were forgotten
+/// in between, the next task of the key would find a fresh limit, and run beside the future that is still
+/// there.
 #[derive(Debug)]
 pub(super) struct KeyRef {
     keys: Arc<Keys>,
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_of_each_task_is_counted_by_itself() {
+    fn the_tasks_of_each_name_and_key_are_counted_separately() {
         let keys = Arc::<Keys>::default();
         let _ada = [
             admit(&keys, DEF, "ada").unwrap(),

@@ -24,26 +24,27 @@ use crate::one_line::OneLine;
 use crate::sync::Mutex;
 use crate::task::TaskInfo;
 
-/// What happens to tasks for which [`max_pending`](crate::BackgroundBuilder::max_pending) leaves no
-/// room.
+/// Chooses what happens to tasks for which [`max_pending`](crate::BackgroundBuilder::max_pending) leaves
+/// no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Overflow {
-    /// A response whose tasks find no room is held back until there is some. A client that does not
-    /// wait for it ends the wait: then the tasks are skipped.
+    /// A response whose tasks find no room is held back until there is some. If the client goes away
+    /// before that, the tasks are skipped.
     ///
     /// [`Background::spawn`](crate::Background::spawn) never waits, nor do tasks that are added when
-    /// the response has gone: they are let in beyond the limit, and leave that much less room for
+    /// their response is on its way: they are let in beyond the limit, and leave that much less room for
     /// others.
     ///
-    /// A task has its room until it runs, and so until its response has been sent. Clients that do not
+    /// A task keeps its room until it runs, and so until its response has been sent. Clients that do not
     /// read their responses can therefore hold back those of others: put a write timeout on connections
     /// from outside. A task that waits for a response of its own server may wait for its own room.
     ///
-    /// The end of a shutdown lets go of every response. A server other than
+    /// The end of a shutdown releases every response that is held back. A server other than
     /// [`Background::serve`](crate::Background::serve) may wait for these responses itself when it
     /// stops, and for ever if the tasks before them do not end: there, call
-    /// [`Background::shutdown`](crate::Background::shutdown) beside it, and not when it has returned.
+    /// [`Background::shutdown`](crate::Background::shutdown) while the server stops, rather than after it
+    /// has returned.
     Wait,
     /// A task that finds no room when it is queued is refused: it is reported with
     /// [`FailureKind::Rejected`](crate::FailureKind::Rejected), and counted as skipped.
@@ -71,7 +72,7 @@ impl Limits {
         }
     }
 
-    /// Returns the same limits without the one that responses wait for.
+    /// Returns these limits without the one that responses wait for.
     pub(crate) fn without_waiting(mut self) -> Self {
         self.pending = self
             .pending
@@ -91,7 +92,7 @@ impl Limits {
             Some(key) => Some(self.keys.admit(task, &key)?),
             None => None,
         };
-        // If this refuses, the key's permit is dropped with the rest of this call.
+        // After the key: if this refuses, leaving the function gives the key's permit back.
         let pending = match &self.pending {
             Some((pending, Overflow::Reject)) => {
                 Some(pending.try_acquire().ok_or_else(|| Refusal::Pending {
@@ -114,7 +115,7 @@ impl Limits {
         }
     }
 
-    /// Lets go of every response that waits for room.
+    /// Releases every response that waits for room, now and later.
     pub(super) fn close(&self) {
         if let Some((pending, _)) = &self.pending {
             pending.close();
@@ -126,7 +127,8 @@ impl Limits {
         ListTurn::line_up(self.lists.as_ref())
     }
 
-    /// Acquires what one run of the task needs. Waits outside the list's slot.
+    /// Acquires what one run of the task needs. Releases the list's slot while it waits for anything
+    /// else.
     pub(super) async fn acquire_run(
         &self,
         task: &TaskInfo,
@@ -180,7 +182,7 @@ impl Limits {
         permits.set_waiting(true);
     }
 
-    /// Makes sure that a task that waits counts as waiting, beyond the limit if there is no room.
+    /// Makes sure that a task holds a permit to wait, beyond the limit if there is no room.
     pub(super) fn hold_pending(&self, permits: &Permits) {
         if let Some((pending, _)) = &self.pending {
             permits.acquire_pending_beyond(pending);
@@ -188,10 +190,12 @@ impl Limits {
     }
 }
 
-/// What a task holds while it runs, beside its [`Permits`].
+/// The permits of one run, which the future of the run holds. The [`Permits`] of its task may be released
+/// before.
 #[derive(Debug, Default)]
 pub(super) struct RunPermits {
-    // The permit is dropped before the reference to the key: see `KeyRef`. Rare, so boxed.
+    // The permit stands first, and so is dropped before the reference to its key: see `KeyRef`. Rare, so
+    // boxed.
     _key: Option<Box<(RunPermit, KeyRef)>>,
     _name: Option<RunPermit>,
 }

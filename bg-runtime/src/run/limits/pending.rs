@@ -4,16 +4,16 @@ use tokio::sync::Semaphore;
 
 use crate::sync::Mutex;
 
-/// How many tasks may wait to run (`max_pending`).
+/// The limit of how many tasks may wait to run (`max_pending`).
 ///
-/// A task that can neither be refused nor wait is let in beyond the limit: one that waits for its next
-/// run, or that was queued after its response had gone. Tasks that come later find that much less
-/// room.
+/// A task that can neither be refused nor wait for a permit is let in beyond the limit: one that waits for
+/// its next run, that was spawned, or that was queued when its response was on its way. Tasks that come
+/// later find that much less room.
 #[derive(Debug)]
 pub(crate) struct PendingLimit {
     limit: usize,
     free: Semaphore,
-    /// How many are in beyond the limit.
+    /// The number of permits beyond the limit. They are given back before those of `free`.
     excess: Mutex<usize>,
 }
 
@@ -40,8 +40,8 @@ impl PendingLimit {
 
     /// Returns a permit, beyond the limit if there is none.
     pub(crate) fn acquire_beyond(self: &Arc<Self>) -> PendingPermit {
-        // Locked before the semaphore is asked, as in the drop of a permit: or a permit that is
-        // returned in between could find the excess not yet counted.
+        // Locked before the semaphore is asked, as in the drop of a permit: one that is given back in
+        // between would find the excess not counted yet, and make room for another task.
         let mut excess = self.excess.lock();
         match self.free.try_acquire() {
             Ok(permit) => permit.forget(),
@@ -50,8 +50,8 @@ impl PendingLimit {
         PendingPermit(self.clone())
     }
 
-    /// Waits for `count` permits, which are given together. If that is more than there are, they are
-    /// given once all others have been returned; after [`close`](Self::close), at once.
+    /// Waits for `count` permits, and returns them together. If that is more than the limit, it waits
+    /// until all others have been given back; after [`close`](Self::close), it does not wait.
     pub(crate) async fn acquire_many(self: Arc<Self>, count: usize) -> Vec<PendingPermit> {
         let at_once = u32::try_from(count.min(self.limit)).unwrap_or(u32::MAX);
         let mut permits = Vec::with_capacity(count);
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_tasks_may_wait_as_the_limit_says() {
+    fn no_more_tasks_wait_than_the_limit_allows() {
         let limit = PendingLimit::new(2);
         let (first, _second) = (limit.try_acquire().unwrap(), limit.try_acquire().unwrap());
         assert!(limit.try_acquire().is_none());

@@ -5,10 +5,10 @@ use super::pending::{PendingLimit, PendingPermit};
 use super::running::RunLimit;
 use crate::sync::{Mutex, MutexGuard};
 
-/// What a task holds of the limits, from the moment it is queued to its outcome.
+/// The permits of one task, from the moment it is queued to its outcome.
 ///
 /// Shared by the task and its entry in the books: settling the task releases everything, even if the
-/// task's future lives on. `None` for tasks without limits, so that those allocate nothing.
+/// task's future lives on. `None` if no limit applies to the task, which then allocates nothing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Permits(Option<Arc<Mutex<HeldPermits>>>);
 
@@ -16,6 +16,8 @@ pub(crate) struct Permits(Option<Arc<Mutex<HeldPermits>>>);
 struct HeldPermits {
     pending: Option<PendingPermit>,
     key: Option<KeyPermit>,
+    /// Whether everything was released for good. The future of a settled task may live on for a while,
+    /// and must not acquire anything again.
     settled: bool,
 }
 
@@ -32,7 +34,7 @@ impl Permits {
         self.0.as_deref().map(Mutex::lock)
     }
 
-    /// Returns whether the task waits without a permit to do so.
+    /// Returns whether the task has no permit to wait, but needs one.
     pub(crate) fn needs_pending(&self) -> bool {
         let held = self.held();
         held.is_some_and(|held| held.pending.is_none() && !held.settled)
@@ -53,7 +55,7 @@ impl Permits {
         }
     }
 
-    /// Returns the limit that the tasks of its key share, if it has one.
+    /// Returns the limit that the tasks of its key share, if there is one.
     pub(super) fn key_limit(&self) -> Option<(RunLimit, KeyRef)> {
         self.held()?.key.as_ref()?.limit()
     }

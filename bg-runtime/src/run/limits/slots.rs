@@ -5,8 +5,8 @@ use super::running::{NEVER_CLOSED, RunLimit, RunPermit};
 
 /// A list's slot among those that run at once (`max_concurrent` of the builder).
 ///
-/// A list that waits for anything else first releases its slot: it would keep other lists from
-/// running, and perhaps the very one that it waits for.
+/// A list releases its slot before it waits for anything else: otherwise it would keep other lists from
+/// running, perhaps the very one that it waits for.
 #[derive(Debug)]
 pub(crate) struct ListSlot {
     limit: Option<RunLimit>,
@@ -14,7 +14,7 @@ pub(crate) struct ListSlot {
 }
 
 impl ListSlot {
-    /// A slot without a limit.
+    /// Returns a slot without a limit.
     pub(in crate::run) fn unlimited() -> Self {
         Self {
             limit: None,
@@ -40,26 +40,26 @@ impl ListSlot {
     }
 }
 
-/// A list's turn in the line for a slot, which it joins when this is made.
+/// A list's turn in the line for a slot. The list joins the line when this is created.
 pub(crate) enum ListTurn {
     Now(ListSlot),
     Later(LaterTurn),
 }
 
-/// A turn that is still to come. Small, because many lists may wait.
+/// A turn that has not come yet. Kept small, because many lists may wait.
 pub(crate) struct LaterTurn {
     limit: RunLimit,
     acquire: BoxFuture<'static, Result<RunPermit, AcquireError>>,
 }
 
 impl ListTurn {
-    /// Joins the line of `limit`. Without a limit, there is no line.
+    /// Joins the line of `limit`. Without a limit, the turn has come.
     pub(super) fn line_up(limit: Option<&RunLimit>) -> Self {
         let Some(limit) = limit else {
             return Self::Now(ListSlot::unlimited());
         };
         let mut acquire = limit.acquire_boxed();
-        // The semaphore queues its waiters in the order of their first polls, and this is the first.
+        // The semaphore queues its waiters in the order of their first polls, so the first is here.
         match acquire.as_mut().now_or_never() {
             Some(permit) => Self::Now(ListSlot {
                 limit: Some(limit.clone()),
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn turns_come_in_the_order_of_lining_up_and_not_of_being_polled() {
+    fn lists_get_slots_in_the_order_of_lining_up_not_of_being_polled() {
         let limit = RunLimit::new(1);
         let ListTurn::Now(slot) = ListTurn::line_up(Some(&limit)) else {
             panic!("the slot is free");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn giving_up_a_turn_lets_the_next_one_in() {
+    fn a_turn_that_is_given_up_lets_the_next_list_run() {
         let limit = RunLimit::new(1);
         let held = limit.try_acquire().expect("the slot is free");
         let gives_up = ListTurn::line_up(Some(&limit));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_was_left_goes_to_the_next_in_line() {
+    fn a_slot_that_was_released_goes_to_the_next_list_in_line() {
         let limit = RunLimit::new(1);
         let ListTurn::Now(mut slot) = ListTurn::line_up(Some(&limit)) else {
             panic!("the slot is free");

@@ -1,5 +1,5 @@
-//! The sink of the application: a task's own error hook, then those of the `Background`; the log, if
-//! there are none.
+//! The sink for the application: a task's own error hook, then those of the `Background`, or the log if
+//! there are none of these.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -49,8 +49,8 @@ pub(super) fn own_hook(task: &TaskInfo) -> Option<fn(&TaskFailure)> {
     task.def()?.own_hook()
 }
 
-/// Calls the hooks for a failure. Failures of what a hook queued are logged instead, or an alert that
-/// fails would raise alerts for ever.
+/// Calls the hooks for a failure. Failures of tasks that a hook queued are logged instead: otherwise an
+/// alert that fails would raise alerts for ever.
 pub(super) fn tell(runner: &Arc<Runner>, event: &Event<'_>, failure: &TaskFailure) {
     let told = contain(|| {
         if event.by_hook {
@@ -64,7 +64,7 @@ pub(super) fn tell(runner: &Arc<Runner>, event: &Event<'_>, failure: &TaskFailur
             parent: event.span,
             task.name = event.task.task.name(),
             panic = %OneLine(panic),
-            "a report panicked"
+            "reporting a background task's failure panicked"
         );
     }
 }
@@ -91,7 +91,7 @@ fn call(failure: &TaskFailure, hook: impl FnOnce()) {
     }
 }
 
-/// Runs an async hook beside the list that failed. A shutdown waits for it.
+/// Spawns an async hook, so that the list goes on meanwhile. A shutdown waits for it.
 fn tell_async(runner: &Arc<Runner>, hook: &AsyncHook, failure: &TaskFailure, span: &Span) {
     let untold = Untold {
         failure: Some(failure.clone()),
@@ -104,7 +104,7 @@ fn tell_async(runner: &Arc<Runner>, hook: &AsyncHook, failure: &TaskFailure, spa
         return;
     };
     let failure = failure.clone();
-    // Not aborted with the tasks: it may be reporting their abort.
+    // Not in the `AbortRegistry`, because it may be reporting tasks that a shutdown aborts.
     let telling = runtime.spawn(async move {
         let told = AssertUnwindSafe(by_hook(hook_future)).catch_unwind().await;
         if let Err(payload) = told {
@@ -115,12 +115,12 @@ fn tell_async(runner: &Arc<Runner>, hook: &AsyncHook, failure: &TaskFailure, spa
     runner.dispatch.note_hook(telling);
 }
 
-/// A failure that an async hook is still to hear about. If it never does, because there is no runtime
-/// or the runtime is shut down, the failure is logged.
+/// A failure that an async hook has not heard about yet. If it never does, because the hook gave no future,
+/// there is no runtime, or the runtime is shut down, the failure is logged.
 struct Untold {
     failure: Option<TaskFailure>,
     span: Span,
-    /// Keeps a shutdown waiting for the hook.
+    /// Keeps a shutdown waiting for the hook. Declared last, so that the span closes before it is released.
     _hold: Hold,
 }
 
@@ -138,7 +138,8 @@ impl Drop for Untold {
     }
 }
 
-/// Logs the task's name and id alone: showing the rest may be what made the hook panic.
+/// Logs the panic of a hook, with the task's name and id alone: showing the rest may be what made the hook
+/// panic.
 fn log_panic(failure: &TaskFailure, panic: &Panicked) {
     tracing::error!(
         task.name = failure.task().name(),

@@ -1,4 +1,4 @@
-//! The sink of `tracing`: the closing event of each task, and the failures that no hook hears about.
+//! The sink for `tracing`: the closing event of each task, and the failures that no hook hears about.
 
 use std::fmt;
 
@@ -25,8 +25,7 @@ pub(super) fn trace(event: &Event<'_>) {
 
 pub(super) fn failure(failure: &TaskFailure, span: &Span) {
     let request = failure.request();
-    // `tracing` fixes the level of an event where the event is written, so each level needs an event
-    // of its own.
+    // The level of a `tracing` event is fixed where the event is written, so each level needs its own.
     macro_rules! event {
         ($level:ident, $message:literal) => {
             tracing::$level!(
@@ -62,7 +61,8 @@ pub(super) fn failure(failure: &TaskFailure, span: &Span) {
     }
 }
 
-/// Clients may cause error responses, and go away, at any time: that is no error of the server.
+/// Returns whether the client is the cause. Clients may cause error responses, and go away, at any time,
+/// which is not an error of the server.
 fn is_caused_by_the_client(failure: &TaskFailure) -> bool {
     matches!(
         failure.error().downcast_ref(),
@@ -70,7 +70,7 @@ fn is_caused_by_the_client(failure: &TaskFailure) -> bool {
     )
 }
 
-/// The names of the first tasks, and how many more there are: a request may have queued thousands.
+/// The names of the first tasks, and the number of the others: a request may have queued thousands.
 struct Names<'a>(&'a [TaskInfo]);
 
 impl Names<'_> {

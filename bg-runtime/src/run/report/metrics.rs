@@ -1,6 +1,6 @@
-//! The sink of operators, who see all tasks together: the instruments of the feature `metrics`.
+//! The sink for operators, who see all tasks together: the instruments of the feature `metrics`.
 //!
-//! Without the feature the same names do nothing, so that the runner need not ask.
+//! Without the feature the same functions do nothing, so that their callers need no `cfg`.
 
 #[cfg(feature = "metrics")]
 pub(in crate::run) use self::facade::{describe, record};
@@ -23,11 +23,11 @@ mod facade {
     const QUEUE: &str = "bg_task_queue_seconds";
     const PENDING: &str = "bg_tasks_pending";
 
-    /// What the gauge shows: the tasks that wait in every `Background` of the process, because there
-    /// is one gauge for all of them.
+    /// The value of the gauge: the number of tasks that wait in all `Background`s of the process, which
+    /// share one gauge.
     static ALL_PENDING: AtomicI64 = AtomicI64::new(0);
 
-    /// Describes the instruments to the recorder, if one is installed by now.
+    /// Describes the instruments to the recorder, if one is installed already.
     pub(in crate::run) fn describe() {
         describe_counter!(TASKS, Unit::Count, "Background tasks that have ended");
         describe_histogram!(
@@ -84,14 +84,15 @@ mod facade {
         show_pending();
     }
 
-    /// Sets the gauge, rather than moving it, so that it is right for a recorder that was installed
-    /// late or has forgotten it. The thread that sets it last has read the count once more, and found
-    /// nothing newer.
+    /// Sets the gauge rather than incrementing it, so that it is right for a recorder that was installed
+    /// late or has forgotten it. Each thread reads the count again after setting the gauge, so whichever
+    /// thread sets it last sets the latest count.
     fn show_pending() {
         loop {
             let pending = ALL_PENDING.load(Ordering::SeqCst);
-            // Events of one task may come from two threads, and so in any order: that it ended before
-            // that it was queued.
+            // Below zero for a moment, if two threads report the steps of one task in another order: a
+            // handle or a shutdown may report the end of a task that waits again before its run reports
+            // that it failed.
             gauge!(PENDING).set(pending.max(0) as f64);
             if ALL_PENDING.load(Ordering::SeqCst) == pending {
                 return;

@@ -1,6 +1,6 @@
-//! Reporting what happens to a task: one [`Event`], and the sinks that it is given to.
+//! Reporting what happens to a task: one [`Event`], which is given to each sink in turn.
 //!
-//! Nothing is reported under the lock of the books, because sinks run the user's code.
+//! Nothing is reported under a lock, because sinks run the user's code.
 
 mod hooks;
 mod log;
@@ -49,13 +49,13 @@ pub(super) enum Step<'a> {
         ran: &'a LastRun,
         /// Whether it was [`Queued`](Self::Queued), or waited for another run.
         was_waiting: bool,
-        /// `None` for a success, and for an end that nothing is to hear about.
+        /// `None` for a success, and for an end that is not reported.
         failure: Option<&'a TaskFailure>,
     },
 }
 
 impl<'a> Event<'a> {
-    /// Returns the failure that it reports, if it reports one.
+    /// Returns the failure that this event reports, if any.
     #[inline]
     pub(super) fn failure(&self) -> Option<&'a TaskFailure> {
         match self.step {
@@ -77,8 +77,8 @@ impl<'a> Event<'a> {
 
 /// Gives an event to its sinks, one after the other.
 ///
-/// Inlined, because it is called three times for each task, and most of the time there is nothing for
-/// a sink to do.
+/// Inlined, because it is called three times for each task, and most of the time the sinks have nothing to
+/// do.
 #[inline]
 pub(super) fn publish(runner: &Arc<Runner>, event: &Event<'_>) {
     metrics::record(event);
@@ -99,7 +99,8 @@ pub(super) fn has_audience(runner: &Runner, task: &TaskInfo) -> bool {
 
 /// Reports the outcome of a task that has left the books.
 pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
-    // Even if the future that was to run the task is still there.
+    // Before the sinks, so that a hook that queues tasks finds their room; and here rather than in a
+    // destructor, because the future that was to run the task may live on.
     entry.permits.release();
     let ran = LastRun::new(entry.run);
     let name = outcome.name();
@@ -127,7 +128,8 @@ pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
     };
     publish(runner, &Event::of(&entry, step));
     if let Some(sender) = entry.sender {
-        // The handle may have been dropped.
+        // After the sinks, so that sync hooks have returned when a handle completes. The handle may have
+        // been dropped.
         let _ = sender.send(failure.map_or(Ok(()), Err));
     }
 }
@@ -153,7 +155,7 @@ pub(super) fn fail_run(runner: &Arc<Runner>, run: FailedRun, attempt: u32, error
     publish(runner, &event);
 }
 
-/// The last run of a task, as reports show it. Reads the clock once, and only if a sink asks.
+/// The last run of a task, as reports show it. Reads the clock at most once, and only if a sink asks.
 pub(super) struct LastRun {
     run: RunState,
     elapsed: OnceCell<Option<Duration>>,
@@ -171,7 +173,7 @@ impl LastRun {
         self.run.attempts()
     }
 
-    /// Returns how long the run took; `None` if none was under way.
+    /// Returns how long the run took. `None` if the task was not running.
     pub(super) fn elapsed(&self) -> Option<Duration> {
         *self.elapsed.get_or_init(|| self.run.elapsed())
     }
