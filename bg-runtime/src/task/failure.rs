@@ -275,11 +275,11 @@ impl fmt::Display for SkipReason {
                 write!(f, "`{refused}`, before it in the same list, was refused")
             }
             Self::ErrorResponse(status) => {
-                write!(f, "the response is an error ({status}); `.always()` runs the task all the same")
+                write!(f, "the response is an error ({status}); `.always()` runs the task anyway")
             }
             Self::NoErrorResponse(status) => write!(f, "the response is no error ({status})"),
             Self::HandlerCancelled => {
-                f.write_str("the handler was dropped before it responded; `detach` on the route finishes it all the same")
+                f.write_str("the handler was dropped before it responded; `detach` on the route lets it finish")
             }
             Self::HandlerPanicked => f.write_str("the handler panicked"),
             Self::NoRoom => f.write_str(

@@ -11,7 +11,7 @@ pub type TaskResult = Result<(), BoxError>;
 #[diagnostic::on_unimplemented(
     message = "a background task cannot return `{Self}`",
     label = "expected `()` or `Result<(), E>`",
-    note = "nobody is there to receive a value when the task runs; `E` is an error that is `Send + Sync`, `anyhow::Error` or `Box<dyn Error + Send + Sync>`"
+    note = "no caller is left to receive a value when the task runs; `E` is an error that is `Send + Sync`, `anyhow::Error` or `Box<dyn Error + Send + Sync>`"
 )]
 pub trait IntoTaskResult {
     /// Converts into the result that the runner reports.

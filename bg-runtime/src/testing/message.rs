@@ -129,7 +129,7 @@ expected: emails::send_email(to: "a@b.c", subject: "welcome", code: ***)
         );
         assert_eq!(
             message(|| recorder.assert_queued_times::<SendEmail>(2)),
-            r#"another number of these tasks was queued
+            r#"a different number of these tasks was queued
 expected: 2 × emails::send_email
   queued: emails::send_email(to: "a@b.c", subject: "hello", code: ***)
           clock::tick()
@@ -137,7 +137,7 @@ expected: 2 × emails::send_email
         );
         assert_eq!(
             message(|| recorder.assert_queued_times::<Tick>(0)),
-            r#"another number of these tasks was queued
+            r#"a different number of these tasks was queued
 expected: 0 × clock::tick
   queued: emails::send_email(to: "a@b.c", subject: "hello", code: ***)
           clock::tick()
@@ -179,7 +179,7 @@ expected: nothing
             r#"no such task was queued
 expected: emails::send_email(to: "a@b.c", subject: "welcome", code: ***)
   queued: clock::tick()
- skipped: emails::send_email(to: "a@b.c", subject: "welcome", code: ***): the response is an error (404 Not Found); `.always()` runs the task all the same"#
+ skipped: emails::send_email(to: "a@b.c", subject: "welcome", code: ***): the response is an error (404 Not Found); `.always()` runs the task anyway"#
         );
     }
 
@@ -192,7 +192,7 @@ expected: emails::send_email(to: "a@b.c", subject: "welcome", code: ***)
         recorder.spawn(email("two"));
         assert_eq!(
             message(|| recorder.assert_queued_times::<SendEmail>(2)),
-            r#"another number of these tasks was queued
+            r#"a different number of these tasks was queued
 expected: 2 × emails::send_email
   queued: clock::tick()
  skipped: emails::send_email(to: "a@b.c", subject: "one", code: ***): `max_pending` is reached: no more than 1 may wait to run

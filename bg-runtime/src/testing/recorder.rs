@@ -144,7 +144,7 @@ impl Recorder {
             return;
         }
         let expected = format!("{times} × {}", T::DEF.name());
-        let mut mismatch = self.mismatch("another number of these tasks was queued", expected);
+        let mut mismatch = self.mismatch("a different number of these tasks was queued", expected);
         mismatch.skipped = self.skipped::<T>();
         mismatch.note = self.note(&mismatch);
         panic!("{mismatch}");
