@@ -93,12 +93,12 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_a_destructor_stays_there() {
+    fn a_panic_in_a_destructor_is_contained() {
         drop(Contained::new(Bomb));
     }
 
     #[test]
-    fn a_panic_that_carries_a_bomb_is_defused() {
+    fn a_panic_whose_payload_panics_when_dropped_is_contained() {
         let panic = contain(|| std::panic::panic_any(Bomb)).unwrap_err();
         assert_eq!(panic.to_string(), "the panic carries no message");
     }

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_break_or_a_terminal_sequence_is_escaped_and_nothing_else() {
+    fn line_breaks_and_terminal_sequences_are_escaped_and_letters_are_not() {
         let text = "café\r\n2026-01-01 ERROR forged \u{1b}[31m\u{9b}32m";
         assert_eq!(
             OneLine(text).to_string(),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_of_unicode_or_a_turn_of_direction_is_escaped() {
+    fn unicode_line_breaks_and_changes_of_direction_are_escaped() {
         let text = "a\u{2028}b\u{2029}c\u{85}d\u{202e}e\u{2066}f";
         assert_eq!(
             OneLine(text).to_string(),
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_behind_the_cut_is_not_shown() {
+    fn text_that_is_written_after_the_cut_is_not_shown() {
         struct GoesOn;
         impl fmt::Display for GoesOn {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -150,7 +150,10 @@ mod tests {
         }
 
         #[test]
-        fn both_ends_are_reached(backoff in backoffs(), failures in failures()) {
+        fn the_shortest_and_the_longest_wait_are_both_reached(
+            backoff in backoffs(),
+            failures in failures(),
+        ) {
             prop_assert_eq!(backoff.wait(failures, 0), backoff.least);
             // The random number is a fraction of one, which it never is.
             let (most, bound) = (backoff.wait(failures, u64::MAX), bound(&backoff, failures));
@@ -159,7 +162,7 @@ mod tests {
         }
 
         #[test]
-        fn the_bound_never_shrinks_and_more_of_it_is_never_a_shorter_wait(
+        fn more_failures_or_a_larger_random_number_never_shorten_a_wait(
             backoff in backoffs(),
             failures in failures(),
             (less, more) in (any::<u64>(), any::<u64>()).prop_map(|(a, b)| (a.min(b), a.max(b))),
@@ -170,7 +173,7 @@ mod tests {
         }
 
         #[test]
-        fn a_fixed_wait_is_the_same_each_time(
+        fn a_fixed_wait_is_the_same_after_each_failure(
             wait in durations(),
             failures in failures(),
             random: u64,
@@ -180,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn no_wait_at_all_is_a_fixed_one() {
+    fn a_fixed_wait_may_be_zero() {
         assert_eq!(
             Backoff::fixed(Duration::ZERO).wait(1, u64::MAX),
             Duration::ZERO
@@ -189,18 +192,18 @@ mod tests {
 
     #[test]
     #[should_panic = "the shortest wait is longer than the longest"]
-    fn the_shortest_wait_is_not_longer_than_the_longest() {
+    fn a_shortest_wait_above_the_longest_is_refused() {
         let _ = Backoff::exponential(Duration::from_secs(2), Duration::from_secs(1));
     }
 
     #[test]
     #[should_panic = "a wait of zero does not grow"]
-    fn a_wait_that_grows_does_not_begin_with_zero() {
+    fn a_growing_wait_that_begins_at_zero_is_refused() {
         let _ = Backoff::exponential(Duration::ZERO, Duration::from_secs(1));
     }
 
     #[test]
-    fn it_is_shown_as_it_is_written() {
+    fn a_backoff_displays_as_the_attribute_writes_it() {
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
         assert_eq!(Backoff::fixed(second).to_string(), "1s");
         assert_eq!(Backoff::exponential(second, minute).to_string(), "1s..60s");

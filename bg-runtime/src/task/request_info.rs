@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_has_read_is_not_kept_for_the_tasks_of_a_request() {
+    fn a_waiting_task_does_not_keep_what_the_server_has_read_in_memory() {
         let path = Bytes::from(String::from("/sign-up?with=a+long+query"));
         let id = Bytes::from(String::from("7c9e"));
         let request = Request::builder()
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_that_is_set_further_in_is_found() {
+    fn a_request_id_that_a_middleware_sets_is_found() {
         let mut request = Request::builder()
             .header("x-correlation-id", "7c9e")
             .body(())
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_changes_only_where_there_is_news() {
+    fn a_request_info_is_replaced_only_if_more_becomes_known() {
         let mut request = Request::new(());
         let mut lazy = LazyInfo::of(&request);
         let first = lazy.get();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_keeps_the_first_id_that_it_had() {
+    fn a_request_keeps_the_first_request_id_that_it_had() {
         let mut request = Request::new(());
         let first = HeaderValue::from_static("first");
         request.headers_mut().insert(&REQUEST_ID, first);

@@ -67,7 +67,7 @@ mod tests {
         clippy::needless_borrows_for_generic_args,
         reason = "the borrows are what is tested"
     )]
-    fn text_of_every_sort_converts() {
+    fn every_kind_of_text_converts_to_the_text_type_of_a_parameter() {
         let (owned, boxed, shared): (String, Box<str>, Arc<str>) =
             ("x".into(), "x".into(), "x".into());
         let all: [String; 8] = [

@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_expected_stands_above_what_was_queued() {
+    fn a_failed_assertion_shows_what_was_expected_and_what_was_queued() {
         let recorder = Recorder::new();
         recorder.spawn(email("hello"));
         recorder.spawn(Tick);
@@ -162,7 +162,7 @@ expected: nothing
     }
 
     #[tokio::test]
-    async fn tasks_of_the_type_that_were_skipped_are_shown_with_the_reason() {
+    async fn a_failed_assertion_shows_why_tasks_of_the_type_were_skipped() {
         let handler = |tasks: BackgroundTasks| async move {
             tasks.add_task(email("welcome"));
             tasks.add_task(Tick);
@@ -184,7 +184,7 @@ expected: emails::send_email(to: "a@b.c", subject: "welcome", code: ***)
     }
 
     #[test]
-    fn tasks_of_the_type_that_a_limit_refused_are_shown_with_the_reason() {
+    fn a_failed_assertion_shows_why_tasks_of_the_type_were_refused() {
         let builder = Background::builder().max_pending(1, Overflow::Reject);
         let recorder = Recorder::from_builder(builder).unwrap();
         recorder.spawn(Tick);
@@ -201,7 +201,7 @@ expected: 2 × emails::send_email
     }
 
     #[test]
-    fn tasks_that_differ_in_a_secret_are_said_to() {
+    fn a_failed_assertion_says_that_tasks_differ_in_a_secret() {
         let recorder = Recorder::new();
         recorder.spawn(email("hello"));
         let other = SendEmail {
@@ -218,7 +218,7 @@ expected: emails::send_email(to: "a@b.c", subject: "hello", code: ***)
     }
 
     #[test]
-    fn a_recorder_that_nothing_reaches_asks_for_the_layer() {
+    fn a_failed_assertion_asks_for_the_layer_if_no_task_was_seen() {
         let recorder = Recorder::new();
         assert_eq!(
             message(|| recorder.assert_queued(Tick)),

@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_shows_the_arguments_even_if_nobody_else_would_see_it() {
+    async fn run_all_returns_the_arguments_without_a_hook_or_a_log() {
         let recorder = Recorder::new();
         recorder.spawn(Fails { id: 7 });
         let failures = recorder.run_all().await;

@@ -89,7 +89,7 @@ mod tests {
     struct NoDebug;
 
     #[test]
-    fn arguments_are_shown_where_all_of_them_have_debug() {
+    fn arguments_are_shown_only_if_all_of_them_have_debug() {
         let to = String::from("a@b.c");
         let shown = arguments([("to", Probe(&to).__bg_argument()), ("code", SECRET)]).unwrap();
         assert_eq!(render(&shown), r#"to: "a@b.c", code: ***"#);

@@ -89,7 +89,7 @@ mod tests {
         clippy::needless_borrow,
         reason = "the borrow is what generated code writes"
     )]
-    fn a_task_runs_again_where_it_can_be_cloned() {
+    fn a_task_is_copied_only_if_it_is_clone() {
         assert_eq!((&Probe(&Cloned(7))).__bg_try_clone(), Some(Cloned(7)));
         assert_eq!((&Probe(&Single)).__bg_try_clone(), None);
     }
