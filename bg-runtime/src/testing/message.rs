@@ -1,14 +1,14 @@
-//! What a failed assertion says.
+//! The messages of failed assertions.
 
 use std::fmt;
 
-/// What was expected, and what there is instead.
+/// The message of a failed assertion: what was expected, and what is recorded instead.
 #[derive(Debug)]
 pub(super) struct Mismatch {
     pub(super) problem: &'static str,
     pub(super) expected: String,
     pub(super) queued: Vec<String>,
-    /// With the reasons.
+    /// Each with its reason.
     pub(super) skipped: Vec<String>,
     pub(super) note: Option<&'static str>,
 }
@@ -29,7 +29,7 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Lines below each other, of which the first has a label.
+/// Writes lines below each other, the first of them with a label.
 fn column(f: &mut fmt::Formatter<'_>, label: &str, lines: &[String]) -> fmt::Result {
     for (position, line) in lines.iter().enumerate() {
         let label = if position == 0 { label } else { "" };
@@ -38,7 +38,7 @@ fn column(f: &mut fmt::Formatter<'_>, label: &str, lines: &[String]) -> fmt::Res
     Ok(())
 }
 
-/// A task as it is called: `emails::send_email(to: "a@b.c")`.
+/// Shows a task like a call of its function: `emails::send_email(to: "a@b.c")`.
 pub(super) fn call(name: &str, arguments: Option<&str>) -> String {
     format!("{name}({})", arguments.unwrap_or(".."))
 }
