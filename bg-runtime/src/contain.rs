@@ -1,5 +1,4 @@
-//! Keeping the panics of the user's code where they happen: in hooks, in `Debug` and `Display`, and
-//! in destructors.
+//! Contains the panics of the user's code: in hooks, in `Debug` and `Display`, and in destructors.
 
 use std::any::Any;
 use std::error::Error;
@@ -10,12 +9,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::one_line::OneLine;
 
-/// Calls `f`. A panic in it, and one in dropping what it panicked with, ends here.
+/// Calls `f`, and contains its panic. Dropping the panic's payload may panic as well, and that is
+/// contained too.
 pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
     catch_unwind(AssertUnwindSafe(f)).map_err(Panicked::new)
 }
 
-/// What a panic said.
+/// The message of a panic, which is an error.
 #[derive(Debug)]
 pub(crate) struct Panicked(String);
 
@@ -25,7 +25,7 @@ impl Panicked {
             .downcast_ref::<&'static str>()
             .map(|text| (*text).to_owned())
             .or_else(|| payload.downcast_ref::<String>().cloned());
-        // The payload may be a value whose destructor panics, with another one of these.
+        // Leaked, because the second payload's destructor may panic again, and so on.
         if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             let _leaked = ManuallyDrop::new(another);
         }
@@ -41,7 +41,7 @@ impl fmt::Display for Panicked {
 
 impl Error for Panicked {}
 
-/// A value of the user's, whose destructor may panic.
+/// A value of the user's. A panic in its destructor is caught and logged.
 #[derive(Clone)]
 pub(crate) struct Contained<T>(Option<T>);
 
@@ -93,12 +93,12 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_a_destructor_stays_there() {
+    fn a_panic_in_a_destructor_is_contained() {
         drop(Contained::new(Bomb));
     }
 
     #[test]
-    fn a_panic_that_carries_a_bomb_is_defused() {
+    fn a_panic_whose_payload_panics_when_dropped_is_contained() {
         let panic = contain(|| std::panic::panic_any(Bomb)).unwrap_err();
         assert_eq!(panic.to_string(), "the panic carries no message");
     }

@@ -2,19 +2,20 @@
 //!
 //! | page | subject |
 //! |---|---|
-//! | [`declaring`] | what a task is, what its function may take and return, and which settings there are |
+//! | [`declaring`] | what a task is, what its function may take and return, and which settings it has |
 //! | [`attaching`] | how to attach a task to a route, a request or a response, or run one without any of these |
 //! | [`when_tasks_run`] | when exactly tasks run, in what order, and what happens if the request fails |
 //! | [`failure`] | what becomes of an error, a panic or a timeout, and where it is reported |
-//! | [`limits`] | how many tasks run and wait at once, and what happens to more |
+//! | [`limits`] | how many tasks run and wait at once, and what happens to those beyond |
 //! | [`shutdown`] | how the program ends without losing tasks |
 //! | [`testing`] | how to test code that queues tasks |
 //! | [`internals`] | how it all works, for contributors and the curious |
 //!
 //! Every Rust block on these pages is a test.
 
-// The pages are also read as files of the repository, where their links lead to files. `links.md`
-// comes first, because the first definition of a link wins: here they lead to modules.
+// The pages are also read as files of the repository, where their links lead to files. Here they have to
+// lead to modules: `links.md` defines them so, and comes first, because the first definition of a link
+// wins.
 
 #[doc = include_str!("docs/guide/links.md")]
 #[doc = include_str!("docs/guide/declaring.md")]

@@ -1,4 +1,4 @@
-//! Races between threads, in thousands of orders that a model checker picks.
+//! Races between threads, run in thousands of orders that a model checker picks.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg shuttle" cargo test -p bg-runtime --lib interleavings --target-dir target/shuttle
@@ -135,7 +135,7 @@ fn a_task_that_is_accepted_while_the_books_close_has_one_outcome() {
         let stats = assert_all_settled(&runner, 4);
         assert_eq!(stats.completed + stats.aborted, 4, "{stats}");
         assert!(stats.completed <= work.begun());
-        // What came too late is aborted, but was not left behind by the shutdown.
+        // A task that came after the shutdown is aborted as well, but is not one that it left behind.
         assert!(runner.unfinished().len() as u64 <= stats.aborted);
     });
 }
@@ -187,7 +187,7 @@ fn a_run_a_handle_and_a_drop_settle_a_task_once() {
             let runner = runner.clone();
             thread::spawn(move || {
                 let mut run = Box::pin(runner.run_here(lists));
-                // Polled once, and then dropped, as an abort of its tokio task does it.
+                // Polled once and then dropped, as when its tokio task is aborted.
                 let mut cx = Context::from_waker(Waker::noop());
                 let _: Poll<()> = run.as_mut().poll(&mut cx);
                 drop(run);
@@ -210,7 +210,7 @@ fn a_slot_goes_from_list_to_list_and_none_is_lost() {
                     let lists = list(&runner, [work.task(), work.task()]);
                     let run = runner.run_here(lists);
                     if thread == 0 {
-                        // One in the line gives up, at any moment.
+                        // One list gives up its turn, at any moment.
                         return drop(run);
                     }
                     future::block_on(run);
@@ -320,7 +320,8 @@ fn a_task_is_not_lost_while_the_response_waits_for_room() {
     check(|| add_while_responding(Overflow::Wait));
 }
 
-/// The handler ends while others still add tasks, its body is dropped, and the connection closes.
+/// The handler responds while other threads still add tasks; then its body is dropped, while the
+/// connection closes.
 fn add_while_responding(overflow: Overflow) {
     let limits = Limits::new(None, Some((2, overflow)));
     let (runner, work) = (runner(limits), Workload::default());

@@ -44,7 +44,7 @@ pub use bg_macros::routes;
 #[doc(inline)]
 pub use bg_macros::{delete, get, head, options, patch, post, put, route};
 
-/// Every block of the README is a test.
+/// Makes every code block of the README a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -1,11 +1,11 @@
 use std::fmt::{self, Write};
 
-/// Where text from outside is cut off, in bytes: beyond the length of most errors, and a bound on the
-/// length of a log line.
+/// The length at which text from outside is cut, in bytes: more than most errors need, and a bound on
+/// the length of a log line.
 const LIMIT: usize = 4096;
 
-/// Displays text from outside on one line of bounded length, with what a terminal or an editor would
-/// act upon escaped: it can neither forge log lines nor flood the log.
+/// Displays text from outside on one line of bounded length, and escapes the characters that a terminal
+/// or an editor would act upon. The text can then neither forge log lines nor flood the log.
 pub(crate) struct OneLine<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for OneLine<T> {
@@ -14,7 +14,7 @@ impl<T: fmt::Display> fmt::Display for OneLine<T> {
     }
 }
 
-/// Writes text like [`OneLine`], cut off at `limit` bytes.
+/// Writes text like [`OneLine`], but cut at `limit` bytes.
 pub(crate) fn write_within(
     limit: usize,
     text: impl fmt::Display,
@@ -39,7 +39,8 @@ struct Line<'a, W> {
 }
 
 impl<W: Write> Line<'_, W> {
-    /// Writes what there is room for. If that is not all, the error stops the formatting of the rest.
+    /// Writes the part of the text that there is room for. If that is not all of it, returns an error,
+    /// which stops the formatting of the rest.
     fn put(&mut self, text: &str) -> fmt::Result {
         let end = if text.len() <= self.room {
             text.len()
@@ -70,8 +71,8 @@ impl<W: Write> Write for Line<'_, W> {
     }
 }
 
-/// Returns `true` for control characters, for line breaks that are not among them, and for characters
-/// that change the direction of text.
+/// Returns `true` for control characters, for the line breaks that Unicode does not count among these,
+/// and for characters that change the direction of text.
 fn is_escaped(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}')
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_break_or_a_terminal_sequence_is_escaped_and_nothing_else() {
+    fn line_breaks_and_terminal_sequences_are_escaped_and_letters_are_not() {
         let text = "café\r\n2026-01-01 ERROR forged \u{1b}[31m\u{9b}32m";
         assert_eq!(
             OneLine(text).to_string(),
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_break_of_unicode_or_a_turn_of_direction_is_escaped() {
+    fn unicode_line_breaks_and_changes_of_direction_are_escaped() {
         let text = "a\u{2028}b\u{2029}c\u{85}d\u{202e}e\u{2066}f";
         assert_eq!(
             OneLine(text).to_string(),
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_behind_the_cut_is_not_shown() {
+    fn text_that_is_written_after_the_cut_is_not_shown() {
         struct GoesOn;
         impl fmt::Display for GoesOn {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,5 @@
-//! What generated code names. Not part of the public API: anything here may change in any release.
+//! The names that generated code uses. Not part of the public API: anything here may change in any
+//! release, together with bg-macros, which writes these names.
 
 pub use axum;
 pub use inventory;

@@ -1,11 +1,11 @@
-//! On whose behalf the running code runs: a request's, an error hook's, both, or neither.
+//! The request and the error hook on whose behalf code runs, for code that has no handle to either.
 //!
-//! For code that holds a handle to neither. It stands below the runner and the request, so that the
-//! runner can carry a request along without knowing what one is: here it is `Any`, and
-//! [`request::current`](crate::request::current) takes it out again.
+//! This module stands below the runner and the request, so that the runner can carry a request along
+//! without knowing what one is: here it is `Any`, and [`request::current`](crate::request::current)
+//! downcasts it again.
 //!
-//! Two task-locals, because a service that an error hook calls enters a request of its own, and still
-//! runs on behalf of the hook.
+//! Request and hook are two task-locals, because a service that an error hook calls enters a request of
+//! its own, and still runs on behalf of the hook.
 
 use std::any::Any;
 use std::fmt;
@@ -18,7 +18,11 @@ task_local! {
     static BY_HOOK: ();
 }
 
-/// A request, as what runs on its behalf carries it along.
+/// A request, as code that runs on its behalf carries it along.
+///
+/// Each clone counts as a handle through which tasks may still be added: `RequestTasks::is_waited_for`
+/// (`request/queue.rs`) reads `Arc::strong_count`. So a scope is kept no longer than the code that is
+/// to run in it.
 #[derive(Clone)]
 pub(crate) struct Scope(Arc<dyn Any + Send + Sync>);
 
@@ -40,7 +44,7 @@ impl Scope {
         self.0.downcast().ok()
     }
 
-    /// Returns whether both are scopes of the same request.
+    /// Returns whether `self` and `other` are scopes of the same request.
     pub(crate) fn is_same_request(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

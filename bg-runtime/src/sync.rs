@@ -1,8 +1,9 @@
-//! The mutex of this crate: `std`'s without poisoning, which the model checker replaces with its own.
+//! The mutex of this crate: `std`'s without poisoning, or the model checker's.
 //!
-//! Poisoning would turn one caught panic into a panic in every task that follows. Nothing needs it:
-//! almost nowhere does the user's code run under a lock, and every change under a lock leaves the
-//! data whole at each point where it could panic.
+//! Poisoning would turn one caught panic into a panic in every task that follows, and nothing needs it:
+//! every change under a lock leaves the data consistent at each point where it could panic. The user's
+//! hooks and destructors run outside the locks, because they may queue tasks. A test's own code does run
+//! under one: see `run/dispatch/recording.rs`.
 
 use std::sync::PoisonError;
 

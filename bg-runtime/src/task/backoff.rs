@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// How long a task waits between a run that failed and the next.
+/// The wait between a run that failed and the next.
 ///
 /// ```
 /// use bg_runtime::{Backoff, TaskDef};
@@ -19,12 +19,12 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// From 100 ms to 10 s: long enough for a blip, and short, because the tasks behind the one that
-    /// failed wait with it.
+    /// From 100 ms to 10 s: long enough to outlast a blip, but short, because the tasks behind the one
+    /// that failed wait with it.
     pub(super) const DEFAULT: Self =
         Self::exponential(Duration::from_millis(100), Duration::from_secs(10));
 
-    /// The same wait each time.
+    /// Creates a backoff with the same wait each time.
     #[must_use]
     pub const fn fixed(wait: Duration) -> Self {
         Self {
@@ -33,16 +33,17 @@ impl Backoff {
         }
     }
 
-    /// A random wait between `least` and a bound that doubles with each failure, up to `most`: between
-    /// `least` and `2 * least` after the first failure, between `least` and `4 * least` after the
-    /// second.
+    /// Creates a backoff with a random wait between `least` and a bound that doubles with each failure,
+    /// up to `most`: between `least` and `2 * least` after the first failure, between `least` and
+    /// `4 * least` after the second.
     ///
-    /// The jitter is full, so that tasks which failed together do not come back together.
+    /// The wait is random over the whole range, so that tasks which failed together do not come back
+    /// together.
     ///
     /// # Panics
     ///
-    /// When `least` is longer than `most`, or zero, which does not grow: in a `const`, where records are
-    /// made, that is a compile error.
+    /// If `least` is longer than `most`, or is zero, which does not grow. In a `const`, where records
+    /// are made, this is a compile error.
     #[must_use]
     pub const fn exponential(least: Duration, most: Duration) -> Self {
         assert!(
@@ -56,9 +57,10 @@ impl Backoff {
         Self { least, most }
     }
 
-    /// The wait after `failures` runs that failed. `random` is evenly distributed over its type.
+    /// Returns the wait after `failures` runs that failed. `random` has to be evenly distributed over
+    /// its type.
     pub(crate) fn wait(&self, failures: u32, random: u64) -> Duration {
-        // Whatever has doubled a hundred times is as long as a duration can be.
+        // A nanosecond that has doubled a hundred times is longer than the longest duration.
         let doublings = 0..failures.min(100);
         let doubled = doublings.fold(self.least, |bound, _| bound.saturating_mul(2));
         let bound = doubled.min(self.most);
@@ -66,10 +68,10 @@ impl Backoff {
     }
 }
 
-/// `span * random / 2^64`, in whole numbers.
+/// Returns `span * random / 2^64`, from the upper half of `random`, so that the product fits 128 bits.
 fn part(span: Duration, random: u64) -> Duration {
     let random = u128::from(random >> 32);
-    // A duration has fewer than 94 bits of nanoseconds, so this does not overflow.
+    // A duration has at most 94 bits of nanoseconds, so this does not overflow.
     let nanos = (span.as_nanos() * random) >> 32;
     let secs = u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX);
     let nanos = u32::try_from(nanos % 1_000_000_000).unwrap_or(0);
@@ -83,7 +85,7 @@ impl Default for Backoff {
     }
 }
 
-/// As the attribute writes it: `1s`, `1s..60s`.
+/// As it is written in the attribute: `1s`, `1s..60s`.
 impl fmt::Display for Backoff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.least == self.most {
@@ -120,10 +122,10 @@ mod tests {
         prop_oneof![1..100_u32, any::<u32>(), Just(u32::MAX)]
     }
 
-    /// The bound by the book: `least * 2^failures`, up to `most`.
+    /// The bound, in closed form: `least * 2^failures`, up to `most`.
     fn bound(backoff: &Backoff, failures: u32) -> Duration {
         let nanos = backoff.least.as_nanos();
-        // The longest duration has fewer than 94 bits of nanoseconds.
+        // The longest duration has 94 bits of nanoseconds, so there is always room.
         let room = 127 - (128 - nanos.leading_zeros());
         let doubled = if failures > room {
             u128::MAX
@@ -150,16 +152,19 @@ mod tests {
         }
 
         #[test]
-        fn both_ends_are_reached(backoff in backoffs(), failures in failures()) {
+        fn the_shortest_and_the_longest_wait_are_both_reached(
+            backoff in backoffs(),
+            failures in failures(),
+        ) {
             prop_assert_eq!(backoff.wait(failures, 0), backoff.least);
-            // The random number is a fraction of one, which it never is.
+            // The random number stands for a fraction of one, and is always less than one.
             let (most, bound) = (backoff.wait(failures, u64::MAX), bound(&backoff, failures));
             let missing = bound.saturating_sub(most).as_nanos();
             prop_assert!(missing <= (bound.as_nanos() >> 32) + 1, "{most:?} of {bound:?}");
         }
 
         #[test]
-        fn the_bound_never_shrinks_and_more_of_it_is_never_a_shorter_wait(
+        fn more_failures_or_a_larger_random_number_never_shorten_a_wait(
             backoff in backoffs(),
             failures in failures(),
             (less, more) in (any::<u64>(), any::<u64>()).prop_map(|(a, b)| (a.min(b), a.max(b))),
@@ -170,7 +175,7 @@ mod tests {
         }
 
         #[test]
-        fn a_fixed_wait_is_the_same_each_time(
+        fn a_fixed_wait_is_the_same_after_each_failure(
             wait in durations(),
             failures in failures(),
             random: u64,
@@ -180,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn no_wait_at_all_is_a_fixed_one() {
+    fn a_fixed_wait_may_be_zero() {
         assert_eq!(
             Backoff::fixed(Duration::ZERO).wait(1, u64::MAX),
             Duration::ZERO
@@ -189,18 +194,18 @@ mod tests {
 
     #[test]
     #[should_panic = "the shortest wait is longer than the longest"]
-    fn the_shortest_wait_is_not_longer_than_the_longest() {
+    fn a_shortest_wait_above_the_longest_is_refused() {
         let _ = Backoff::exponential(Duration::from_secs(2), Duration::from_secs(1));
     }
 
     #[test]
     #[should_panic = "a wait of zero does not grow"]
-    fn a_wait_that_grows_does_not_begin_with_zero() {
+    fn a_growing_wait_that_begins_at_zero_is_refused() {
         let _ = Backoff::exponential(Duration::ZERO, Duration::from_secs(1));
     }
 
     #[test]
-    fn it_is_shown_as_it_is_written() {
+    fn a_backoff_displays_as_the_attribute_writes_it() {
         let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
         assert_eq!(Backoff::fixed(second).to_string(), "1s");
         assert_eq!(Backoff::exponential(second, minute).to_string(), "1s..60s");

@@ -4,12 +4,18 @@ use tracing::Span;
 use super::outcome::TaskResult;
 use crate::scope::{Scope, enter_by_hook, is_by_hook};
 
-/// Runs a synchronous task on tokio's blocking pool, with the span and the scope of the task that
-/// waits for it. Dropped before a thread was free for it, the work does not run.
+/// Runs `work` on tokio's blocking pool, in the span and the scope of the caller.
+///
+/// If the future is dropped before a thread is free, the work does not run. Once it has begun, nothing
+/// stops it: see `own_cancel` in `run/attempt.rs`.
+///
+/// # Errors
+///
+/// The error of `work`, or a `JoinError` if the runtime shuts down first.
 ///
 /// # Panics
 ///
-/// With the panic of `work`.
+/// Resumes the panic of `work`.
 pub async fn blocking(work: impl FnOnce() -> TaskResult + Send + 'static) -> TaskResult {
     let (span, scope, is_by_hook) = (Span::current(), Scope::current(), is_by_hook());
     let work = move || span.in_scope(work);

@@ -11,13 +11,16 @@ use super::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, render
 use crate::contain::{Contained, contain};
 use crate::one_line::OneLine;
 
-/// A task of any type, with its settings: what [`TaskExt`](crate::TaskExt), [`named`](crate::named)
-/// and [`named_blocking`](crate::named_blocking) return.
+/// A task of any type, with its settings.
+///
+/// Returned by [`TaskExt`](crate::TaskExt), [`named`](crate::named) and
+/// [`named_blocking`](crate::named_blocking).
 #[doc(alias = "QueuedTask")]
 #[must_use = "a task does nothing until it is queued or attached to a response"]
+// Contained, because dropping a task drops the user's arguments.
 pub struct BoxTask(Contained<Box<Job<dyn Work>>>);
 
-/// One allocation for the task and its settings, because there is one for each task of each request.
+/// A task with its settings, in one allocation, because every queued task costs one.
 struct Job<W: ?Sized> {
     info: TaskInfo,
     id: TaskId,
@@ -32,7 +35,7 @@ struct Job<W: ?Sized> {
 impl BoxTask {
     pub(crate) fn new(info: TaskInfo, work: impl Work + 'static) -> Self {
         let id = TaskId::next();
-        // Made here, where the request's own span is the current one.
+        // Made here and not in `Runner::accept`, because here the request's own span is the current one.
         let span = tracing::info_span!(
             parent: None,
             "background_task",
@@ -63,7 +66,7 @@ impl BoxTask {
         )
     }
 
-    /// A task whose copies are its clones, even if [`Task::try_clone`] gives none.
+    /// Creates a task whose copies are clones, even if [`Task::try_clone`] gives none.
     pub(super) fn retryable<T: Task + Send + Clone>(task: T) -> Self {
         let try_clone = |task: &T| Some(task.clone());
         Self::new(TaskInfo::declared(T::DEF), Declared::new(task, try_clone))
@@ -98,9 +101,9 @@ impl BoxTask {
         self.options().timeout.or_else(|| self.info().timeout())
     }
 
-    /// Records on the span which request the task is of.
+    /// Records the request on the task's span.
     pub(crate) fn record_request(&self, request: &RequestInfo) {
-        // Spares the lookup of the fields.
+        // `record` would look the fields up, and `to_string` allocate, for nothing.
         if self.span().is_disabled() {
             return;
         }
@@ -112,7 +115,8 @@ impl BoxTask {
         }
     }
 
-    /// Takes the span in which the task was made. The task does not keep it open.
+    /// Takes the span in which the task was made. `Runner::prepare_span` calls this for every task that
+    /// is queued: a task that kept its origin would keep the request's span open until it runs.
     pub(crate) fn take_origin(&mut self) -> Span {
         self.0
             .origin
@@ -141,19 +145,20 @@ impl BoxTask {
         self.0.work.as_any().type_id()
     }
 
-    /// Returns the arguments as text. `None` if they cannot be shown, as when the user's `Debug` panics.
+    /// Returns the arguments as text. `None` if they cannot be shown, for example because the user's
+    /// `Debug` panics.
     pub(crate) fn arguments(&self) -> Option<String> {
         contain(|| self.0.work.arguments()).ok().flatten()
     }
 
-    /// Returns the arguments for a report: `None` also if there are none.
+    /// Returns the arguments for a report. `None` if there are none, or if they cannot be shown.
     pub(crate) fn shown_arguments(&self) -> Option<Box<str>> {
         let shown = self.arguments().filter(|shown| !shown.is_empty());
         shown.map(String::into_boxed_str)
     }
 
-    /// Returns the key. `None` if there is none, or if the user's `Display` panics: then the limits of
-    /// the key are not applied.
+    /// Returns the key. `None` if there is none, or if the user's `Display` panics, in which case the
+    /// task's per-key limits are not applied.
     pub(crate) fn key(&self) -> Option<String> {
         contain(|| self.0.work.key()).unwrap_or_else(|panic| {
             let task = self.info().name();
@@ -166,12 +171,15 @@ impl BoxTask {
         })
     }
 
-    /// Makes a copy for another run. Returns `false` if there is none.
+    /// Makes a copy for another run. Returns `false` if the task gives none.
+    ///
+    /// Calls the user's `clone`, whose panics are the caller's to contain.
     pub(crate) fn copy(&mut self) -> bool {
         self.0.work.copy()
     }
 
-    /// Runs the task once, and leaves the copy for another run, if one was made.
+    /// Runs the task once, and leaves the copy for another run, if one was made. Without a copy the task
+    /// is gone: `AcceptedTask::keep_arguments` reads the arguments before.
     pub(crate) fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
         self.0.work.run(cx)
     }
@@ -187,7 +195,7 @@ impl fmt::Debug for BoxTask {
     }
 }
 
-/// A task of any type, without the type.
+/// A task with its type erased.
 pub(crate) trait Work: Send {
     fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult>;
 
@@ -203,19 +211,20 @@ pub(crate) trait Work: Send {
         None
     }
 
-    /// Returns the [`Task`] that this is made of; some other type if it is made of none.
+    /// Returns the [`Task`] behind this, or a value of another type if there is none.
     fn as_any(&self) -> &dyn Any {
         &()
     }
 
-    /// Moves the [`Task`] that this is made of into an `Option` of its type.
+    /// Moves the [`Task`] behind this into `task`, if that is an `Option` of its type.
     fn move_into(&mut self, _task: &mut dyn Any) {}
 }
 
-/// Panic message for a task that is run more often than it was copied.
+/// The panic message of a task that runs more often than it was copied.
 pub(crate) const TAKEN: &str = "a run takes the task, and comes after a copy was made";
 
 struct Declared<T> {
+    /// `None` once a run has taken it without leaving a copy.
     task: Option<T>,
     /// For the next run. Rare, so boxed.
     copy: Option<Box<T>>,

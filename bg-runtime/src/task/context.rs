@@ -12,11 +12,13 @@ use super::task_ref::TaskRef;
 use crate::one_line::OneLine;
 use crate::run::{EntryKey, Runner};
 
-/// Identifies one queued task within this process. Displays as a number.
+/// The id of a task, unique within this process. Displays as a number.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(NonZeroU64);
 
 impl TaskId {
+    /// Returns an id that no other task has had: an `EntryKey` (`run/ledger.rs`) relies on it to tell a
+    /// task from the next one in its slot of the books.
     pub(crate) fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -40,16 +42,17 @@ impl fmt::Debug for TaskId {
     }
 }
 
-/// The run that a task is in, as the task sees it (`#[context]`).
+/// The current run, as its task sees it (`#[context]`).
 #[derive(Clone)]
 pub struct TaskContext {
     pub(crate) task: TaskRef,
     pub(crate) attempt: u32,
-    /// For a run that is cancelled by more than the shutdown.
+    /// For a run of a synchronous task, which more than the shutdown cancels: see `run/attempt.rs`.
     pub(crate) own_cancel: Option<CancellationToken>,
     pub(crate) key: EntryKey,
     // The one arrow from here up to the runner: a context is a handle to it, and a trait between the
-    // two would have one implementor.
+    // two would have one implementor. A clone that outlives the run keeps the runner alive, and with it
+    // the threads of `isolated`.
     pub(crate) runner: Arc<Runner>,
 }
 
@@ -60,27 +63,29 @@ impl TaskContext {
         self.task.id
     }
 
-    /// The number of this run, from 1. More than 1 where an earlier run failed, and the task has
-    /// `retries`.
+    /// The number of this run, from 1. More than 1 if an earlier run failed and the task has `retries`.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// The request that queued the task; `None` for tasks that were spawned.
+    /// The request that queued the task. `None` if the task was spawned.
     #[must_use]
     pub fn request(&self) -> Option<&RequestInfo> {
         self.task.request.as_deref()
     }
 
-    /// Completes when the task should stop: a shutdown has waited for its `drain_timeout`, and will
-    /// abort the task shortly. For a synchronous task it also completes at the task's timeout, and at
-    /// [`TaskHandle::abort`](crate::TaskHandle::abort).
+    /// Waits until the task should stop: a shutdown has waited for its `drain_timeout`, and will abort
+    /// the task shortly. For a synchronous task, also until its timeout passes or
+    /// [`TaskHandle::abort`](crate::TaskHandle::abort) is called.
+    ///
+    /// Cancel safe.
     pub async fn cancelled(&self) {
         self.cancellation().cancelled().await;
     }
 
-    /// Whether [`cancelled`](Self::cancelled) has completed. For loops in synchronous tasks.
+    /// Returns whether the task should stop, without waiting for [`cancelled`](Self::cancelled). For
+    /// loops in synchronous tasks.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancellation().is_cancelled()
@@ -91,11 +96,11 @@ impl TaskContext {
         own.unwrap_or_else(|| self.runner.cancellation())
     }
 
-    /// Says how far the task has come: `done` of `total`, in a unit of its own, and what it is at.
+    /// Reports how far the task has come: `done` of `total`, in a unit of the task's choice, and a
+    /// message that says what it is doing.
     ///
-    /// Whoever holds the task's handle sees it in [`TaskHandle::progress`](crate::TaskHandle::progress);
-    /// it is an event of level `DEBUG` in the task's span, too. Never waits: only the latest word is
-    /// kept.
+    /// The report reaches [`TaskHandle::progress`](crate::TaskHandle::progress), and is an event of
+    /// level `DEBUG` in the task's span. Never waits: only the latest report is kept.
     ///
     /// ```
     /// use bg_runtime::{TaskContext, background_task};
@@ -121,14 +126,14 @@ impl TaskContext {
         self.runner.set_progress(self.key, progress);
     }
 
-    /// A clone of the state of type `T` that was given to `Background::builder().state(..)`.
+    /// Returns a clone of the state of type `T` that was given to `Background::builder().state(..)`.
     ///
     /// `parameter` is the name that the error shows for it.
     ///
     /// # Errors
     ///
-    /// When no such state was given. `build()` finds this out beforehand for every registered task
-    /// that lists its states in [`TaskDef::states`](crate::TaskDef::states).
+    /// If no such state was given. `build()` has checked this for every registered task that lists its
+    /// states in [`TaskDef::states`](crate::TaskDef::states).
     pub fn state<T: State>(&self, parameter: &'static str) -> Result<T, MissingState> {
         self.runner.states().get().ok_or_else(|| MissingState {
             task: self.task.task,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use super::failure::TaskFailure;
 
-/// The record of a task: everything that is known without an instance.
+/// The record of a task: everything that is known of it without an instance.
 ///
 /// Made in a `const`, by [`#[background_task]`](macro@crate::background_task) or by hand:
 ///
@@ -33,11 +33,11 @@ pub struct TaskDef {
 }
 
 impl TaskDef {
-    /// A record with this name, the place of this call, and no settings.
+    /// Creates a record with this name, the location of this call, and no settings.
     ///
     /// The name identifies the task in logs and reports, and must be unique in the program:
     /// [`BackgroundBuilder::build`](crate::BackgroundBuilder::build) refuses two registered tasks
-    /// of one name.
+    /// with the same name.
     #[track_caller]
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
@@ -64,12 +64,11 @@ impl TaskDef {
     }
 
     /// Sets how long one run may take before it fails with
-    /// [`FailureKind::Timeout`](crate::FailureKind::Timeout). By default a run may take as long
-    /// as it likes.
+    /// [`FailureKind::Timeout`](crate::FailureKind::Timeout). No limit by default.
     ///
     /// # Panics
     ///
-    /// When the timeout is zero: in a `const`, where records are made, that is a compile error.
+    /// If the timeout is zero. In a `const`, where records are made, this is a compile error.
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         assert!(
@@ -80,17 +79,17 @@ impl TaskDef {
         self
     }
 
-    /// Sets how many times the task runs again after a run that failed, panicked or timed out. Not at
-    /// all by default.
+    /// Sets how many times the task runs again after a run that failed, panicked or timed out. 0 by
+    /// default.
     ///
-    /// The task has to give copies of itself: see [`Task::try_clone`](crate::Task::try_clone).
+    /// Needs a task that can be copied: see [`Task::try_clone`](crate::Task::try_clone).
     #[must_use]
     pub const fn retries(mut self, retries: u32) -> Self {
         self.retries = retries;
         self
     }
 
-    /// Sets the wait before each run after the first. By default [`Backoff::default`].
+    /// Sets the wait before each run after the first. [`Backoff::default`] by default.
     #[must_use]
     pub const fn backoff(mut self, backoff: Backoff) -> Self {
         self.backoff = backoff;
@@ -102,7 +101,7 @@ impl TaskDef {
     ///
     /// # Panics
     ///
-    /// When the limit is zero: in a `const`, where records are made, that is a compile error.
+    /// If the limit is zero. In a `const`, where records are made, this is a compile error.
     #[must_use]
     pub const fn max_concurrent(mut self, limit: usize) -> Self {
         assert!(limit > 0, "with a limit of zero the task never runs");
@@ -115,7 +114,7 @@ impl TaskDef {
     ///
     /// # Panics
     ///
-    /// When the limit is zero: in a `const`, where records are made, that is a compile error.
+    /// If the limit is zero. In a `const`, where records are made, this is a compile error.
     #[must_use]
     pub const fn max_per_key(mut self, limit: usize) -> Self {
         assert!(limit > 0, "with a limit of zero the task never runs");
@@ -128,7 +127,7 @@ impl TaskDef {
     ///
     /// # Panics
     ///
-    /// When the limit is zero: in a `const`, where records are made, that is a compile error.
+    /// If the limit is zero. In a `const`, where records are made, this is a compile error.
     #[must_use]
     pub const fn max_pending_per_key(mut self, limit: usize) -> Self {
         assert!(limit > 0, "with a limit of zero every task is refused");
@@ -136,24 +135,26 @@ impl TaskDef {
         self
     }
 
-    /// Sets a function that is told of every failure of this task, before the hook of the
-    /// [`Background`](crate::Background) is.
+    /// Sets an error hook of the task's own. It is called with every failure of this task, before the
+    /// hooks of the [`Background`](crate::Background).
     #[must_use]
     pub const fn on_error(mut self, on_error: fn(&TaskFailure)) -> Self {
         self.on_error = Some(on_error);
         self
     }
 
-    /// States that the task occupies a thread of the blocking pool while it runs, which neither a
-    /// timeout nor a shutdown can take away from it. Its [`TaskContext`](crate::TaskContext) is
-    /// told of both. What goes on there after its timeout counts in no limit any more.
+    /// Declares that the task occupies a thread of the blocking pool while it runs.
+    ///
+    /// Neither a timeout nor a shutdown can stop the thread; both cancel the task's
+    /// [`TaskContext`](crate::TaskContext::cancelled). Work that goes on after the timeout no longer
+    /// counts towards any limit.
     #[must_use]
     pub const fn blocking(mut self) -> Self {
         self.blocking = true;
         self
     }
 
-    /// Sets the list of the task's arguments.
+    /// Sets the list of the task's arguments, in order. Empty by default.
     #[must_use]
     pub const fn parameters(mut self, parameters: &'static [Parameter]) -> Self {
         self.parameters = parameters;
@@ -162,7 +163,7 @@ impl TaskDef {
 
     /// Sets the list of the states that the task asks its [`TaskContext`](crate::TaskContext) for,
     /// so that [`BackgroundBuilder::build`](crate::BackgroundBuilder::build) can check that
-    /// they are there.
+    /// they are there. Empty by default.
     #[must_use]
     pub const fn states(mut self, states: &'static [StateDef]) -> Self {
         self.states = states;
@@ -205,15 +206,15 @@ impl fmt::Debug for TaskDef {
     }
 }
 
-/// How many tasks of one name may be where. `None` is no limit.
+/// The limits on the tasks of one name. `None` means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TaskLimits {
-    /// Running at once.
+    /// The number of tasks that may run at once.
     pub concurrent: Option<usize>,
-    /// Of one key, running at once.
+    /// The number of tasks with the same key that may run at once.
     pub per_key: Option<usize>,
-    /// Of one key, waiting to run.
+    /// The number of tasks with the same key that may wait to run.
     pub pending_per_key: Option<usize>,
 }
 
@@ -234,7 +235,7 @@ pub struct Parameter {
 }
 
 impl Parameter {
-    /// An argument of this name and type, the latter as written in the source.
+    /// Describes an argument by its name and its type, as written in the source.
     #[must_use]
     pub const fn new(name: &'static str, type_name: &'static str) -> Self {
         Self {
@@ -244,7 +245,7 @@ impl Parameter {
         }
     }
 
-    /// States that the argument's value is never shown.
+    /// Marks the argument as one whose value is never shown (`#[secret]`).
     #[must_use]
     pub const fn secret(mut self) -> Self {
         self.secret = true;
@@ -263,7 +264,7 @@ impl Parameter {
         self.type_name
     }
 
-    /// Whether the argument's value is never shown (`#[secret]`).
+    /// Returns whether the argument is marked `#[secret]`.
     #[must_use]
     pub const fn is_secret(&self) -> bool {
         self.secret
@@ -274,14 +275,13 @@ impl Parameter {
 #[derive(Clone, Copy)]
 pub struct StateDef {
     parameter: &'static str,
-    // Functions, because the values themselves are not to be had in a `const` on every supported
-    // compiler.
+    // Functions, because neither can be called in a `const` on every supported compiler.
     type_id: fn() -> TypeId,
     type_name: fn() -> &'static str,
 }
 
 impl StateDef {
-    /// A state of type `T`, for the parameter of this name.
+    /// Describes a state of type `T`, for the parameter of this name.
     #[must_use]
     pub const fn of<T: 'static>(parameter: &'static str) -> Self {
         Self {

@@ -10,18 +10,19 @@ use super::{RequestInfo, TaskId, TaskInfo};
 use crate::contain::Contained;
 use crate::one_line::OneLine;
 
-/// Describes a task that was not a success: what an error hook receives, and a
-/// [`TaskHandle`](crate::TaskHandle) ends with.
+/// The report of a task that did not succeed. Error hooks receive it, and a
+/// [`TaskHandle`](crate::TaskHandle) resolves to it.
 ///
-/// Cheap to clone. Displays as one line that names the task, its place, and the error: cut at 4 KiB, and
-/// with what would break the line escaped.
+/// Cheap to clone. Displays as one line that names the task, its file and line, and the error. The
+/// error's text is cut at 4 KiB, and characters that would break the line are escaped.
 #[derive(Clone)]
 pub struct TaskFailure(Arc<FailureParts>);
 
-/// What a [`TaskFailure`] is made of.
+/// The fields of a [`TaskFailure`].
 pub(crate) struct FailureParts {
     pub(crate) task: TaskRef,
     pub(crate) kind: FailureKind,
+    // Contained, because the user's error may panic when the last clone is dropped.
     pub(crate) error: Contained<Arc<dyn Error + Send + Sync>>,
     pub(crate) arguments: Option<Box<str>>,
     pub(crate) attempt: u32,
@@ -30,7 +31,7 @@ pub(crate) struct FailureParts {
     pub(crate) skipped: Vec<TaskInfo>,
 }
 
-/// The sort of a [`TaskFailure`].
+/// The kind of a [`TaskFailure`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FailureKind {
@@ -41,10 +42,9 @@ pub enum FailureKind {
     /// The task ran for longer than its timeout allows.
     Timeout,
     /// The task was stopped, or not started, by a shutdown, by
-    /// [`TaskHandle::abort`](crate::TaskHandle::abort), or because the runtime that it was to run on is
-    /// gone.
+    /// [`TaskHandle::abort`](crate::TaskHandle::abort), or because its runtime is gone.
     Aborted,
-    /// The task was refused when it was queued, because a limit was reached: that of
+    /// The task was refused when it was queued, because a limit was reached:
     /// [`max_pending`](crate::BackgroundBuilder::max_pending) with
     /// [`Overflow::Reject`](crate::Overflow::Reject), or `max_pending_per_key` of the task.
     Rejected,
@@ -70,8 +70,8 @@ impl TaskFailure {
         Self(Arc::new(parts))
     }
 
-    /// The failure of a task whose outcome is not known any more, because the sender of its handle
-    /// was dropped.
+    /// Creates the failure of a task whose outcome was lost: the sender of its handle was dropped
+    /// without sending it.
     pub(crate) fn lost(task: TaskInfo, id: TaskId) -> Self {
         Self::new(FailureParts {
             task: TaskRef {
@@ -99,7 +99,7 @@ impl TaskFailure {
         &self.0.task.task
     }
 
-    /// The id of this very task.
+    /// The task's id, which logs show too.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.0.task.id
@@ -108,46 +108,46 @@ impl TaskFailure {
     /// The task's arguments as their `Debug` shows them, on one line, cut at 1 KiB; `#[secret]`
     /// ones as `***`.
     ///
-    /// `None` where one of them has no `Debug`, and where the task was aborted before it started.
+    /// `None` if there are none, or if one of them has no `Debug`. Usually `None`, too, if the task was
+    /// aborted before its turn, which is when arguments are formatted.
     #[must_use]
     pub fn arguments(&self) -> Option<String> {
         self.0.arguments.as_deref().map(str::to_owned)
     }
 
-    /// What went wrong: the task's own error, or the library's where the kind is not
-    /// [`FailureKind::Error`].
+    /// The task's own error if the kind is [`FailureKind::Error`], otherwise one of the library's.
     #[must_use]
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
         &**self.0.error
     }
 
-    /// The sort of the failure.
+    /// The kind of the failure.
     #[must_use]
     pub fn kind(&self) -> FailureKind {
         self.0.kind
     }
 
-    /// The number of the run that failed, from 1; of the latest, where the task was aborted between two
-    /// runs. 0 where it has not run.
+    /// The number of the run that failed, from 1; of the latest run, if the task was aborted between
+    /// two. 0 if it has not run.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.0.attempt
     }
 
-    /// Whether the task will run again. If so, this is not its outcome: the hook is told of each run
-    /// that fails.
+    /// Returns whether the task will run again. If so, this is not its outcome: error hooks are called
+    /// for each run that fails.
     #[must_use]
     pub fn will_retry(&self) -> bool {
         self.0.will_retry
     }
 
-    /// How long the run took; zero where none was under way.
+    /// The duration of the run. Zero if none was under way.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed
     }
 
-    /// The request that queued the task; `None` for tasks that were spawned.
+    /// The request that queued the task. `None` if the task was spawned.
     #[must_use]
     pub fn request(&self) -> Option<&RequestInfo> {
         self.0.task.request.as_deref()
@@ -201,8 +201,8 @@ impl fmt::Debug for TaskFailure {
     }
 }
 
-/// An error with its causes, as far as it does not name them itself: `mail not sent: connection
-/// refused`.
+/// Displays an error with its causes: `mail not sent: connection refused`. A cause is left out if the
+/// error before it ends with the same text.
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
@@ -241,10 +241,10 @@ pub enum SkipReason {
         /// The task that was refused.
         refused: &'static str,
     },
-    /// The response is an error, and a failed request promised nothing.
+    /// The response is an error (status 400 and above), and a failed request promises nothing.
     ErrorResponse(StatusCode),
-    /// The task was to run after an error response only (`.on_error_response()`), and the response
-    /// is none.
+    /// The task runs only after an error response (`.on_error_response()`), and the response was not
+    /// one.
     NoErrorResponse(StatusCode),
     /// The handler was dropped before it responded, most often because the client went away.
     HandlerCancelled,
@@ -275,11 +275,11 @@ impl fmt::Display for SkipReason {
                 write!(f, "`{refused}`, before it in the same list, was refused")
             }
             Self::ErrorResponse(status) => {
-                write!(f, "the response is an error ({status}); `.always()` runs the task all the same")
+                write!(f, "the response is an error ({status}); `.always()` runs the task anyway")
             }
             Self::NoErrorResponse(status) => write!(f, "the response is no error ({status})"),
             Self::HandlerCancelled => {
-                f.write_str("the handler was dropped before it responded; `detach` on the route finishes it all the same")
+                f.write_str("the handler was dropped before it responded; `detach` on the route lets it finish")
             }
             Self::HandlerPanicked => f.write_str("the handler panicked"),
             Self::NoRoom => f.write_str(
@@ -300,13 +300,14 @@ impl fmt::Display for SkipReason {
 
 impl Error for SkipReason {}
 
-/// Why a task was stopped.
+/// Why a task was aborted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AbortReason {
     Shutdown,
     /// It was queued when the shutdown was over.
     AfterShutdown,
     Handle,
+    /// Its `OutcomeGuard`, or the sender of its handle, was dropped without an outcome.
     Dropped,
     /// A test took it from its recorder.
     Taken,

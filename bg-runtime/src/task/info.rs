@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use super::definition::{Parameter, StateDef, TaskDef, TaskLimits};
 
-/// What is known of a task: of a declared one by its [`TaskDef`], of a one-off by its name and
-/// place.
+/// Describes a task: a declared one by its [`TaskDef`], a one-off task by its name and location.
 ///
 /// Displays as `name (file:line)`.
 #[derive(Clone, Copy)]
@@ -62,7 +61,7 @@ impl TaskInfo {
         }
     }
 
-    /// The source file in which the task is declared.
+    /// The source file in which the task is declared, or in which a one-off task is made.
     #[must_use]
     pub fn file(&self) -> &'static str {
         self.location().file()
@@ -74,31 +73,31 @@ impl TaskInfo {
         self.location().line()
     }
 
-    /// The task's documentation; empty where there is none.
+    /// The task's documentation. Empty if it has none.
     #[must_use]
     pub fn docs(&self) -> &'static str {
         self.def().map_or("", |def| def.docs)
     }
 
-    /// The task's arguments, in order.
+    /// The task's arguments, in order. Empty for one-off tasks.
     #[must_use]
     pub fn parameters(&self) -> &'static [Parameter] {
         self.def().map_or(&[], |def| def.parameters)
     }
 
-    /// The states the task needs when it runs.
+    /// The states that the task needs when it runs.
     #[must_use]
     pub fn states(&self) -> &'static [StateDef] {
         self.def().map_or(&[], |def| def.states)
     }
 
-    /// How long one run may take.
+    /// The longest time that one run may take. `None` means no limit.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.def().and_then(|def| def.timeout)
     }
 
-    /// How many times the task runs again after a failed run.
+    /// The number of times that the task runs again after a run that failed.
     #[must_use]
     pub fn retries(&self) -> u32 {
         self.def().map_or(0, |def| def.retries)
@@ -110,13 +109,13 @@ impl TaskInfo {
         self.def().map_or(Backoff::DEFAULT, |def| def.backoff)
     }
 
-    /// How many tasks of this name may be where.
+    /// The limits on the tasks of this name.
     #[must_use]
     pub fn limits(&self) -> TaskLimits {
         self.def().map_or(TaskLimits::NONE, |def| def.limits)
     }
 
-    /// Whether the task runs on the blocking pool.
+    /// Returns whether the task runs on the blocking pool.
     #[must_use]
     pub fn is_blocking(&self) -> bool {
         match self.0 {

@@ -5,7 +5,7 @@ use super::boxed::BoxTask;
 use super::options::{Options, When};
 
 /// Exactly one task: a struct made by [`#[background_task]`](macro@crate::background_task), any
-/// other [`Task`], or what [`named`](crate::named) and [`TaskExt`] give.
+/// other [`Task`], or a [`BoxTask`] as returned by [`named`](crate::named) and [`TaskExt`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not one background task",
     label = "not one background task",
@@ -13,7 +13,7 @@ use super::options::{Options, When};
     note = "each task of a list or an `Option` is spawned, and has its conditions, on its own"
 )]
 pub trait IntoTask {
-    /// The task, ready to be queued.
+    /// Converts into a task that is ready to be queued.
     fn into_task(self) -> BoxTask;
 }
 
@@ -52,7 +52,8 @@ pub trait TaskExt: IntoTask + Sized {
     /// Runs the task after every end of the request: also after an error response, and when the handler
     /// panics or is dropped.
     ///
-    /// Without it a task that was attached to a route, or added by a handler, is skipped then.
+    /// Without this, a task that was attached to a route, or added by a handler, is skipped in those
+    /// cases.
     fn always(self) -> BoxTask {
         with(self.into_task(), |options| options.when = When::Always)
     }
@@ -65,7 +66,7 @@ pub trait TaskExt: IntoTask + Sized {
         })
     }
 
-    /// Waits this long, when the task's turn has come, before its first run.
+    /// Delays the first run by this long, counted from the task's turn. Zero by default.
     ///
     /// The tasks behind it in its list wait with it: add tasks that must not wait before it, or to a
     /// [`concurrent`](crate::BackgroundTasks::concurrent) list. A shutdown that ends before the wait
@@ -74,8 +75,8 @@ pub trait TaskExt: IntoTask + Sized {
         with(self.into_task(), |options| options.delay = delay)
     }
 
-    /// Sets how long one run may take, instead of the `timeout` that the task is declared with. A zero
-    /// timeout fails any run that waits even once.
+    /// Sets how long one run may take, instead of the `timeout` that the task is declared with. A
+    /// timeout of zero fails any run that waits even once.
     fn timeout(self, timeout: Duration) -> BoxTask {
         with(self.into_task(), |options| options.timeout = Some(timeout))
     }
@@ -83,8 +84,8 @@ pub trait TaskExt: IntoTask + Sized {
     /// Sets how many times the task runs again after a run that failed, panicked or timed out, instead
     /// of the `retries` that it is declared with. The waits between are those of its `backoff`.
     ///
-    /// Each run needs a copy of the task: see [`Retryable`]. Call this first: after another method, copies
-    /// come only from [`Task::try_clone`].
+    /// Each run needs a copy of the task: see [`Retryable`]. Call this before the other methods: after
+    /// one of them, copies come only from [`Task::try_clone`].
     fn retries(self, retries: u32) -> BoxTask
     where
         Self: Retryable,

@@ -9,11 +9,11 @@ pub(crate) struct TaskList<T> {
     pub(crate) continue_on_error: bool,
 }
 
-/// A task, or a list that keeps its own rules inside another one.
+/// One entry of a list: a task, or a list that keeps its own rules inside the other.
 pub(crate) enum Item<T> {
     Task(T),
     List(TaskList<T>),
-    /// Where a task would be that was refused: what is behind it does not run.
+    /// The gap left by a task that was refused. It stops the list as a failure would.
     Refused(TaskInfo),
 }
 
@@ -35,14 +35,14 @@ impl<T> TaskList<T> {
         }
     }
 
-    /// Puts the items of `list`, which were taken from here, before those that came meanwhile.
+    /// Puts back a list that was taken from here, in front of the items that were added meanwhile.
     pub(crate) fn put_back(&mut self, list: Self) {
         let came_meanwhile = std::mem::replace(self, list);
         self.items.extend(came_meanwhile.items);
         self.continue_on_error |= came_meanwhile.continue_on_error;
     }
 
-    /// Adds an item. Most lists have one, so the space for more comes with the second.
+    /// Adds an item. Most lists have no more than one, so the first allocates space for one alone.
     pub(crate) fn push(&mut self, item: Item<T>) {
         if self.items.is_empty() {
             self.items.reserve_exact(1);
@@ -50,7 +50,8 @@ impl<T> TaskList<T> {
         self.items.push(item);
     }
 
-    /// Adds an item; the items of a list that keeps the same rules, instead of the list.
+    /// Adds an item. A sequential list with the same rules is replaced by its items, which run in the
+    /// same way.
     pub(crate) fn push_flat(&mut self, item: Item<T>) {
         let rules = |list: &Self| (list.concurrent, list.continue_on_error);
         match item {
@@ -88,7 +89,7 @@ impl<T> TaskList<T> {
         }
     }
 
-    /// Shows every task, in order.
+    /// Calls `f` with every task, in order.
     pub(crate) fn visit(&self, f: &mut impl FnMut(&T)) {
         for item in &self.items {
             item.visit(f);

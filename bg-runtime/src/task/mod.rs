@@ -1,6 +1,5 @@
-//! What a task is: its declaration, its record, what it is given and what it returns, and the boxed
-//! form in which all of them are queued. Knows no request, and of the runner only what
-//! [`TaskContext`] needs.
+//! Tasks: their declaration and record, what a run is given and what it returns, and the boxed form in
+//! which they are queued. Knows no request, and of the runner only what [`TaskContext`] needs.
 
 mod backoff;
 mod blocking;
@@ -52,8 +51,8 @@ use std::fmt;
 /// Work that is declared now and run later.
 ///
 /// [`#[background_task]`](macro@crate::background_task) implements this trait for the struct it
-/// makes. A hand-written implementation is as good; [`register!`](crate::register) then makes it
-/// known to [`Background::tasks`](crate::Background::tasks) and usable as part of a response:
+/// makes. It can be implemented by hand as well; [`register!`](crate::register) then adds the task to
+/// [`Background::tasks`](crate::Background::tasks) and makes it usable as part of a response:
 ///
 /// ```standalone_crate
 /// use std::sync::Arc;
@@ -106,30 +105,32 @@ pub trait Task: Sized + 'static {
 
     /// Runs the task once.
     ///
-    /// The future is dropped, at one of its await points, when the task's timeout passes and when a
-    /// shutdown has waited long enough. A panic is caught and reported like an error.
+    /// The future is dropped, at one of its await points, when the task's timeout passes, when
+    /// [`TaskHandle::abort`](crate::TaskHandle::abort) is called, and when a shutdown has waited long
+    /// enough. A panic is caught and reported like an error.
     fn run(self, cx: TaskContext) -> impl Future<Output = TaskResult> + Send;
 
-    /// Makes a copy of the task, for a run after this one has failed: `Some(self.clone())` if the type is
-    /// [`Clone`]. `None` (the default) if there is no second run.
+    /// Returns a copy of the task, for another run after this one has failed: `Some(self.clone())` if
+    /// the type is [`Clone`]. With `None` (the default) there is no other run.
     ///
-    /// Called before every run that may be followed by another.
+    /// Called before every run that may be followed by another, because a run consumes the task.
     #[doc(alias = "again")]
     fn try_clone(&self) -> Option<Self> {
         None
     }
 
-    /// Returns what the limits [`TaskDef::max_per_key`] and [`TaskDef::max_pending_per_key`] count by, for
-    /// example the id of the user whom the task is for. `None` (the default) is not limited.
+    /// Returns the key by which [`TaskDef::max_per_key`] and [`TaskDef::max_pending_per_key`] count, for
+    /// example the id of the user whom the task is for. Neither limits a task whose key is `None` (the
+    /// default).
     ///
-    /// Read when the task is queued. Logs and reports show it.
+    /// Called when the task is queued. Logs and reports show the key.
     fn key(&self) -> Option<String> {
         None
     }
 
     /// Returns the arguments, for reports of failures. `None` (the default) if they cannot be shown.
     ///
-    /// Read before the task runs, and only where a report could be seen.
+    /// Called before the task runs, and only if there is a hook, a log or a test to see a report.
     fn arguments(&self) -> Option<impl fmt::Debug> {
         None::<()>
     }

@@ -8,10 +8,10 @@ use super::context::TaskContext;
 use super::info::TaskInfo;
 use super::outcome::{IntoTaskResult, TaskResult};
 
-/// A task made from a future, for work that needs no declaration.
+/// Creates a task from a future, for work that needs no declaration.
 ///
-/// It is named, reported and drained like any other. The place shown in reports is the place of
-/// this call.
+/// The task is named, reported and drained like any other. It runs once, even with retries. The file and
+/// line shown in reports are those of this call.
 ///
 /// ```
 /// use bg_runtime::{Background, named};
@@ -34,7 +34,7 @@ where
     BoxTask::new(info, OneOff(Some(future)))
 }
 
-/// A task made from a closure, which runs on tokio's blocking pool. See [`named`].
+/// Creates a task from a closure, which runs on tokio's blocking pool. See [`named`].
 #[track_caller]
 pub fn named_blocking<F, R>(name: &'static str, work: F) -> BoxTask
 where

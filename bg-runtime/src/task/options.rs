@@ -5,7 +5,7 @@ use std::time::Duration;
 pub(crate) struct Options {
     pub(crate) when: When,
     pub(crate) delay: Duration,
-    /// Replaces the declared one.
+    /// Replaces the declared timeout.
     pub(crate) timeout: Option<Duration>,
     /// Replaces the declared number.
     pub(crate) retries: Option<u32>,
@@ -20,10 +20,10 @@ impl Options {
     };
 }
 
-/// Which responses a task runs after.
+/// Which ends of its request a task runs after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
-    /// Where the task was attached decides.
+    /// Depends on where the task was attached.
     Default,
     Always,
     OnErrorResponse,

@@ -3,15 +3,15 @@ use std::error::Error;
 /// An error of any type.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What a run of a task ends with.
+/// The result of one run of a task.
 pub type TaskResult = Result<(), BoxError>;
 
-/// What a task's function may return: `()`, or `Result<(), E>` where `E` converts into
+/// A type that a task's function may return: `()`, or `Result<(), E>` where `E` converts into
 /// [`BoxError`].
 #[diagnostic::on_unimplemented(
     message = "a background task cannot return `{Self}`",
     label = "expected `()` or `Result<(), E>`",
-    note = "nobody is there to receive a value when the task runs; `E` is an error that is `Send + Sync`, `anyhow::Error` or `Box<dyn Error + Send + Sync>`"
+    note = "no caller is left to receive a value when the task runs; `E` is an error that is `Send + Sync`, `anyhow::Error` or `Box<dyn Error + Send + Sync>`"
 )]
 pub trait IntoTaskResult {
     /// Converts into the result that the runner reports.
@@ -40,8 +40,8 @@ impl IntoTaskResult for Never {
     }
 }
 
-/// The type of a task that only ends by a panic or an abort: `async { loop { .. } }`. `!` has no
-/// name of its own on stable Rust; as what such a function returns it can be had.
+/// The type `!`, of a task that ends only by a panic or an abort: `async { loop { .. } }`. It cannot be
+/// named on stable Rust, except as the output of `fn() -> !`.
 type Never = <fn() -> ! as Returns>::Output;
 
 #[doc(hidden)]

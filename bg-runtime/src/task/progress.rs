@@ -8,11 +8,10 @@ use tokio::sync::watch;
 
 use crate::one_line::OneLine;
 
-/// How far a task has come, as it said itself with
-/// [`TaskContext::progress`](crate::TaskContext::progress).
+/// The progress that a task reports with [`TaskContext::progress`](crate::TaskContext::progress).
 ///
-/// Displays as `3 of 10: resizing`, on one line: what would break it is escaped, and what is longer than
-/// 4 KiB is cut.
+/// Displays as `3 of 10: resizing`, on one line. The message is cut at 4 KiB, and characters that would
+/// break the line are escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
     done: u64,
@@ -29,19 +28,19 @@ impl Progress {
         }
     }
 
-    /// How much is done, in the task's own unit.
+    /// The amount that is done, in the task's own unit.
     #[must_use]
     pub fn done(&self) -> u64 {
         self.done
     }
 
-    /// How much there is to do.
+    /// The amount that there is to do, in the same unit.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// What the task is at.
+    /// The task's description of what it is doing. May be empty.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -58,15 +57,17 @@ impl fmt::Display for Progress {
     }
 }
 
-/// The progress of one task. From [`TaskHandle::progress`](crate::TaskHandle::progress).
+/// A stream of one task's progress. Returned by [`TaskHandle::progress`](crate::TaskHandle::progress).
 ///
-/// Gives the latest word each time it is asked: a reader that is slower than the task misses some, and
-/// never holds the task up. Ends when the task has its outcome.
+/// Yields the latest report each time: a reader that is slower than the task misses some, and never
+/// holds the task up. Ends when the task has its outcome.
 #[must_use = "streams do nothing unless they are polled"]
 pub struct ProgressStream(BoxStream<'static, Progress>);
 
 impl ProgressStream {
-    /// `None`: the task has its outcome already.
+    /// Creates the stream. It is empty if `watched` is `None`, because the task has its outcome already.
+    ///
+    /// It ends when the sender is dropped, which the task's entry in the books owns.
     pub(crate) fn new(watched: Option<watch::Receiver<Option<Progress>>>) -> Self {
         let Some(watched) = watched else {
             return Self(stream::empty().boxed());
@@ -76,13 +77,13 @@ impl ProgressStream {
             let latest = watched.borrow_and_update().clone();
             Some((latest, watched))
         });
-        // Fused, so that whoever asks again after the end is told of it again.
+        // Fused, because `unfold` panics if it is polled after its end.
         Self(latest.filter_map(std::future::ready).fuse().boxed())
     }
 
-    /// The next word of the task; `None`, however often, when the task has its outcome.
+    /// Waits for the next report. Returns `None`, also when called again, once the task has its outcome.
     ///
-    /// Cancel safe: nothing is lost when the future is dropped before it is ready.
+    /// Cancel safe: nothing is lost if the future is dropped before it is ready.
     pub async fn next(&mut self) -> Option<Progress> {
         self.0.next().await
     }

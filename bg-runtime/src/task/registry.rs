@@ -1,10 +1,11 @@
-//! What was declared anywhere in the program, collected by the linker.
+//! The tasks that are declared anywhere in the program, collected by the linker.
 
 use super::{TaskDef, TaskInfo};
 
 inventory::collect!(&'static TaskDef);
 
-/// Every registered task, sorted by name; the linker's own order is arbitrary.
+/// Returns every registered task, sorted by name, because the linker's order is arbitrary.
+/// `duplicate_names` in `background/builder.rs` relies on it: it compares neighbours.
 pub(crate) fn declared_tasks() -> Vec<TaskInfo> {
     let mut tasks: Vec<TaskInfo> = inventory::iter::<&'static TaskDef>
         .into_iter()
@@ -14,9 +15,9 @@ pub(crate) fn declared_tasks() -> Vec<TaskInfo> {
     tasks
 }
 
-/// Makes a hand-written [`Task`](crate::Task) as good as one made by the attribute.
+/// Registers a hand-written [`Task`](crate::Task), as the attribute registers the tasks that it makes.
 ///
-/// It then appears in [`Background::tasks`](crate::Background::tasks), has its name and its states
+/// The task then appears in [`Background::tasks`](crate::Background::tasks), has its name and its states
 /// checked by [`BackgroundBuilder::build`](crate::BackgroundBuilder::build), and can be part of a
 /// response. See [`Task`](crate::Task) for an example.
 #[macro_export]

@@ -1,4 +1,4 @@
-//! What is known of the request that queued a task.
+//! The request that queued a task, as reports show it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,10 +10,12 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request};
 use crate::one_line::OneLine;
 
 /// The request that queued a task.
+///
+/// Displays as `POST /sign-up`.
 #[derive(Clone)]
 pub struct RequestInfo {
-    // Copies: a part of the head would keep all that the server has read along with it, for as long
-    // as the task waits.
+    // Copies, because a part of the head would keep everything that the server has read along with it
+    // in memory, for as long as the task waits.
     method: Method,
     path: Box<str>,
     route: Option<MatchedPath>,
@@ -61,13 +63,14 @@ impl RequestInfo {
         &self.path
     }
 
-    /// The route that matched, as it was declared: `/users/{id}`.
+    /// The route that matched, as it was declared: `/users/{id}`. `None` if none was known when the task
+    /// was queued.
     #[must_use]
     pub fn route(&self) -> Option<&str> {
         self.route.as_ref().map(MatchedPath::as_str)
     }
 
-    /// The value of the request's `x-request-id` header, where it is text.
+    /// The value of the request's `x-request-id` header. `None` if there is none, or if it is not text.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
@@ -91,7 +94,7 @@ impl fmt::Debug for RequestInfo {
     }
 }
 
-/// A [`RequestInfo`] that is made for the request's first task, because most requests have none.
+/// A [`RequestInfo`] that is made when the first task asks for it, because most requests have no tasks.
 pub(crate) struct LazyInfo(InfoState);
 
 enum InfoState {
@@ -115,8 +118,8 @@ impl LazyInfo {
         }
     }
 
-    /// Adds what is known further in: the router knows the route, a middleware sets the request id.
-    /// Tasks that were queued earlier keep what was known then.
+    /// Adds what becomes known further in: the router knows the route, a middleware sets the request id.
+    /// Tasks that were queued earlier keep the info that they have.
     pub(crate) fn complete(&mut self, headers: &HeaderMap, extensions: &Extensions) {
         match &mut self.0 {
             InfoState::Head(head) => head.complete(headers, extensions),
@@ -129,8 +132,8 @@ impl LazyInfo {
     }
 }
 
-/// What a [`RequestInfo`] is made of, each part at the cost of a reference count, so that a request
-/// without tasks pays next to nothing.
+/// The parts of a [`RequestInfo`], each at the cost of a reference count, so that a request without
+/// tasks pays next to nothing.
 struct RequestHead {
     method: Method,
     path: Option<PathAndQuery>,
@@ -164,7 +167,7 @@ impl RequestHead {
     }
 }
 
-/// Parsed once, because it is looked for in every request.
+/// A static, because it is looked up in every request.
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 fn text(value: &HeaderValue) -> Option<Box<str>> {
@@ -179,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_server_has_read_is_not_kept_for_the_tasks_of_a_request() {
+    fn a_waiting_task_does_not_keep_what_the_server_has_read_in_memory() {
         let path = Bytes::from(String::from("/sign-up?with=a+long+query"));
         let id = Bytes::from(String::from("7c9e"));
         let request = Request::builder()
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_that_is_set_further_in_is_found() {
+    fn a_request_id_that_a_middleware_sets_is_found() {
         let mut request = Request::builder()
             .header("x-correlation-id", "7c9e")
             .body(())
@@ -213,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shared_changes_only_where_there_is_news() {
+    fn a_request_info_is_replaced_only_if_more_becomes_known() {
         let mut request = Request::new(());
         let mut lazy = LazyInfo::of(&request);
         let first = lazy.get();
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_keeps_the_first_id_that_it_had() {
+    fn a_request_keeps_the_first_request_id_that_it_had() {
         let mut request = Request::new(());
         let first = HeaderValue::from_static("first");
         request.headers_mut().insert(&REQUEST_ID, first);

@@ -6,7 +6,7 @@ use std::panic::Location;
 
 use super::info::TaskInfo;
 
-/// What can be a task's state: any type that is `Clone + Send + Sync + 'static`.
+/// A type that can be a task's state: any type that is `Clone + Send + Sync + 'static`.
 ///
 /// Each run of a task gets a clone, so a state is usually a handle: a connection pool, an `Arc`, a
 /// channel's sender.
@@ -19,7 +19,7 @@ pub trait State: Clone + Send + Sync + 'static {}
 
 impl<T: Clone + Send + Sync + 'static> State for T {}
 
-/// A task asked for a state that its [`Background`](crate::Background) was not given.
+/// The error of a task that needs a state which its [`Background`](crate::Background) was not given.
 #[derive(Debug, Clone)]
 pub struct MissingState {
     pub(crate) task: TaskInfo,
@@ -40,7 +40,7 @@ impl MissingState {
         self.parameter
     }
 
-    /// The state's type.
+    /// The state's type, as `std::any::type_name` shows it.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         self.type_name
@@ -77,7 +77,7 @@ impl States {
     }
 }
 
-/// States as they are given, with the types that were given twice.
+/// States as they are given, with the types of which two were given.
 #[derive(Default)]
 pub(crate) struct StatesBuilder {
     states: States,
@@ -93,6 +93,7 @@ pub(crate) struct TwiceGiven {
 }
 
 impl StatesBuilder {
+    /// Adds a state. A second one of the same type is not kept; `build()` reports it.
     pub(crate) fn insert<T: State>(&mut self, state: T, location: &'static Location<'static>) {
         let id = TypeId::of::<T>();
         if let Some(first) = self.given.get(&id) {

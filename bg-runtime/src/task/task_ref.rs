@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::{RequestInfo, TaskId, TaskInfo};
 
-/// Which task it is about: what every record of a task that was accepted begins with.
+/// The task that a context, a failure, an event or an entry of the books is about.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskRef {
     pub(crate) task: TaskInfo,

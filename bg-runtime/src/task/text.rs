@@ -3,7 +3,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Text that converts to the text type `T` of a task's parameter.
+/// Text that converts into `T`, the text type of a task's parameter.
 ///
 /// `SendEmail::new("a@b.c", subject)` takes `&str`, `String`, `&String` and the like for a `String`
 /// parameter, and paths for a `PathBuf` one. Parameters of every other type are exact, so that
@@ -13,10 +13,12 @@ use std::sync::Arc;
     label = "expected text that converts to `{T}`"
 )]
 pub trait IntoText<T> {
-    /// Converts, without copying where the text is owned already.
+    /// Converts the text, without a copy if it is owned already.
     fn into_text(self) -> T;
 }
 
+// One target for each type that bg-macros takes for text (`is_text` in `task/kept.rs`): `new` converts
+// to it with `into_text`, and without an implementation here nothing could be passed.
 macro_rules! into_text {
     ($($target:ty: $($source:ty),+ => $convert:expr;)+) => { $($(
         #[diagnostic::do_not_recommend]
@@ -67,7 +69,7 @@ mod tests {
         clippy::needless_borrows_for_generic_args,
         reason = "the borrows are what is tested"
     )]
-    fn text_of_every_sort_converts() {
+    fn every_kind_of_text_converts_to_the_text_type_of_a_parameter() {
         let (owned, boxed, shared): (String, Box<str>, Arc<str>) =
             ("x".into(), "x".into(), "x".into());
         let all: [String; 8] = [

@@ -1,14 +1,14 @@
-//! What a failed assertion says.
+//! The messages of failed assertions.
 
 use std::fmt;
 
-/// What was expected, and what there is instead.
+/// The message of a failed assertion: what was expected, and what is recorded instead.
 #[derive(Debug)]
 pub(super) struct Mismatch {
     pub(super) problem: &'static str,
     pub(super) expected: String,
     pub(super) queued: Vec<String>,
-    /// With the reasons.
+    /// Each with its reason.
     pub(super) skipped: Vec<String>,
     pub(super) note: Option<&'static str>,
 }
@@ -29,7 +29,7 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Lines below each other, of which the first has a label.
+/// Writes lines below each other, the first of them with a label.
 fn column(f: &mut fmt::Formatter<'_>, label: &str, lines: &[String]) -> fmt::Result {
     for (position, line) in lines.iter().enumerate() {
         let label = if position == 0 { label } else { "" };
@@ -38,7 +38,7 @@ fn column(f: &mut fmt::Formatter<'_>, label: &str, lines: &[String]) -> fmt::Res
     Ok(())
 }
 
-/// A task as it is called: `emails::send_email(to: "a@b.c")`.
+/// Shows a task like a call of its function: `emails::send_email(to: "a@b.c")`.
 pub(super) fn call(name: &str, arguments: Option<&str>) -> String {
     format!("{name}({})", arguments.unwrap_or(".."))
 }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_expected_stands_above_what_was_queued() {
+    fn a_failed_assertion_shows_what_was_expected_and_what_was_queued() {
         let recorder = Recorder::new();
         recorder.spawn(email("hello"));
         recorder.spawn(Tick);
@@ -129,7 +129,7 @@ expected: emails::send_email(to: "a@b.c", subject: "welcome", code: ***)
         );
         assert_eq!(
             message(|| recorder.assert_queued_times::<SendEmail>(2)),
-            r#"another number of these tasks was queued
+            r#"a different number of these tasks was queued
 expected: 2 × emails::send_email
   queued: emails::send_email(to: "a@b.c", subject: "hello", code: ***)
           clock::tick()
@@ -137,7 +137,7 @@ expected: 2 × emails::send_email
         );
         assert_eq!(
             message(|| recorder.assert_queued_times::<Tick>(0)),
-            r#"another number of these tasks was queued
+            r#"a different number of these tasks was queued
 expected: 0 × clock::tick
   queued: emails::send_email(to: "a@b.c", subject: "hello", code: ***)
           clock::tick()
@@ -162,7 +162,7 @@ expected: nothing
     }
 
     #[tokio::test]
-    async fn tasks_of_the_type_that_were_skipped_are_shown_with_the_reason() {
+    async fn a_failed_assertion_shows_why_tasks_of_the_type_were_skipped() {
         let handler = |tasks: BackgroundTasks| async move {
             tasks.add_task(email("welcome"));
             tasks.add_task(Tick);
@@ -179,12 +179,12 @@ expected: nothing
             r#"no such task was queued
 expected: emails::send_email(to: "a@b.c", subject: "welcome", code: ***)
   queued: clock::tick()
- skipped: emails::send_email(to: "a@b.c", subject: "welcome", code: ***): the response is an error (404 Not Found); `.always()` runs the task all the same"#
+ skipped: emails::send_email(to: "a@b.c", subject: "welcome", code: ***): the response is an error (404 Not Found); `.always()` runs the task anyway"#
         );
     }
 
     #[test]
-    fn tasks_of_the_type_that_a_limit_refused_are_shown_with_the_reason() {
+    fn a_failed_assertion_shows_why_tasks_of_the_type_were_refused() {
         let builder = Background::builder().max_pending(1, Overflow::Reject);
         let recorder = Recorder::from_builder(builder).unwrap();
         recorder.spawn(Tick);
@@ -192,7 +192,7 @@ expected: emails::send_email(to: "a@b.c", subject: "welcome", code: ***)
         recorder.spawn(email("two"));
         assert_eq!(
             message(|| recorder.assert_queued_times::<SendEmail>(2)),
-            r#"another number of these tasks was queued
+            r#"a different number of these tasks was queued
 expected: 2 × emails::send_email
   queued: clock::tick()
  skipped: emails::send_email(to: "a@b.c", subject: "one", code: ***): `max_pending` is reached: no more than 1 may wait to run
@@ -201,7 +201,7 @@ expected: 2 × emails::send_email
     }
 
     #[test]
-    fn tasks_that_differ_in_a_secret_are_said_to() {
+    fn a_failed_assertion_says_that_tasks_differ_in_a_secret() {
         let recorder = Recorder::new();
         recorder.spawn(email("hello"));
         let other = SendEmail {
@@ -218,7 +218,7 @@ expected: emails::send_email(to: "a@b.c", subject: "hello", code: ***)
     }
 
     #[test]
-    fn a_recorder_that_nothing_reaches_asks_for_the_layer() {
+    fn a_failed_assertion_asks_for_the_layer_if_no_task_was_seen() {
         let recorder = Recorder::new();
         assert_eq!(
             message(|| recorder.assert_queued(Tick)),

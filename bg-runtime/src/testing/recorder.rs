@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 /// A [`Background`] for tests, which records tasks instead of running them.
 ///
-/// It derefs to a `Background`: put [`recorder.layer()`](Background::layer) on the app under test, give
-/// it a clone (`recorder.clone()` is one of the `Background`), or [`spawn`](Background::spawn) on it. A
-/// task is recorded when it would run: one that is spawned at once, one of a request when its response
-/// is there, if the response's status lets it run.
+/// A recorder derefs to a `Background`: put [`recorder.layer()`](Background::layer) on the app under
+/// test, give the app a clone (`recorder.clone()` is a `Background`), or call
+/// [`spawn`](Background::spawn). A spawned task is recorded at once, a request's task when its response
+/// is ready, if it is to run after that response.
 ///
-/// Dropping a recorder gives up what it has recorded. Nobody is told of that; the tasks are counted as
-/// aborted, and their handles say so. What is queued on a clone later has the same end.
+/// Dropping a recorder aborts the tasks that it has recorded, and those that are queued on a clone
+/// later. They are counted as aborted, and their handles resolve to that, but error hooks and the log
+/// do not hear about it.
 ///
 /// See the [module](crate::testing) for an example, and for what is different from a `Background`.
 #[must_use = "a recorder that is dropped records nothing any more"]
@@ -25,9 +26,9 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder without states, error hooks and limits.
+    /// Creates a recorder without states, error hooks and limits.
     ///
-    /// Tasks that need a state are recorded like any other. They fail when they are run.
+    /// Tasks that need a state are recorded like any other, and fail when they are run.
     pub fn new() -> Self {
         let recording = Arc::<Recording>::default();
         let background = Background::new(Settings {
@@ -40,13 +41,13 @@ impl Recorder {
         }
     }
 
-    /// A recorder with the states, error hooks and limits of a builder, most often that of the
-    /// application. `isolated` and `Overflow::Wait` change nothing: no thread is started, and no response
-    /// waits for room.
+    /// Creates a recorder with the states, error hooks and limits of a builder, most often the
+    /// application's. `isolated` and `Overflow::Wait` have no effect: no thread is started, and no
+    /// response waits for room.
     ///
     /// # Errors
     ///
-    /// Those of [`BackgroundBuilder::build`], missing states among them.
+    /// Those of [`BackgroundBuilder::build`], including missing states.
     pub fn from_builder(builder: BackgroundBuilder) -> Result<Self, BuildError> {
         let recording = Arc::<Recording>::default();
         let background = builder.build_recording(recording.clone())?;
@@ -56,7 +57,7 @@ impl Recorder {
         })
     }
 
-    /// The tasks of type `T` that are recorded, in the order in which they would run.
+    /// Returns clones of the recorded tasks of type `T`, in the order in which they would run.
     #[must_use]
     pub fn queued<T: Task + Clone>(&self) -> Vec<T> {
         let mut tasks = Vec::new();
@@ -68,14 +69,14 @@ impl Recorder {
     /// Takes the tasks of type `T` out of the recording, in the order in which they would run. Other
     /// tasks stay, and [`run_all`](Self::run_all) does not run those taken.
     ///
-    /// For tasks that are not `Clone`, and for what is queued on the way to what a test is about. The
+    /// For tasks that are not `Clone`, and for tasks that a test queues only on its way to others. The
     /// tasks are counted as aborted.
     pub fn take<T: Task>(&self) -> Vec<T> {
         self.recording.take()
     }
 
-    /// The names of all tasks that are recorded, in the order in which they would run. One-off tasks
-    /// ([`named`](crate::named)) have nothing else to know them by.
+    /// Returns the names of all recorded tasks, in the order in which they would run. One-off tasks
+    /// ([`named`](crate::named)) can be told apart only by their names.
     #[must_use]
     pub fn names(&self) -> Vec<&'static str> {
         let mut names = Vec::new();
@@ -84,20 +85,20 @@ impl Recorder {
         names
     }
 
-    /// Runs what is recorded, and what that queues, until nothing is left. Gives the failures.
+    /// Runs the recorded tasks, and those that they queue, until none is left. Returns the failures.
     ///
     /// The tasks run where this is awaited, by the rules of a `Background`: the lists of a request in
-    /// their order, with the states, retries, timeouts and error hooks that there are. Requests and
-    /// spawned tasks have their turn in the order in which they were recorded, one after the other; what
-    /// a task queues is last in line. Only what a task spawns may run earlier, as soon as the task waits
-    /// for something, which may be its handle. Delays and the waits between runs are left out; a task's
-    /// own waits are not, nor are timeouts.
+    /// their order, with the recorder's states and error hooks, and with retries and timeouts. Requests
+    /// and spawned tasks take their turns in the order in which they were recorded, one after the
+    /// other; tasks that a task queues come last. Only a task that another one spawns may run earlier,
+    /// while the other waits for something, such as its handle. Delays and the waits between runs are
+    /// left out; a task's own waits are not, nor are timeouts.
     ///
-    /// What is returned are the outcomes that are not a success, as error hooks are told of them, whether
-    /// or not there is a hook: of a task that runs again after a failure, only the last one. Hooks have
-    /// been told of everything by then, async ones included.
+    /// The returned failures are those that error hooks receive, even if there is no hook, but of a task
+    /// that runs again after a failure only the last one. All hooks have ended by then, including async
+    /// ones.
     ///
-    /// Needs a tokio runtime. Never ends while tasks go on queuing tasks. Where the future is dropped
+    /// Needs a tokio runtime. Never ends while tasks go on queuing tasks. If the future is dropped
     /// before it is ready, the tasks that were running are aborted, and the others stay recorded.
     pub async fn run_all(&self) -> Vec<TaskFailure> {
         replay(self.background.runner(), &self.recording).await
@@ -129,7 +130,7 @@ impl Recorder {
         panic!("{mismatch}");
     }
 
-    /// Asserts that so many tasks of type `T` are recorded, whatever their arguments.
+    /// Asserts that exactly `times` tasks of type `T` are recorded, with any arguments.
     ///
     /// # Panics
     ///
@@ -144,13 +145,13 @@ impl Recorder {
             return;
         }
         let expected = format!("{times} × {}", T::DEF.name());
-        let mut mismatch = self.mismatch("another number of these tasks was queued", expected);
+        let mut mismatch = self.mismatch("a different number of these tasks was queued", expected);
         mismatch.skipped = self.skipped::<T>();
         mismatch.note = self.note(&mismatch);
         panic!("{mismatch}");
     }
 
-    /// Asserts that no task of type `T` is recorded, whatever its arguments.
+    /// Asserts that no task of type `T` is recorded, with any arguments.
     ///
     /// # Panics
     ///
@@ -204,7 +205,7 @@ impl Recorder {
         skipped
     }
 
-    /// What somebody who wonders at the message may have overlooked.
+    /// Returns a hint for a message that may be hard to explain otherwise.
     fn note(&self, mismatch: &Mismatch) -> Option<&'static str> {
         if mismatch.queued.contains(&mismatch.expected) {
             Some("they differ in what is not shown, such as a secret")
@@ -232,6 +233,7 @@ impl Default for Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
+        // Breaks the ring of `Arc`s that `run/dispatch/recording.rs` describes.
         self.recording.close();
     }
 }
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_shows_the_arguments_even_if_nobody_else_would_see_it() {
+    async fn run_all_returns_the_arguments_without_a_hook_or_a_log() {
         let recorder = Recorder::new();
         recorder.spawn(Fails { id: 7 });
         let failures = recorder.run_all().await;

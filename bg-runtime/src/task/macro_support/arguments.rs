@@ -1,17 +1,18 @@
-//! Arguments as failure reports show them.
+//! The arguments of a task, as failure reports show them.
 
 use std::fmt;
 
 use crate::one_line::write_within;
 
-/// Where a report cuts the arguments off, in bytes: enough to recognise a task by, and a bound on
-/// what formatting a large argument costs before the task has even run.
+/// The length at which arguments are cut, in bytes: enough to recognise a task by, and a bound on what
+/// formatting a large argument costs before the task has even run.
 const LIMIT: usize = 1024;
 
-/// A value as generated code sees it, which does not know what its type can do.
+/// A value that generated code asks what its type implements.
 ///
-/// `(&Probe(&x)).__bg_argument()` picks, by autoref, the impl for types with `Debug` where there is
-/// one, and else the one that shows nothing.
+/// `(&Probe(&x)).__bg_argument()` resolves to [`DebugArgument`] if the type is `Debug`, and otherwise,
+/// by autoref, to [`OpaqueArgument`], which shows nothing. This takes exactly one `&`, and both traits
+/// in scope.
 #[derive(Debug)]
 pub struct Probe<'a, T>(pub &'a T);
 
@@ -35,7 +36,7 @@ impl<'a, T> OpaqueArgument<'a> for &Probe<'a, T> {
     }
 }
 
-/// What is shown of a `#[secret]` argument.
+/// Shown instead of a `#[secret]` argument.
 pub const SECRET: Option<&'static dyn fmt::Debug> = Some(&Secret);
 
 struct Secret;
@@ -46,7 +47,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// All arguments of a task, where all of them can be shown.
+/// Returns the arguments of a task as one value, if all of them can be shown.
 pub fn arguments<'a, const N: usize>(
     arguments: [(&'static str, Option<&'a dyn fmt::Debug>); N],
 ) -> Option<impl fmt::Debug + 'a> {
@@ -74,10 +75,10 @@ impl<const N: usize> fmt::Debug for Arguments<'_, N> {
     }
 }
 
-/// The arguments on one line of bounded length, whatever their `Debug` writes.
+/// Formats arguments on one line of bounded length, whatever their `Debug` writes.
 pub(crate) fn render(arguments: &impl fmt::Debug) -> String {
     let mut text = String::new();
-    // An error means that a `Debug` of the user's failed: what was written so far is shown.
+    // An error means that the user's `Debug` failed: what it has written so far is shown.
     let _ = write_within(LIMIT, format_args!("{arguments:?}"), &mut text);
     text
 }
@@ -89,7 +90,7 @@ mod tests {
     struct NoDebug;
 
     #[test]
-    fn arguments_are_shown_where_all_of_them_have_debug() {
+    fn arguments_are_shown_only_if_all_of_them_have_debug() {
         let to = String::from("a@b.c");
         let shown = arguments([("to", Probe(&to).__bg_argument()), ("code", SECRET)]).unwrap();
         assert_eq!(render(&shown), r#"to: "a@b.c", code: ***"#);

@@ -1,4 +1,5 @@
-/// What an argument that tasks are counted by (`key = ..`) is.
+/// An argument that tasks are counted by (`key = ..`): any that is `Display`. A trait of its own, for
+/// the error message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a key: it is not `Display`",
     label = "tasks are counted by the text of this",
@@ -14,7 +15,7 @@ impl<T: std::fmt::Display> KeyArgument for T {
     }
 }
 
-/// The key of a task with this argument.
+/// Returns the key of a task with this argument.
 pub fn key<T: KeyArgument>(argument: &T) -> Option<String> {
     Some(argument.__bg_key())
 }

@@ -1,5 +1,8 @@
-//! Public for generated code only: how it asks of a value what its type can do, without knowing the
-//! type. `crate::private` names these for the macros, and `bg-macros` writes those names.
+//! Public for generated code only, which calls these on values whose types it does not know.
+//!
+//! `crate::private` exports the names, and `bg-macros/src/task/expand/implementation.rs` writes them.
+//! Functions that it calls with the parameter's type, as in `key::<u64>(&self.id)`, have no other
+//! generic parameter.
 
 mod arguments;
 mod key;

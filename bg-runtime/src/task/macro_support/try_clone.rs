@@ -2,7 +2,8 @@
 
 use super::arguments::Probe;
 
-/// What an argument of a task with the setting `retries` is.
+/// An argument of a task with the setting `retries`: any that is `Clone`. A trait of its own, for the
+/// error message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be retried with: it is not `Clone`",
     label = "each run after the first is given a clone of this",
@@ -18,12 +19,13 @@ impl<T: Clone> RetriedArgument for T {
     }
 }
 
-/// One argument for the next run.
+/// Copies one argument for the next run.
 pub fn copy<T: RetriedArgument>(argument: &T) -> T {
     argument.__bg_copy()
 }
 
-/// `(&Probe(&task)).__bg_try_clone()` is a clone where the task is `Clone`, and else nothing.
+/// `(&Probe(&task)).__bg_try_clone()` is a clone if the task is `Clone`, and otherwise `None`, from
+/// [`OnceTask`]. See [`Probe`].
 pub trait CloneTask<T> {
     fn __bg_try_clone(&self) -> Option<T>;
 }
@@ -44,10 +46,14 @@ impl<T> OnceTask<T> for &Probe<'_, T> {
     }
 }
 
-/// Makes a task a value: it can be cloned, and compared, where each of its arguments can.
+/// Implements `Clone` and `PartialEq` for a task, each if all of its arguments implement it.
 ///
-/// The bounds say of each argument what may not hold; with `for<'__any>` they may, although they
-/// bound no parameter.
+/// With `for<'__any>`, rustc accepts a bound that does not hold, and the implementation does not apply;
+/// without it, a false bound on a concrete type is an error. [`CloneTask`] and [`Retryable`] look for
+/// this `Clone`, and `Recorder::assert_queued` for this `PartialEq`.
+///
+/// [`CloneTask`]: crate::__private::CloneTask
+/// [`Retryable`]: crate::Retryable
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __value {
@@ -65,7 +71,8 @@ macro_rules! __value {
         where
             $(for<'__any> $ty: ::core::cmp::PartialEq,)*
         {
-            // Whatever a comparison of functions is worth, it is what the test asked for.
+            // A comparison of function pointers is unreliable, but a test that compares tasks asks for
+            // it.
             #[allow(unpredictable_function_pointer_comparisons)]
             fn eq(&self, _other: &Self) -> bool {
                 true $(&& ::core::cmp::PartialEq::eq(&self.$field, &_other.$field))*
@@ -89,7 +96,7 @@ mod tests {
         clippy::needless_borrow,
         reason = "the borrow is what generated code writes"
     )]
-    fn a_task_runs_again_where_it_can_be_cloned() {
+    fn a_task_is_copied_only_if_it_is_clone() {
         assert_eq!((&Probe(&Cloned(7))).__bg_try_clone(), Some(Cloned(7)));
         assert_eq!((&Probe(&Single)).__bg_try_clone(), None);
     }
