@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tracing::Span;
 
+use super::Background;
 use super::build_error::{BuildError, Problem};
-use crate::Background;
 use crate::run::{
     DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, Overflow, Recording, SLOW_POLL_THRESHOLD,
     Settings, SpanHook,

@@ -11,7 +11,8 @@ use tokio::task::{AbortHandle, JoinHandle};
 use super::Runner;
 use crate::sync::Mutex;
 
-/// A registry rather than a `CancellationToken`: selecting on a token would cost every future more.
+/// A registry rather than a `CancellationToken` or a `JoinSet`: selecting on a token would cost every
+/// future more, and a set costs 5 % more instructions for a request with a task, 11 % for a spawned one.
 #[derive(Default)]
 pub(super) struct AbortRegistry(Mutex<Registrations>);
 

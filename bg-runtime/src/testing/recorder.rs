@@ -1,11 +1,11 @@
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use super::message::{Mismatch, call};
 use crate::run::{Dispatch, Recording, Settings, replay};
 use crate::task::{Task, render};
 use crate::{Background, BackgroundBuilder, BuildError, TaskFailure};
-use std::sync::Arc;
 
 /// A [`Background`] for tests, which records tasks instead of running them.
 ///
