@@ -7,12 +7,6 @@ use tests::sources::{function_name, is_test_attribute, read, rust_files};
 /// In characters.
 const LONGEST: usize = 70;
 
-/// Longer names that are still to be replaced.
-const STILL_LONGER: [&str; 2] = [
-    "a_task_that_runs_leaves_its_place_to_another_and_takes_one_when_it_waits_again",
-    "an_http_2_response_has_left_when_nothing_was_written_between_two_flushes",
-];
-
 /// The folders of the workspace's crates.
 fn crates() -> Vec<String> {
     let manifest = read("Cargo.toml");
@@ -52,7 +46,7 @@ fn no_test_name_is_longer_than_seventy_characters() {
     let mut long = Vec::new();
     for (name, files) in names {
         let length = name.chars().count();
-        if length > LONGEST && !STILL_LONGER.contains(&name.as_str()) {
+        if length > LONGEST {
             long.push(format!("{length}: {}::{name}", files[0]));
         }
     }

@@ -7,21 +7,22 @@ use super::into_tasks::IntoTasks;
 use super::queue::{RequestTasks, Source};
 use crate::scope::Scope;
 
-/// Returns the request that is being handled.
+/// Returns the request that is being handled; `None` outside a request.
 pub(crate) fn current() -> Option<Arc<RequestTasks>> {
     Scope::current()?.downcast()
 }
 
 /// Queues a task onto the request that is being handled, from any depth of the call stack.
 ///
-/// Works in the handler, in extractors and middleware inside the outermost route attribute or layer
-/// of ours, in bodies that are streamed (those that do not know their size beforehand), and in the
-/// request's own background tasks; not in a task of your own that `tokio::spawn` runs. The task
-/// joins those that the handler adds through [`BackgroundTasks`](crate::BackgroundTasks).
+/// Works in the handler, in extractors and middleware inside the outermost route attribute or
+/// [`Background::layer`](crate::Background::layer), in bodies that are streamed (those that do not
+/// know their size beforehand), and in the request's own background tasks; not in a task that
+/// `tokio::spawn` runs. The task joins those that the handler adds through
+/// [`BackgroundTasks`](crate::BackgroundTasks).
 ///
 /// # Errors
 ///
-/// Outside a request, where the error gives the task back: nothing runs and nothing is lost.
+/// Fails outside a request. The task does not run, and the error gives it back.
 pub fn after_response<T: IntoTasks>(task: T) -> Result<(), NoRequest<T>> {
     match current() {
         Some(request) => {
@@ -32,11 +33,11 @@ pub fn after_response<T: IntoTasks>(task: T) -> Result<(), NoRequest<T>> {
     }
 }
 
-/// The error of [`after_response`] outside a request. Holds the task.
+/// The error of [`after_response`] outside a request, with the task that was not queued.
 pub struct NoRequest<T>(T);
 
 impl<T> NoRequest<T> {
-    /// The task that was not queued.
+    /// Returns the task that was not queued.
     pub fn into_task(self) -> T {
         self.0
     }
@@ -47,7 +48,7 @@ impl<T> fmt::Display for NoRequest<T> {
         f.write_str(
             "`after_response` was called outside a request: the app is not run with `background.serve(..)`, and no \
              route attribute and no `background.layer()` is around this code; or it runs in a task that was \
-             spawned, where `background.spawn(task)` is the way",
+             spawned, where `background.spawn(task)` takes its place",
         )
     }
 }

@@ -12,7 +12,7 @@ use crate::task::{BoxTask, Item, SkipReason, TaskList};
 ///
 /// As an argument of a handler it is the request's own list: every copy taken in one request, by
 /// the handler, by other extractors or by middleware, is the same list. It needs a route attribute
-/// or [`Background::layer`].
+/// or [`Background::layer`](crate::Background::layer).
 ///
 /// ```
 /// use axum::Json;
@@ -32,7 +32,7 @@ use crate::task::{BoxTask, Item, SkipReason, TaskList};
 /// Made with [`new`](Self::new), [`concurrent`](Self::concurrent), [`tasks!`](crate::tasks) or from
 /// an iterator, it is a list of its own, which does nothing until it is attached: to a route
 /// (`background = list`), to the request (`tasks.add_task(list)`) or to a response (`(list,
-/// Json(..))`). Dropped without that, its tasks are reported as skipped.
+/// Json(..))`). If it is dropped before that, its tasks are reported as skipped.
 ///
 /// A list runs its tasks in the order they were added, one after the other, and stops at the first
 /// that fails. Clones share the list.
@@ -54,26 +54,26 @@ enum OwnState {
         list: TaskList<BoxTask>,
         reason_when_dropped: SkipReason,
     },
-    /// The tasks were handed over to another list, as are those that are added later.
+    /// The tasks were handed over to another list, which also takes those that are added later.
     Moved(BackgroundTasks),
 }
 
 impl BackgroundTasks {
-    /// An empty list.
+    /// Creates an empty list.
     pub fn new() -> Self {
         Self::of(TaskList::default())
     }
 
-    /// An empty list that runs its tasks at the same time, each on its own. One that fails does not
-    /// stop the others.
+    /// Creates an empty list that runs its tasks at the same time, independently of each other: one
+    /// that fails does not stop the others.
     ///
     /// As a member of another list it counts as one task, which ends when all of its tasks have
-    /// ended, and which fails when one of them has.
+    /// ended, and fails if one of them has failed.
     pub fn concurrent() -> Self {
         Self::of(TaskList::concurrent())
     }
 
-    /// These tasks, as a list of its own.
+    /// Creates a list of these tasks that is not attached to anything.
     pub(super) fn of(list: TaskList<BoxTask>) -> Self {
         Self::own(list, SkipReason::NeverAttached)
     }
@@ -89,18 +89,18 @@ impl BackgroundTasks {
         Self(Target::Request(request))
     }
 
-    /// A list of the tasks that come with one response, to be picked up by its request.
+    /// Creates the list of the tasks that come with one response, for its request to pick up.
     pub(super) fn of_response() -> Self {
         Self::own(TaskList::default(), SkipReason::ResponseNotPickedUp)
     }
 
     /// Adds a task, or all tasks of another list as one member.
     ///
-    /// The other list keeps its rule for the tasks that it has by now. Those that are added to it
-    /// later join this list.
+    /// The tasks that the other list has by now keep its rules. Those that are added to it later join
+    /// this list.
     ///
-    /// On the list of a request whose response has gone, the task runs at once; while the body is
-    /// still being sent, after it.
+    /// On the list of a request, a task that is added while the response's body is being sent runs
+    /// after it, and one that is added after that runs at once.
     pub fn add_task(&self, tasks: impl IntoTasks) {
         self.add_tasks(tasks.into_tasks());
     }
@@ -120,17 +120,20 @@ impl BackgroundTasks {
             OwnState::Open { list, .. } => return list.push(item),
             OwnState::Moved(target) => target.clone(),
         };
+        // After the lock: a request accepts the task, which may call error hooks.
         moved_to.add_item(item);
     }
 
-    /// Adds a task, and gives the list back:
+    /// Adds a task, and returns the list:
     /// `BackgroundTasks::concurrent().with_task(a).with_task(b)`.
     pub fn with_task(self, tasks: impl IntoTasks) -> Self {
         self.add_task(tasks);
         self
     }
 
-    /// Makes the list go on after a task that failed. For a list of its own, before it is attached.
+    /// Makes the list go on after a task that failed.
+    ///
+    /// A list that is attached keeps the rule that it had then, unless it is a request's own.
     pub fn continue_on_error(self) -> Self {
         match &self.0 {
             Target::Request(request) => request.continue_on_error(),
@@ -143,11 +146,12 @@ impl BackgroundTasks {
         self
     }
 
-    /// Hands the tasks over to another list, as one item. Those that are added from now on follow them.
-    /// A request's own tasks stay where they are.
+    /// Hands the tasks over to another list, as one item. Tasks that are added from now on go there as
+    /// well. A request's own tasks stay where they are.
     pub(super) fn hand_over(&self, to: &Self) -> Option<Item<BoxTask>> {
-        // One at a time: `resolve` would never end for two lists that are handed over to each other.
-        // Not needed where `to` is a request's own list, which is never handed over.
+        // One at a time: two lists that are handed over to each other would make `resolve` run
+        // forever. Locked before any list's own lock. Not needed if `to` is a request's own list, which is
+        // never handed over.
         static HANDING_OVER: Mutex<()> = Mutex::new(());
 
         let Target::Own(own) = &self.0 else {
@@ -157,7 +161,8 @@ impl BackgroundTasks {
         let to = to.resolve();
         match &to.0 {
             Target::Own(other) if Arc::ptr_eq(own, other) => return None,
-            // Another clone of this list may add to the request through it.
+            // Another clone of this list may add to the request through `Moved`, so the response has to
+            // be watched even if no task is there yet (`RequestTasks::respond`).
             Target::Request(request) if Arc::strong_count(own) > 1 => request.hand_out(),
             _ => {}
         }
@@ -172,7 +177,7 @@ impl BackgroundTasks {
         }
     }
 
-    /// Returns the list that takes the tasks in the end.
+    /// Follows `Moved` to the list that takes the tasks in the end.
     fn resolve(&self) -> Self {
         let next = match &self.0 {
             Target::Request(_) => None,
@@ -184,7 +189,7 @@ impl BackgroundTasks {
         next.map_or_else(|| self.clone(), |next| next.resolve())
     }
 
-    /// Returns the request whose own list this is.
+    /// Returns the request whose own list this is; `None` if it is not a request's.
     pub(super) fn request(&self) -> Option<&Arc<RequestTasks>> {
         match &self.0 {
             Target::Request(request) => Some(request),
@@ -206,7 +211,10 @@ impl Drop for OwnList {
 }
 
 /// Accepts and settles tasks that will never run, so that they are counted and reported like any
-/// other. Without a request, the [global runner](run::global) does, and is made for it if need be.
+/// other.
+///
+/// Outside a request this falls to the [global runner](run::global), which is created if there is none
+/// yet. So dropping a list can make a later `Background::install_global` fail; that error says so.
 fn report_skipped(list: TaskList<BoxTask>, reason: SkipReason) {
     if list.is_empty() {
         return;
@@ -250,7 +258,7 @@ impl fmt::Debug for BackgroundTasks {
     }
 }
 
-/// A [`BackgroundTasks`] list of these tasks, which may be of different types.
+/// Creates a [`BackgroundTasks`] list of these tasks, which may be of different types.
 ///
 /// ```
 /// # use bg_runtime::{background_task, tasks};

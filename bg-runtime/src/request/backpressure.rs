@@ -11,7 +11,8 @@ use super::queue::RequestTasks;
 use crate::run::PendingPermit;
 
 impl RequestTasks {
-    /// Returns the wait for room for the tasks of this response; `None` if it need not wait.
+    /// Returns a future that waits for room for the tasks of this response; `None` if the response need
+    /// not wait.
     pub(super) fn wait_for_room<B>(
         self: &Arc<Self>,
         response: &mut Response<B>,
@@ -19,7 +20,7 @@ impl RequestTasks {
         let limit = self.runner().limits().responses_wait_for()?.clone();
         self.pick_up(response);
         if self.state().handler_runs_on() {
-            // Not the handler's response. The handler ends the request itself, and holds nothing back.
+            // Not the handler's response. The handler will end the request, which holds nothing back.
             return None;
         }
         self.skip_what_is_not_due(RequestEnd::Response(response.status()));
@@ -37,8 +38,9 @@ impl RequestTasks {
         (count > 0).then(|| wait.boxed())
     }
 
-    /// Gives the tasks that wait their permits. Tasks that came meanwhile have none yet: they are let in
-    /// beyond the limit when their lists are run.
+    /// Distributes the permits among the tasks that need one. Tasks that came meanwhile were not counted:
+    /// those left without a permit are let in beyond the limit when their lists run
+    /// (`Runner::hold_pending`).
     fn set_pending(&self, permits: Vec<PendingPermit>) {
         let mut permits = permits.into_iter();
         let state = &mut *self.state();

@@ -12,7 +12,8 @@ pub(super) enum RequestEnd {
     None(NoResponse),
 }
 
-/// Why there is no response. Three of the [`SkipReason`]s, in a byte: every request has space for it.
+/// Why there is no response: three of the [`SkipReason`]s, in one byte, because every request has space
+/// for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoResponse {
     HandlerCancelled,
@@ -31,6 +32,8 @@ impl From<NoResponse> for SkipReason {
 }
 
 /// Returns whether all tasks of the list run after this end of their request.
+///
+/// `came_with_response` also stands for tasks that were added after the status was known.
 pub(super) fn is_due(
     list: &TaskList<AcceptedTask>,
     end: RequestEnd,
@@ -64,6 +67,7 @@ pub(super) fn due(
     })
 }
 
+/// Returns why a task does not run after this end of its request; `None` if it runs.
 fn skip_reason(when: When, end: RequestEnd, came_with_response: bool) -> Option<SkipReason> {
     let failed = match end {
         RequestEnd::Response(status) if status.is_client_error() || status.is_server_error() => {
@@ -107,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn always_runs_after_every_end() {
+    fn an_always_task_runs_after_every_end_of_its_request() {
         assert!(
             [OK, NOT_FOUND, PANICKED]
                 .iter()
@@ -116,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn on_error_response_runs_after_an_error_or_a_panic() {
+    fn an_on_error_response_task_runs_after_an_error_or_a_panic() {
         assert!(!runs(When::OnErrorResponse, OK, true));
         assert!(runs(When::OnErrorResponse, NOT_FOUND, false));
         assert!(runs(When::OnErrorResponse, PANICKED, false));

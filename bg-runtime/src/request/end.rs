@@ -1,4 +1,4 @@
-//! The end of a request: its response, or that there will be none.
+//! The end of a request, with a response or without one.
 
 use std::mem::take;
 use std::sync::Arc;
@@ -27,9 +27,12 @@ impl RequestTasks {
         B::Error: Into<BoxError>,
     {
         self.pick_up(&mut response);
-        // A body whose size is known is taken for one that exists already, and adds no tasks.
+        // A body that knows its size is assumed to be complete: none of the user's code adds tasks while
+        // it is sent.
         let streams = response.body().size_hint().exact().is_none();
         let end = RequestEnd::Response(response.status());
+        // One lock for the question and the new phase: a task that another thread adds is either in the
+        // lists here, or meets the new phase in `add`.
         let wait = {
             let mut state = self.state();
             if let Some(detached) = &mut state.detached {
@@ -59,7 +62,7 @@ impl RequestTasks {
         response.map(|body| Body::new(GuardedBody::new(body, self.clone())))
     }
 
-    /// Ends a request that has no response, or no client to send it to: what is due runs now.
+    /// Ends a request that has no response, or no client to send it to. What is due runs now.
     fn end_unsent(self: &Arc<Self>, end: RequestEnd) {
         self.state().phase = Phase::Responding(end);
         self.skip_what_is_not_due(end);
@@ -102,7 +105,10 @@ impl RequestTasks {
         lists.response.put_back(response);
     }
 
-    /// Runs what waits, and from now on everything that is added, at once.
+    /// Runs the tasks that wait. From now on, tasks that are added run at once.
+    ///
+    /// Only the first call has an effect. Not to be called under a lock: without a runtime to run them
+    /// the tasks are dropped here, which calls destructors and error hooks.
     pub(super) fn run_due(self: &Arc<Self>) {
         let (mut lists, end) = {
             let state = &mut *self.state();
@@ -127,6 +133,7 @@ impl RequestTasks {
     fn run_before_sending(self: &Arc<Self>) {
         let lists = {
             let lists = &mut self.state().lists;
+            // The phase stays `Responding`: `add` reads this for each task that comes later.
             lists.late.continue_on_error = lists.handler.continue_on_error;
             [
                 take(&mut lists.route),
@@ -137,8 +144,8 @@ impl RequestTasks {
         self.run(lists);
     }
 
-    /// Polls the handler, and remembers if it panics: a `CatchPanicLayer` further out drops the
-    /// handler's future when the panic is over, and then nothing shows that there was one.
+    /// Polls the handler, and notes if it panics. A `CatchPanicLayer` further out drops the handler's
+    /// future only after it has caught the panic, when [`std::thread::panicking`] is false again.
     pub(crate) fn watch_panics<R>(&self, poll: impl FnOnce() -> R) -> R {
         struct Watch<'a>(&'a RequestTasks);
         impl Drop for Watch<'_> {
@@ -174,13 +181,13 @@ impl RequestTasks {
         self.end_unsent(end);
     }
 
-    /// Marks the handler as one that is finished even if the client leaves.
+    /// Marks the handler as one that runs to its end even if the client leaves.
     pub(super) fn set_detached(&self) {
         self.state().detached = Some(Box::new(DetachedState::default()));
     }
 
-    /// Ends the request after its detached handler, unless that is still up to its
-    /// [`RequestGuard`](super::RequestGuard).
+    /// Notes how a detached handler ended, and ends the request unless its
+    /// [`RequestGuard`](super::RequestGuard) is still there to do so.
     pub(super) fn finish_detached(self: &Arc<Self>, end: RequestEnd) {
         let guard_gone = {
             let mut state = self.state();
@@ -188,6 +195,7 @@ impl RequestTasks {
                 return;
             };
             if detached.finished.is_some() {
+                // `DetachedGuard::finish` is followed by its `drop`.
                 return;
             }
             detached.finished = Some(end);

@@ -31,13 +31,16 @@ impl<S: Sync> OptionalFromRequestParts<S> for BackgroundTasks {
 
 fn find(parts: &Parts) -> Option<BackgroundTasks> {
     let request = parts.extensions.get::<Arc<RequestTasks>>()?;
+    // A layer has seen the request before the router did.
     request.complete_info(&parts.headers, &parts.extensions);
     request.hand_out();
     Some(BackgroundTasks::of_request(request.clone()))
 }
 
-/// The rejection of [`BackgroundTasks`] where nothing collects tasks. Answers 500 with a body that
-/// says nothing private, and logs what to add.
+/// The rejection of [`BackgroundTasks`] if nothing collects the request's tasks.
+///
+/// As a response it is a 500 whose body says nothing private. What to add to the app is logged as an
+/// error.
 #[derive(Debug)]
 pub struct MissingBackground {
     path: String,

@@ -1,4 +1,4 @@
-//! The duty to end a request: exactly once, whatever happens to its future.
+//! Guards that end a request exactly once, whatever happens to its future.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +16,14 @@ use super::queue::RequestTasks;
 use crate::run::Hold;
 use crate::task::BoxError;
 
-/// Ends its request: with the response that it is polled for, or with none when it is dropped.
+/// Ends its request: with the response from [`poll_response`](Self::poll_response), or without one when
+/// it is dropped before that.
 ///
-/// Held by the outermost of this crate's futures that handle the request.
+/// Held by the outermost of this crate's futures that handle the request, in a field after the inner
+/// future. So it is dropped after that, and tasks that the destructors of the handler's future queue
+/// are still part of the request (`service/layer.rs`, `route/handler.rs`).
 pub(crate) struct RequestGuard {
+    /// `None` once the request has its response.
     request: Option<Arc<RequestTasks>>,
     held_back: Option<HeldBack>,
 }
@@ -51,6 +55,7 @@ impl RequestGuard {
         if self.held_back.is_none() {
             let mut response = match ready!(self.watch_panics(|| handler(cx))) {
                 Ok(response) => response,
+                // No response: the request ends when this guard is dropped.
                 Err(error) => return Poll::Ready(Err(error)),
             };
             let request = self.request.as_ref();
@@ -109,10 +114,11 @@ impl Drop for RequestGuard {
     }
 }
 
-/// Held by a detached handler, so that its end is noticed even if it panics.
+/// Held by a detached handler, so that its end is noted even if it panics.
 pub(crate) struct DetachedGuard {
     request: Arc<RequestTasks>,
-    /// Keeps a shutdown waiting for the handler.
+    /// Keeps a shutdown waiting for the handler. As a field it is released after `drop` has ended the
+    /// request.
     _hold: Hold,
 }
 
@@ -126,6 +132,8 @@ impl DetachedGuard {
         }
     }
 
+    /// Ends the handler with its response. Takes the tasks out of that here, because nothing else will if
+    /// the client has left.
     pub(crate) fn finish<B>(self, response: &mut Response<B>) {
         self.request.pick_up(response);
         let end = RequestEnd::Response(response.status());

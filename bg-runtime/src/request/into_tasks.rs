@@ -6,8 +6,8 @@ use crate::task::{BoxTask, Item, Task, TaskList};
 /// Any number of tasks: one task, a [`BackgroundTasks`] list, or an `Option`, a `Vec` or an array
 /// of these.
 ///
-/// This is what `background = ..`, [`BackgroundTasks::add_task`], [`tasks!`](crate::tasks),
-/// [`WithBackground`](crate::WithBackground) and [`after_response`](crate::after_response) take.
+/// Accepted by `background = ..`, [`BackgroundTasks::add_task`], [`tasks!`](crate::tasks),
+/// [`WithBackground`](crate::WithBackground) and [`after_response`](crate::after_response).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a background task",
     label = "not a background task",
@@ -21,7 +21,10 @@ pub trait IntoTasks {
 
 /// The tasks of one [`IntoTasks`] value.
 #[doc(hidden)]
-#[expect(missing_debug_implementations, reason = "never in a user's hands")]
+#[expect(
+    missing_debug_implementations,
+    reason = "only this crate has values of it"
+)]
 pub struct Tasks(Kind);
 
 enum Kind {
@@ -31,8 +34,8 @@ enum Kind {
 }
 
 impl Tasks {
-    /// Returns the tasks as one item of `list`. Tasks that are added to their own list later go to
-    /// `list` as well.
+    /// Returns the tasks as one item of `list`; `None` if there are none. Tasks that are added to their
+    /// own list later go to `list` as well.
     pub(super) fn into_item_of(self, list: &BackgroundTasks) -> Option<Item<BoxTask>> {
         match self.0 {
             Kind::Item(item) => (!item.is_empty()).then_some(item),
@@ -40,7 +43,7 @@ impl Tasks {
         }
     }
 
-    /// Returns the request whose own list this is.
+    /// Returns the request whose own list this is; `None` if it is not a request's.
     pub(super) fn request(&self) -> Option<&Arc<RequestTasks>> {
         match &self.0 {
             Kind::Item(_) => None,
@@ -104,7 +107,7 @@ fn collect(tasks: impl IntoIterator<Item = impl IntoTasks>) -> Tasks {
     while let Some(next) = tasks.next() {
         match next.0 {
             Kind::Item(item) => list.push(item),
-            // May be added to later, so the tasks have to stay together behind a handle.
+            // Tasks may be added to this list later, so it goes into one that can take them.
             Kind::List(_) => {
                 let list = BackgroundTasks::of(list);
                 list.add_tasks(next);

@@ -8,7 +8,7 @@
 //!  collects     the response        it has left
 //! ```
 //!
-//! guard.rs sees to it that every request ends, and backpressure.rs holds a response back while there is
+//! guard.rs makes sure that every request ends, and backpressure.rs holds a response back while there is
 //! no room for its tasks.
 
 mod after_response;

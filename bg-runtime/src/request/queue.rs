@@ -1,4 +1,4 @@
-//! What one request has queued.
+//! The tasks that one request has queued, and the phases that it goes through.
 //!
 //! ```text
 //! Collecting ── respond ──> Responding ── body ended, last byte gone ──> Responded
@@ -21,7 +21,7 @@ use crate::scope::Scope;
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::{BoxTask, Item, LazyInfo, RequestInfo, TaskList};
 
-/// Which of a request's three lists a task belongs to.
+/// Which of a request's lists takes a task that comes before the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     Route,
@@ -31,13 +31,15 @@ pub(crate) enum Source {
 
 /// The tasks of one request.
 ///
-/// How many `Arc`s of it there are has a meaning: as long as there is another one, tasks may be added,
-/// and the response is watched until it has been sent. See [`is_waited_for`](Self::is_waited_for).
+/// The number of `Arc`s has a meaning: while there is one besides that of the response's body, tasks
+/// may still be added, and the response is watched until it has been sent; see
+/// [`is_waited_for`](Self::is_waited_for). Handles, [`Scope`]s and the request's extensions hold such
+/// `Arc`s. One that is kept for any other reason costs a wait, and should not outlive the handler.
 pub(crate) struct RequestTasks {
     runner: Arc<Runner>,
     delivery: Delivery,
-    // No code of the user's runs under this lock: neither hooks, which skipping a task calls, nor
-    // destructors of tasks.
+    // None of the user's code runs under this lock, because it may add tasks: neither hooks, which
+    // skipping a task calls, nor destructors of tasks.
     state: Mutex<RequestState>,
 }
 
@@ -45,13 +47,14 @@ pub(super) struct RequestState {
     info: LazyInfo,
     pub(super) phase: Phase,
     pub(super) lists: Lists,
-    /// The handler's list came with the response as well, so it runs whatever the status.
+    /// The handler's list came with the response as well, so its tasks run whatever the status.
     pub(super) handler_list_attached: bool,
     /// A handle was given out; it may add tasks while the body is sent.
     pub(super) handed_out: bool,
-    /// The handler panicked, whether or not that can still be seen when its future is dropped.
+    /// The handler panicked: noted at once, by [`watch_panics`](RequestTasks::watch_panics).
     pub(super) panicked: bool,
-    /// The response is held back until there is room for its tasks.
+    /// The response is held back until there is room for its tasks. A request that is dropped meanwhile
+    /// ends with `NoRoom`.
     pub(super) waits_for_room: bool,
     /// Rare, so boxed.
     pub(super) detached: Option<Box<DetachedState>>,
@@ -59,8 +62,12 @@ pub(super) struct RequestState {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// The handler runs. Tasks join the list of their [`Source`].
     Collecting,
+    /// The end is known, and the response is being sent. Tasks join the list `late`; if the response is
+    /// [not watched](Delivery::is_watched), they run at once.
     Responding(RequestEnd),
+    /// The response has been sent, or needs no watching. Tasks run at once.
     Responded(RequestEnd),
 }
 
@@ -69,11 +76,11 @@ pub(super) struct Lists {
     pub(super) route: TaskList<AcceptedTask>,
     pub(super) handler: TaskList<AcceptedTask>,
     pub(super) response: TaskList<AcceptedTask>,
-    /// Added while the body was being sent; whether they are due is decided when it is.
+    /// Added while the body was being sent. Which of them are due is decided when they run.
     pub(super) late: TaskList<AcceptedTask>,
 }
 
-/// A handler that is finished even if the client has gone.
+/// The state of a handler that runs to its end even if the client has gone.
 #[derive(Default)]
 pub(super) struct DetachedState {
     pub(super) finished: Option<RequestEnd>,
@@ -82,8 +89,8 @@ pub(super) struct DetachedState {
 }
 
 impl RequestState {
-    /// Returns whether a detached handler still runs, so that the response there is, as that of a
-    /// timeout, is not the handler's.
+    /// Returns whether a detached handler still runs. A response that is already there is not
+    /// the handler's, but that of a timeout, say.
     pub(super) fn handler_runs_on(&self) -> bool {
         let detached = self.detached.as_ref();
         detached.is_some_and(|detached| detached.finished.is_none())
@@ -117,7 +124,7 @@ impl RequestTasks {
         })
     }
 
-    /// Returns the tasks of this request, if something further out collects them.
+    /// Returns the tasks of the request with these extensions, if something further out collects them.
     pub(crate) fn of(extensions: &Extensions) -> Option<Arc<Self>> {
         extensions.get::<Arc<Self>>().cloned()
     }
@@ -159,6 +166,8 @@ impl RequestTasks {
         self.state().handler_list_attached = true;
     }
 
+    /// Adds `tasks` to one of the lists. If they are a list, tasks that are added to it later join the
+    /// handler's.
     pub(crate) fn add_all(self: &Arc<Self>, source: Source, tasks: impl IntoTasks) {
         let list = BackgroundTasks::of_request(self.clone());
         if let Some(item) = tasks.into_tasks().into_item_of(&list) {
@@ -166,9 +175,10 @@ impl RequestTasks {
         }
     }
 
-    /// Accepts tasks, to run when their time has come; at once if it has come already.
+    /// Accepts tasks. They run once the response has been sent; at once if it has been.
     pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Item<BoxTask>) {
         let info = self.info();
+        // Before the lock: accepting a task formats its key, and calls hooks if it is refused.
         let Some(accepted) = tasks.filter_map(&mut |task| {
             let accepted = self.runner.accept(task, Some(info.clone()));
             Some(accepted.map_or_else(Item::Refused, Item::Task))
@@ -215,8 +225,11 @@ impl RequestTasks {
         }
     }
 
-    /// Returns whether tasks wait for the response to be sent, or may still be added: another `Arc` of
-    /// this may add some.
+    /// Returns whether tasks wait for the response to be sent, or may still be added through another
+    /// `Arc` of this. If not, the phase stays as it is, because nothing can see it.
+    ///
+    /// Called by the response's body when it, and then its bytes, are dropped (`sent/body.rs`). These
+    /// hold one `Arc` between them, which is the one that is not counted here.
     pub(super) fn is_waited_for(self: &Arc<Self>) -> bool {
         if Arc::strong_count(self) > 1 {
             return true;
@@ -226,8 +239,8 @@ impl RequestTasks {
         !self.state().lists.is_empty()
     }
 
-    /// Waits for the response in a task of its own. Without a runtime the lists are dropped, and
-    /// reported.
+    /// Spawns a future that waits for the response to be sent. Without a runtime the future is dropped,
+    /// and the guards of the tasks settle them.
     pub(super) fn spawn_waiting<F>(self: &Arc<Self>, wait: impl FnOnce(Arc<Self>) -> F)
     where
         F: Future<Output = ()> + Send + 'static,

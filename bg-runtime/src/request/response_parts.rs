@@ -24,7 +24,7 @@ use crate::task::BoxTask;
 /// }
 /// ```
 pub trait WithBackground: IntoResponse + Sized {
-    /// The response with these tasks, which run after it has been sent, whatever its status.
+    /// Returns the response with these tasks, which run after it has been sent, whatever its status.
     ///
     /// The same as `(tasks, response)`, which works wherever axum takes response parts.
     fn with_background(self, tasks: impl IntoTasks) -> Response {
@@ -45,7 +45,7 @@ pub fn attach(extensions: &mut Extensions, tasks: impl IntoTasks) {
     let response = attached(extensions);
     let tasks = tasks.into_tasks();
     if let Some(request) = tasks.request() {
-        // Queued already; but now they were attached to this very answer.
+        // Its tasks are queued already. From now on they also count as having come with this response.
         request.attach_handler_list();
     } else if let Some(item) = tasks.into_item_of(response) {
         response.add_item(item);
@@ -98,8 +98,8 @@ impl IntoResponse for BoxTask {
 /// Makes a task usable as part of a response, or as the whole of it.
 ///
 /// A macro, because the traits are axum's, so that only the task's own crate may implement them for
-/// it. The bounds say what holds anyway, and turn the errors of a task that cannot be sent into the
-/// one that names it; with `for<'a>` they may, although they bound no parameter.
+/// it. The bounds hold for every task that is `Send`; for any other they turn its errors into the one
+/// that names it. `for<'a>` makes rustc accept such a bound, although it has no parameter.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __response_part {

@@ -4,7 +4,7 @@ use axum::routing::MethodFilter;
 
 use crate::sync::Mutex;
 
-/// The record of a route.
+/// A route as its attribute declares it: a constant that `routes!` mounts.
 #[derive(Debug, Clone, Copy)]
 pub struct RouteDef {
     methods: &'static [Method],
@@ -25,6 +25,8 @@ pub enum Method {
 }
 
 impl RouteDef {
+    /// The caller's location is the route's identity: see [`mark_mounted`](Self::mark_mounted). So
+    /// generated code calls this with the span of the handler's name (`bg-macros/src/route/expand.rs`).
     #[track_caller]
     #[must_use]
     pub const fn new(methods: &'static [Method], path: &'static str) -> Self {
@@ -36,7 +38,7 @@ impl RouteDef {
         }
     }
 
-    /// The handler is finished even if the client goes away.
+    /// Makes the handler run to its end even if the client goes away.
     #[must_use]
     pub const fn detach(mut self) -> Self {
         self.detach = true;
@@ -51,6 +53,7 @@ impl RouteDef {
         self.detach
     }
 
+    /// Returns the filter for the route's methods; `None` if it has none.
     pub(crate) fn filter(&self) -> Option<MethodFilter> {
         self.methods
             .iter()
@@ -64,6 +67,10 @@ inventory::collect!(&'static RouteDef);
 static MOUNTED: Mutex<Vec<&'static Location<'static>>> = Mutex::new(Vec::new());
 
 impl RouteDef {
+    /// Records that the route is mounted, for [`warn_of_unmounted`].
+    ///
+    /// By location, because copies of a constant have no address in common. Routes that one call of a
+    /// macro declares share a location, so mounting one of them counts for all.
     pub(crate) fn mark_mounted(&self) {
         let mut mounted = MOUNTED.lock();
         if !mounted.contains(&self.location) {
@@ -72,8 +79,8 @@ impl RouteDef {
     }
 }
 
-/// Tells of routes that were declared and then forgotten in `routes![..]`. The compiler does so for
-/// private handlers.
+/// Warns of routes that were declared, but forgotten in `routes![..]`. For private handlers the compiler
+/// does so.
 pub(crate) fn warn_of_unmounted() {
     let mounted = MOUNTED.lock();
     for route in inventory::iter::<&'static RouteDef> {
@@ -101,10 +108,11 @@ impl Method {
     }
 }
 
-/// Returns whether the route of this number has no method and path in common with one before it.
+/// Returns whether the route with this number has no method and path in common with one before it.
 ///
-/// `routes!` numbers the handlers as they are written. Not a place in `routes`, which a `#[cfg]`
-/// before it shifts; and not the handler's name, which a list may have twice.
+/// `routes!` calls this in a constant, and numbers the handlers as they are written. A number is not an
+/// index of `routes`, which a `#[cfg]` on an earlier handler would shift; and not the handler's name,
+/// which a list may contain twice.
 pub const fn is_distinct(routes: &[(usize, RouteDef)], number: usize) -> bool {
     let mut later = 0;
     while later < routes.len() {
@@ -158,7 +166,7 @@ mod tests {
     const READ_ALL: RouteDef = RouteDef::new(&[Method::Options, Method::Get], "/orders");
     const READ_USERS: RouteDef = RouteDef::new(&[Method::Get], "/users/");
 
-    /// The numbers of the routes that are not distinct.
+    /// Returns the numbers of the routes that are not distinct.
     fn duplicates(routes: &[(usize, RouteDef)]) -> Vec<usize> {
         let numbers = routes.iter().map(|(number, _)| *number);
         numbers
@@ -184,12 +192,12 @@ mod tests {
     }
 
     #[test]
-    fn of_one_route_given_twice_only_the_second_is_not_distinct() {
+    fn of_a_route_that_is_given_twice_only_the_second_is_not_distinct() {
         assert_eq!(duplicates(&[(0, READ), (1, ADD), (2, READ)]), [2]);
     }
 
     #[test]
-    fn a_number_says_which_route_is_meant_though_one_before_it_is_left_out() {
+    fn a_route_keeps_its_number_if_one_before_it_is_left_out() {
         assert_eq!(duplicates(&[(1, READ), (2, ADD), (4, READ_ALL)]), [4]);
     }
 }

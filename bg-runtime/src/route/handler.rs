@@ -20,7 +20,7 @@ use crate::request::{
 use crate::run;
 use crate::scope::Scoped;
 
-/// Adds a route to a router.
+/// Adds a route to a router. The only way by which generated code calls a handler.
 pub fn mount<H, T, S>(router: Router<S>, route: RouteDef, handler: H) -> Router<S>
 where
     H: Handler<T, S>,
@@ -99,7 +99,7 @@ pin_project! {
     pub struct RouteFuture<F> {
         #[pin] call: Call<F>,
         tasks: Arc<RequestTasks>,
-        // Dropped after the call: what its destructors queue still counts.
+        // After `call`, so dropped after it: see `RequestGuard`.
         guard: Option<RequestGuard>,
     }
 }
@@ -108,7 +108,7 @@ pin_project! {
     #[project = CallProject]
     enum Call<F> {
         Attached { #[pin] handler: Scoped<F> },
-        // Dropping the handle leaves the handler running.
+        // Dropping the handle lets the handler run on.
         Detached { #[pin] handler: JoinHandle<Response> },
     }
 }
@@ -144,7 +144,7 @@ impl<F: Future<Output = Response>> Call<F> {
                 Ok(response) => Poll::Ready(response),
                 Err(error) => match error.try_into_panic() {
                     Ok(panic) => tasks.watch_panics(|| std::panic::resume_unwind(panic)),
-                    // The runtime is shutting down, and this future with it.
+                    // Nothing aborts the handler, so the runtime is shutting down, and this future with it.
                     Err(_) => Poll::Pending,
                 },
             },
@@ -152,7 +152,7 @@ impl<F: Future<Output = Response>> Call<F> {
     }
 }
 
-/// The route-level list of the request that is being handled.
+/// Returns the route-level list of the request that is being handled.
 pub fn route_tasks() -> RouteTasks {
     RouteTasks(current())
 }
@@ -164,20 +164,20 @@ impl RouteTasks {
     pub fn push(&self, tasks: impl IntoTasks) {
         match &self.0 {
             Some(request) => request.add_all(Source::Route, tasks),
-            // Not reached through `mount`. A list that is dropped reports its tasks.
+            // Cannot happen through `mount`. Dropping a list reports its tasks.
             None => drop(BackgroundTasks::new().with_task(tasks)),
         }
     }
 }
 
-/// The handler's future, with a message where there is none.
+/// Returns the handler's future. The bound gives a message of its own for a handler that returns none.
 pub fn handler_future<F: HandlerFuture>(future: F) -> F {
     future
 }
 
 #[diagnostic::on_unimplemented(
     message = "a handler must be an `async fn`",
-    label = "this returns `{Self}`, which is no future"
+    label = "this returns `{Self}`, which is not a future"
 )]
 pub trait HandlerFuture: Future {}
 

@@ -1,8 +1,12 @@
 //! How `background = ..` sees the handler's arguments: `Copy` ones by value, all others by
 //! reference.
+//!
+//! Generated code has both traits in scope, and calls `(&Seen(name)).__bg_seen()`
+//! (`bg-macros/src/route/background.rs`). For that receiver method resolution tries [`ByValue`] first,
+//! which is there for `Copy` types, and after one more `&` [`ByReference`]. So the methods share a name
+//! and take `&self`, and the second trait is implemented for a reference.
 
-/// A name bound by reference. `(&Seen(name)).__bg_seen()` picks, by autoref, the impl for `Copy`
-/// types where there is one.
+/// A name bound by reference.
 #[derive(Debug)]
 pub struct Seen<'a, T: ?Sized>(pub &'a T);
 

@@ -1,19 +1,19 @@
-//! Path parameters by name: those of one route, however many a router around it adds.
+//! Path parameters by name: those of one route, even if a router around it adds more.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde_core::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-/// Which parameters a handler takes by name.
+/// The names of the path parameters that a handler takes by name.
 pub trait ParameterNames {
     const NAMES: &'static [&'static str];
 }
 
-/// Their values in the same order, for `axum::extract::Path` to make.
+/// The values of these parameters in the same order, for `axum::extract::Path` to deserialize.
 ///
-/// A tuple alone would have to be as long as the whole path, which is longer than the route's own
-/// where its router is nested below `/{tenant}`.
+/// A tuple alone would have to have all parameters of the path, and there are more than the route's own
+/// if its router is nested below `/{tenant}`.
 #[derive(Debug)]
 pub struct Named<Names, T>(pub T, pub PhantomData<fn() -> Names>);
 
@@ -31,7 +31,7 @@ macro_rules! impl_named {
             }
         }
 
-        #[allow(non_snake_case, reason = "a value is called like its type")]
+        #[allow(non_snake_case, reason = "each value has the name of its type")]
         impl<'de, Names: ParameterNames, $($value: Deserialize<'de>),+> Visitor<'de>
             for NamedVisitor<Names, ($($value,)+)>
         {

@@ -15,16 +15,16 @@ use crate::run::Runner;
 use crate::scope::Scoped;
 use crate::task::BoxError;
 
-/// Collects the background tasks of every request, and runs them after its response. From
-/// [`Background::layer`](crate::Background::layer).
+/// A layer that collects the background tasks of every request, and runs them after its response.
+/// Created by [`Background::layer`](crate::Background::layer).
 ///
 /// Put it outside every middleware that builds a new response or re-chunks the body, such as
-/// compression. Applied more than once, the outermost does the work; one of another `Background` further
-/// in does nothing, and a warning says so.
+/// compression. If there is more than one, the outermost does the work. One of another `Background`
+/// further in does nothing, and logs a warning.
 #[derive(Debug, Clone)]
 pub struct BackgroundLayer {
     runner: Arc<Runner>,
-    /// Called once the layer turns out to do nothing.
+    /// Limits the warning about a layer that does nothing to one.
     shadowed: Arc<Once>,
 }
 
@@ -68,7 +68,7 @@ impl<S> BackgroundService<S> {
         Self {
             inner,
             runner,
-            // Never called: no layer can be around a connection.
+            // Never needed: no layer can be around a connection.
             shadowed: Arc::new(Once::new()),
             connection: Some(connection),
         }
@@ -76,8 +76,7 @@ impl<S> BackgroundService<S> {
 }
 
 impl<S> BackgroundService<S> {
-    /// Warns of a layer inside that of another `Background`. Two layers of one `Background` are as good
-    /// as one.
+    /// Warns of a layer inside that of another `Background`. Two layers of the same one do no harm.
     fn warn_if_shadowed_by(&self, outer: &Arc<Runner>) {
         if !Arc::ptr_eq(outer, &self.runner) {
             self.shadowed.call_once(|| {
@@ -114,6 +113,7 @@ where
         let tasks = RequestTasks::new(self.runner.clone(), self.connection.clone(), &request);
         request.extensions_mut().insert(tasks.clone());
         let scope = tasks.scope();
+        // Some services already work when they are called.
         let future = scope.clone().enter(|| self.inner.call(request));
         ResponseFuture::Outermost {
             future: scope.scope(future),
@@ -130,7 +130,7 @@ pin_project! {
         #[doc(hidden)]
         Outermost {
             #[pin] future: Scoped<F>,
-            // Dropped after the future: what its destructors queue still counts.
+            // After `future`, so dropped after it: see `RequestGuard`.
             guard: RequestGuard,
         },
         #[doc(hidden)]

@@ -1,8 +1,8 @@
-//! The services that stand around an app: a layer for any server, and a server that watches its
-//! connections.
+//! The services around an app: a layer for any server, and a server that watches its connections.
 
 mod layer;
 mod serve;
+mod signals;
 
 pub use self::layer::{BackgroundLayer, BackgroundService, ResponseFuture};
 pub use self::serve::Serve;

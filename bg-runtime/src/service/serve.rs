@@ -16,12 +16,19 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::layer::BackgroundService;
+use super::signals::termination_signals;
 use crate::request::FlushedIo;
 use crate::route::warn_of_unmounted;
 use crate::run::{Runner, ShutdownReport, deadline};
 
-/// A server that knows when each response has been sent. From
-/// [`Background::serve`](crate::Background::serve); `.await` it.
+/// A server that knows when each response has been sent. Created by
+/// [`Background::serve`](crate::Background::serve), and run by `.await`.
+///
+/// Dropping the future closes the listener. Connections that are open go on, and so do tasks.
+///
+/// # Errors
+///
+/// Ends with an error if the handlers of the signals cannot be installed.
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<L, S> {
     runner: Arc<Runner>,
@@ -40,7 +47,9 @@ impl<L, S> Serve<L, S> {
         }
     }
 
-    /// Shuts down when `signal` completes, instead of at Ctrl-C and SIGTERM.
+    /// Shuts down when `signal` completes, instead of at Ctrl-C and SIGTERM. There is then no second signal
+    /// that would end the wait before the
+    /// [`drain_timeout`](crate::BackgroundBuilder::drain_timeout).
     pub fn with_graceful_shutdown(
         mut self,
         signal: impl Future<Output = ()> + Send + 'static,
@@ -82,7 +91,7 @@ where
             signal,
         } = self;
         warn_of_unmounted();
-        // Installed before the first request, so that no signal finds the default handler.
+        // Before the first request, so that a signal that comes during one finds the handlers installed.
         let (signal, mut hurry): (BoxFuture<'static, ()>, BoxFuture<'static, ()>) = match signal {
             Some(signal) => (signal, Box::pin(std::future::pending())),
             None => {
@@ -103,6 +112,7 @@ where
             });
         let mut server = std::pin::pin!(server.into_future());
         let begun = tokio::select! {
+            // The signal first: it may end an idle server at once, and the deadline counts from it.
             biased;
             Ok(begun) = stopped => Some(begun),
             ended = &mut server => {
@@ -113,6 +123,7 @@ where
         // Connections and tasks share the time: a response that never ends must not hold up the
         // shutdown.
         let deadline = deadline(begun.unwrap_or_else(Instant::now), runner.drain_timeout());
+        // Known to tasks from now on, not only when the last connection has ended.
         let _deadline = runner.set_shutdown_deadline(deadline);
         let mut hurried = false;
         if begun.is_some() {
@@ -140,40 +151,6 @@ where
     }
 }
 
-/// The first signal that asks the process to end, and the second, which asks for less patience.
-fn termination_signals() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
-    let (first_seen, first) = oneshot::channel();
-    let (second_seen, second) = oneshot::channel();
-
-    #[cfg(unix)]
-    let mut next = {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        async move || {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-    };
-    #[cfg(not(unix))]
-    let mut next = async || {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending().await
-        }
-    };
-
-    tokio::spawn(async move {
-        next().await;
-        let _ = first_seen.send(());
-        next().await;
-        let _ = second_seen.send(());
-    });
-    // A sender is dropped only when the runtime is: then nothing is left to shut down.
-    Ok((first.map(drop), second.map(drop)))
-}
-
 impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve")
@@ -182,7 +159,7 @@ impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
     }
 }
 
-/// Wraps every accepted connection.
+/// A listener that wraps every accepted connection in [`FlushedIo`].
 struct FlushedListener<L>(L);
 
 impl<L: Listener> Listener for FlushedListener<L> {
@@ -199,7 +176,7 @@ impl<L: Listener> Listener for FlushedListener<L> {
     }
 }
 
-/// Makes the service of each connection.
+/// Creates the service of each connection.
 struct Connect<S> {
     runner: Arc<Runner>,
     app: S,

@@ -8,25 +8,25 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::request::RequestTasks;
 
-/// A response body that tells its request when the last byte has left hyper, or when the body is
-/// dropped before that.
+/// A response body that tells its request's [`Delivery`](super::Delivery) when it has ended or was
+/// dropped, and when its last byte has left hyper.
 ///
-/// If [`Delivery`](super::Delivery) asks for it, every data frame is given away with a share of
-/// the guard. hyper drops a frame when the socket has taken it, so the last share goes when the
-/// body has ended *and* its bytes have left. A body that is never polled (HEAD, 204, 304) or
-/// dropped half-way ends just the same.
+/// If the delivery asks for it, every data frame carries a share of the guard. hyper drops a frame
+/// when the socket has taken it, so the last share goes when the body has ended *and* its bytes have
+/// left. A body that is never polled (HEAD, 204, 304) or dropped half-way ends in the same way.
 ///
 /// Frames are passed on as they come, none is delayed, and the size and the end are those of the
 /// inner body, so that the response's head stays byte for byte what it was.
 pub(crate) struct GuardedBody {
     inner: Body,
+    /// Dropped after `inner`, whose destructors may still add tasks.
     guard: Share,
 }
 
 enum Share {
     /// Nothing but the body holds the guard.
     Whole(SentGuard),
-    /// The bytes hold it, too.
+    /// The bytes hold it as well.
     OneOf(Arc<SentGuard>),
 }
 
@@ -96,7 +96,7 @@ impl Drop for GuardedBody {
     }
 }
 
-/// Reports that the body is over and its bytes are gone.
+/// Reports, when dropped, that the body is over and its bytes are gone.
 struct SentGuard {
     request: Arc<RequestTasks>,
 }

@@ -10,34 +10,37 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::request::RequestTasks;
 use crate::sync::Mutex;
 
-/// How many flushes a response on a busy HTTP/2 connection waits for at most. h2 takes a frame of
-/// one stream after the other, so every stream's turn comes within as many frames as there are
-/// streams; hyper allows 200 of them.
+/// How many flushes after the first a response on a busy HTTP/2 connection waits for at most. h2 sends
+/// a frame of one stream after the other, so every stream has had its turn after as many frames as
+/// there are streams, of which hyper allows 200.
 const BUSY_FLUSHES: u32 = 256;
 
-/// One connection, as its requests see it: where they wait for the flush that sends the end of their
-/// response.
+/// A connection, as its requests see it: the place where they wait for the flush that sends the end of
+/// their response.
 ///
 /// A flush that completes has written everything that was buffered when it began.
 ///
-/// - HTTP/1: the task of the connection drops a response's body, whose bytes are buffered then, and
+/// - HTTP/1: the connection's task drops a response's body, whose bytes are buffered by then, and
 ///   flushes. One flush is proof.
 /// - HTTP/2: the body ends in another task, which has queued the stream's last frame for the
 ///   connection's task to encode in its turn. Two flushes without a write between them are proof:
 ///   before the second, the queue was found empty.
 ///
-/// An idle connection flushes nothing, so a request that waits wakes its task, which flushes every time
-/// it is polled. No timer is involved: a flush that is held up by a slow reader, or by a busy thread,
+/// An idle connection does not flush, so a request that waits wakes the connection's task, which flushes
+/// every time it is polled. No timer is involved: a flush that is held up by a slow reader, or by a busy thread,
 /// holds the tasks back just as long.
 #[derive(Debug, Default)]
 pub(crate) struct Connection {
     waiting: Mutex<WaitingRequests>,
     waker: AtomicWaker,
+    /// The task that flushes the connection, known from the first flush on; `None` in it if that is not a
+    /// task of tokio's.
     task: OnceLock<Option<tokio::task::Id>>,
 }
 
 #[derive(Debug, Default)]
 struct WaitingRequests {
+    /// Requests are added only at the end, so a count from the front stays right without the lock.
     requests: Vec<(Arc<RequestTasks>, Until)>,
     closed: bool,
 }
@@ -45,12 +48,15 @@ struct WaitingRequests {
 #[derive(Debug)]
 enum Until {
     Flush,
-    EmptyQueue { flushes: u32 },
+    /// Two flushes without a write between them; `flushes` have completed so far.
+    EmptyQueue {
+        flushes: u32,
+    },
 }
 
 impl Until {
-    /// Counts a flush that has completed, `quiet` if nothing was written since the one before. Returns
-    /// whether that is proof.
+    /// Counts a completed flush, which is `quiet` if nothing was written since the one before. Returns
+    /// whether it is proof.
     fn flushed(&mut self, quiet: bool) -> bool {
         match self {
             Self::Flush => true,
@@ -65,7 +71,7 @@ impl Until {
 impl Connection {
     /// Runs the request's tasks once what is buffered now has been written.
     pub(super) fn after_flush(&self, request: &Arc<RequestTasks>) {
-        // In the connection's own task a flush follows by itself.
+        // The connection's own task flushes before it goes idle, so it need not be woken.
         let current = tokio::task::try_id();
         let is_own_task = current.is_some() && self.task.get() == Some(&current);
         self.wait(request, Until::Flush, !is_own_task);
@@ -92,7 +98,8 @@ impl Connection {
     /// Releases the requests for which a completed flush is proof; the first `eligible` were waiting
     /// when it began. Returns whether some wait for another flush.
     fn flushed(&self, eligible: usize, quiet: bool) -> bool {
-        // Outside the lock, because running tasks may drop values of the user's.
+        // Outside the lock, because `run_due` may call the user's code. `close` cannot come meanwhile and
+        // miss these requests: both need the `FlushedIo` to themselves.
         let mut requests = std::mem::take(&mut self.waiting.lock().requests);
         let mut position = 0;
         requests.retain_mut(|(request, until)| {
@@ -111,8 +118,8 @@ impl Connection {
         !waiting.requests.is_empty()
     }
 
-    /// Nothing more can be sent: the client is gone, or the connection belongs to another protocol
-    /// now.
+    /// Runs the tasks of all requests that wait, and from now on those of each that comes: the IO is gone,
+    /// so no flush will follow.
     pub(crate) fn close(&self) {
         let requests = {
             let mut waiting = self.waiting.lock();
@@ -124,11 +131,12 @@ impl Connection {
 }
 
 pin_project! {
-    /// A connection's IO that tells its [`Connection`] when a flush completes.
+    /// A connection's IO that tells its [`Connection`] when a flush completes, and when it is dropped.
     pub(crate) struct FlushedIo<T> {
         #[pin]
         io: T,
         connection: CloseOnDrop,
+        // Something was written since the last flush that completed.
         written: bool,
     }
 }
@@ -195,7 +203,7 @@ impl<T: AsyncWrite> AsyncWrite for FlushedIo<T> {
         let connection = &this.connection.0;
         connection.task.get_or_init(tokio::task::try_id);
         // Before the requests are counted: one that comes after the count finds the waker, and wakes
-        // the task for another flush.
+        // this task for another flush.
         connection.waker.register(cx.waker());
         let eligible = connection.waiting.lock().requests.len();
         let flushed = this.io.poll_flush(cx);
@@ -218,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_flush_is_proof_on_http_1() {
+    fn one_flush_proves_that_an_http_1_response_has_left() {
         assert!(Until::Flush.flushed(false));
     }
 

@@ -10,33 +10,33 @@ use crate::request::RequestTasks;
 /// Returns how long the task of another server's connection is given to flush what hyper has let go
 /// of.
 ///
-/// HTTP/1 has at most to finish the poll it is in. With HTTP/2 the end of a response without a body
-/// is queued by one task for another, which nothing of the response can follow: on a busy machine
-/// this is an estimate, where a watched connection is proof.
+/// With HTTP/1 that task has at most to finish the poll it is in. With HTTP/2 one task queues the end of
+/// a response without a body for another, and nothing of the response shows when that has sent it: on a
+/// busy machine this time is an estimate, where a watched connection gives proof.
 fn moment(version: Version) -> Duration {
     Duration::from_millis(if version < Version::HTTP_2 { 1 } else { 5 })
 }
 
-/// How long a body's bytes may outlive the body. A slow reader needs time; a cache further out
+/// How long a body's bytes may outlive the body. A slow reader needs time, but a cache further out
 /// keeps them for good.
 const LINGER: Duration = Duration::from_secs(600);
 
 /// How one request learns that its response has been sent.
 #[derive(Debug)]
 pub(crate) enum Delivery {
-    /// HTTP/1 on a connection that is watched. hyper writes the body from the connection's own task, so
-    /// all of it stands before the next flush once the body has ended.
+    /// HTTP/1 on a connection that is watched. hyper buffers the body in the connection's own task, so all
+    /// of it comes before the next flush once the body has ended.
     Http1(Arc<Connection>),
-    /// HTTP/2 on a connection that is watched. Bytes wait for the client's window after the body has
-    /// ended, so the flush is waited for when the last of them is gone.
+    /// HTTP/2 on a connection that is watched. Bytes may wait for the client's window after the body has
+    /// ended, so the wait for a flush begins when the last of them is gone.
     Http2(Arc<Connection>),
     /// Another server, or no server at all. There is no connection to ask, and middleware further out
-    /// may hold the bytes: once they are gone, a moment has to do.
+    /// may hold the bytes. Once they are gone, a fixed time has to do.
     Estimated {
         bytes_gone: Notify,
         version: Version,
     },
-    /// Not waited for: a test records the tasks as soon as the response is there.
+    /// Not waited for, because a test records the tasks as soon as the response is there.
     Unwatched,
 }
 
@@ -57,12 +57,12 @@ impl Delivery {
         !matches!(self, Self::Unwatched)
     }
 
-    /// Returns whether the bytes must report that they are gone.
+    /// Returns whether the bytes have to report that they are gone.
     pub(super) fn rides_on_bytes(&self) -> bool {
         !matches!(self, Self::Http1(_) | Self::Unwatched)
     }
 
-    /// The body of this request's response has ended, or was dropped.
+    /// Called when the body of this request's response has ended, or was dropped.
     pub(super) fn body_over(&self, request: &Arc<RequestTasks>) {
         match self {
             Self::Http1(_) | Self::Http2(_) => {}
@@ -71,18 +71,19 @@ impl Delivery {
         }
     }
 
-    /// The body is over, and its bytes are gone.
+    /// Called when the body is over and its bytes are gone.
     pub(super) fn bytes_gone(&self, request: &Arc<RequestTasks>) {
         match self {
             Self::Http1(connection) => connection.after_flush(request),
             Self::Http2(connection) => connection.after_queue(request),
+            // Remembered if the task of `body_over` does not wait yet.
             Self::Estimated { bytes_gone, .. } => bytes_gone.notify_one(),
             Self::Unwatched => {}
         }
     }
 }
 
-/// Waits until the bytes are gone, and for a moment, and runs the request's tasks.
+/// Waits until the bytes are gone, and a [`moment`] more; then runs the request's tasks.
 async fn wait_for_a_moment(request: Arc<RequestTasks>) {
     let Delivery::Estimated {
         bytes_gone,
@@ -103,8 +104,8 @@ async fn wait_for_a_moment(request: Arc<RequestTasks>) {
         );
     }
     tokio::time::sleep(moment(*version)).await;
-    // The timer lets this task overtake those that stand in the run queue. Step behind them: the
-    // connection's task may be among them.
+    // The timer lets this task overtake those in the run queue. Step behind them: the connection's task
+    // may be among them.
     tokio::task::yield_now().await;
     request.run_due();
 }

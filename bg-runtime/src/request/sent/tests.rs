@@ -1,4 +1,4 @@
-//! A connection whose flushes the tests decide on.
+//! Tests of a connection that is flushed by hand.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,7 +18,7 @@ use crate::request::{RequestGuard, RequestTasks, Source};
 use crate::run::{Runner, Settings, deadline};
 use crate::task::named;
 
-/// Takes what it is given. While it flushes, a response ends.
+/// Accepts every write. A response can end while it flushes.
 #[derive(Default)]
 struct Io {
     ends_meanwhile: Arc<Mutex<Option<Response<Body>>>>,
@@ -49,8 +49,8 @@ impl AsyncWrite for Io {
     }
 }
 
-/// The response to a request of this version, with one task. It has been sent when it is dropped and
-/// its connection has flushed, if there is one.
+/// Returns the response to a request of this version, with one task. It has been sent when it is dropped
+/// and its connection, if there is one, has flushed.
 fn respond(
     runner: &Arc<Runner>,
     connection: Option<&Arc<Connection>>,
@@ -69,11 +69,11 @@ fn respond(
     }
 }
 
-/// Flushes, and gives the number of tasks that have run after that.
+/// Flushes, and returns the number of tasks that have run after that.
 async fn flush(io: &mut FlushedIo<Io>, runner: &Runner) -> u64 {
     let flushed = Pin::new(io).poll_flush(&mut Context::from_waker(Waker::noop()));
     assert!(flushed.is_ready());
-    // Time is paused, so this ends when nothing is left to do.
+    // Time is paused, so this ends when everything else waits.
     tokio::time::sleep(Duration::from_secs(1)).await;
     runner.stats().completed
 }
@@ -94,7 +94,7 @@ async fn a_response_that_ends_during_a_flush_waits_for_the_next_one() {
     assert_eq!(flush(&mut io, &runner).await, 2);
 }
 
-/// Counts how often it is woken.
+/// Counts its wakes.
 #[derive(Default)]
 struct Wakes(AtomicUsize);
 
@@ -104,7 +104,7 @@ impl Wake for Wakes {
     }
 }
 
-/// An idle connection would flush nothing. In its own task a flush follows by itself.
+/// An idle connection would not flush. Its own task flushes before it goes idle.
 #[tokio::test]
 async fn a_response_that_ends_in_another_task_wakes_its_connection() {
     let runner = Runner::new(Settings::default());
@@ -126,7 +126,7 @@ async fn a_response_that_ends_in_another_task_wakes_its_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_http_2_response_has_left_when_nothing_was_written_between_two_flushes() {
+async fn an_http_2_response_has_left_after_two_flushes_without_a_write() {
     let runner = Runner::new(Settings::default());
     let mut io = FlushedIo::new(Io::default());
     let connection = io.connection().clone();
@@ -141,7 +141,7 @@ async fn an_http_2_response_has_left_when_nothing_was_written_between_two_flushe
 
 /// An HTTP/2 response may have to wait for another task of its server.
 #[tokio::test(start_paused = true)]
-async fn a_server_that_nobody_watches_is_given_a_moment_to_flush() {
+async fn a_server_without_watched_connections_is_given_a_moment_to_flush() {
     for (version, least) in [
         (Version::HTTP_10, 1),
         (Version::HTTP_11, 1),
@@ -164,7 +164,7 @@ async fn a_server_that_nobody_watches_is_given_a_moment_to_flush() {
 }
 
 #[tokio::test]
-async fn what_is_asked_of_the_connection_is_asked_of_the_socket() {
+async fn a_watched_connection_passes_vectored_writes_and_shutdown_on() {
     let shut_down = Arc::default();
     let mut io = FlushedIo::new(Io {
         shut_down: Arc::clone(&shut_down),

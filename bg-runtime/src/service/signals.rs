@@ -1,0 +1,108 @@
+//! The signals that ask the process to end.
+
+use std::io;
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+
+#[cfg(not(unix))]
+use self::portable::Signals;
+#[cfg(unix)]
+use self::unix::Signals;
+
+/// Returns a future that ends with the first signal, which asks the process to end, and one that ends
+/// with the second, which asks it to stop waiting.
+pub(super) fn termination_signals()
+-> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
+    let mut signals = Signals::new()?;
+    let (first_seen, first) = oneshot::channel();
+    let (second_seen, second) = oneshot::channel();
+    tokio::spawn(async move {
+        signals.next().await;
+        let _ = first_seen.send(());
+        signals.next().await;
+        let _ = second_seen.send(());
+    });
+    // A sender is dropped only when the runtime is: then nothing is left to shut down.
+    Ok((first.map(drop), second.map(drop)))
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::io;
+
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    /// Ctrl-C (SIGINT) and SIGTERM.
+    pub(super) struct Signals {
+        interrupt: Signal,
+        terminate: Signal,
+    }
+
+    impl Signals {
+        pub(super) fn new() -> io::Result<Self> {
+            Ok(Self {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+            })
+        }
+
+        pub(super) async fn next(&mut self) {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+        }
+    }
+}
+
+/// Compiled for tests on every system, so that it is checked on each.
+#[cfg(any(not(unix), test))]
+mod portable {
+    use std::io;
+
+    /// Ctrl-C, whose handler is installed by the first `next`.
+    pub(super) struct Signals(());
+
+    impl Signals {
+        #[expect(clippy::unnecessary_wraps, reason = "as with the signals of Unix")]
+        pub(super) fn new() -> io::Result<Self> {
+            Ok(Self(()))
+        }
+
+        #[expect(
+            clippy::needless_pass_by_ref_mut,
+            reason = "as with the signals of Unix"
+        )]
+        pub(super) async fn next(&mut self) {
+            if tokio::signal::ctrl_c().await.is_err() {
+                // Without a handler Ctrl-C ends the process.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::process::Command;
+    use std::time::Duration;
+
+    use super::{portable, unix};
+
+    /// In one test, because a signal is for the whole process.
+    #[tokio::test]
+    async fn ctrl_c_is_seen_by_the_signals_of_unix_and_by_the_portable_ones() {
+        let mut unix = unix::Signals::new().unwrap();
+        let mut portable = portable::Signals::new().unwrap();
+        let mut both = std::pin::pin!(async { tokio::join!(unix.next(), portable.next()) });
+        // Installs the handlers.
+        let early = tokio::time::timeout(Duration::from_millis(1), &mut both).await;
+        assert!(early.is_err(), "no signal was sent");
+
+        let process = std::process::id().to_string();
+        let kill = Command::new("kill").args(["-INT", &process]).status();
+        assert!(kill.unwrap().success());
+        both.await;
+    }
+}
