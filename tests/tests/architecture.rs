@@ -132,7 +132,7 @@ fn used_modules(file: &File, reexports: &BTreeMap<String, String>) -> BTreeSet<S
                 continue;
             }
             let rest = &code[at + prefix.len()..];
-            let group = rest.strip_prefix('{').map(|rest| first_of_group(rest));
+            let group = rest.strip_prefix('{').map(first_of_group);
             let names = group.unwrap_or_else(|| identifiers(rest).take(1).collect());
             for name in names {
                 used.insert(reexports.get(&name).cloned().unwrap_or(name));
