@@ -45,9 +45,10 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     });
     quote!({
         #errors
-        // Without handlers, or where every one is configured out, nothing looks at it.
-        #[allow(dead_code)]
         const __ROUTES: &[(usize, #krate::__private::RouteDef)] = &[#(#routes),*];
+        // Without handlers, or where every one is configured out, nothing else looks at it; and an `allow`
+        // is an error where the lint is forbidden.
+        const _: usize = __ROUTES.len();
         #(#checks)*
         let __router = #krate::__private::axum::Router::new();
         #(#mounts)*

@@ -1,6 +1,7 @@
 //! Code of the application that panics where the library has to call it, and hooks that call back:
 //! none of it takes other tasks, the response or the process with it.
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::panic::panic_any;
@@ -8,14 +9,15 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, Response, StatusCode};
 use axum::{Router, routing};
 use bg_runtime::{
-    Background, BackgroundTasks, FailureKind, TaskExt, TaskFailure, TaskResult, background_task,
-    named, named_blocking, tasks,
+    Background, BackgroundTasks, FailureKind, TaskExt, TaskFailure, TaskResult, after_response,
+    background_task, named, named_blocking, tasks,
 };
 use tests::{eventually, logs, within};
-use tower::ServiceExt;
+use tower::{ServiceBuilder, ServiceExt};
+use tower_http::catch_panic::CatchPanicLayer;
 
 /// Panics when it is dropped.
 struct Bomb;
@@ -339,4 +341,23 @@ fn a_failure_whose_async_hook_finds_no_runtime_is_logged() {
     drop(runtime);
     assert_eq!(background.stats().aborted, 1);
     assert!(!logs::lines_with("left-behind").is_empty());
+}
+
+#[tokio::test]
+async fn a_service_that_panics_when_it_is_called_ends_its_request() {
+    let background = Background::builder().build().unwrap();
+    let service = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(background.layer())
+        .service_fn(|request: Request<Body>| {
+            after_response(named("always", async {}).always()).unwrap();
+            after_response(named("skipped", async {})).unwrap();
+            assert!(request.uri().path() == "/right", "in the call itself");
+            std::future::ready(Ok::<_, Infallible>(Response::new(Body::empty())))
+        });
+    let response = service.oneshot(Request::new(Body::empty())).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    background.shutdown().await;
+    let stats = background.stats();
+    assert_eq!((stats.completed, stats.skipped), (1, 1), "{stats}");
 }

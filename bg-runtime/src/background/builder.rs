@@ -12,7 +12,7 @@ use crate::run::{
     Settings, SpanHook,
 };
 use crate::task::{
-    MissingState, State, States, StatesBuilder, TaskFailure, TaskInfo, declared_tasks,
+    MissingState, State, States, StatesBuilder, TaskFailure, TaskInfo, registered_tasks,
 };
 
 /// Configures a [`Background`].
@@ -105,7 +105,7 @@ impl BackgroundBuilder {
     /// Others wait, in order. No limit by default.
     ///
     /// A list runs its tasks one after the other, so this bounds the tasks that run at once, too; each
-    /// member of a [`concurrent`](crate::BackgroundTasks::concurrent) list counts as a list of its own. A
+    /// item of a [`concurrent`](crate::BackgroundTasks::concurrent) list counts as a list of its own. A
     /// list whose task waits (for a delay, another run, or a limit of its own) lets others run meanwhile.
     /// A task that itself waits for another task keeps its slot, and may wait for ever.
     pub fn max_concurrent(mut self, lists: usize) -> Self {
@@ -182,7 +182,7 @@ impl BackgroundBuilder {
 
     /// Validates what was configured, and returns it with the executor of the current runtime.
     fn settings(self) -> Result<Settings, BuildError> {
-        let tasks = declared_tasks();
+        let tasks = registered_tasks();
         let mut problems: Vec<Problem> = duplicate_names(&tasks).collect();
         let (states, twice) = self.states.finish();
         problems.extend(missing_states(&tasks, &states));

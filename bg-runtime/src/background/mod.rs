@@ -3,20 +3,20 @@
 mod build_error;
 mod builder;
 mod global;
-mod handle;
+mod task_handle;
 
 pub use self::build_error::BuildError;
 pub use self::builder::BackgroundBuilder;
 pub use self::global::InstallGlobalError;
-pub use self::handle::TaskHandle;
+pub use self::task_handle::TaskHandle;
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::run::{Runner, Settings, ShutdownReport, Stats, deadline};
+use crate::run::{Runner, Settings, ShutdownReport, Stats, end_of_wait};
 use crate::service::{BackgroundLayer, Serve};
-use crate::task::{IntoTask, TaskInfo, declared_tasks};
+use crate::task::{IntoTask, TaskInfo, registered_tasks};
 
 /// A handle that runs background tasks. Clones are cheap, and share everything.
 ///
@@ -93,7 +93,7 @@ impl Background {
         Serve::new(self.runner.clone(), listener, app)
     }
 
-    /// Runs a task now, outside of any request. Await the handle for the outcome; dropping the handle
+    /// Queues a task to run now, outside of any request. Await the handle for the outcome; dropping the handle
     /// leaves the task running.
     ///
     /// If this is called outside of a tokio runtime, the task runs on the runtime that this `Background`
@@ -114,7 +114,7 @@ impl Background {
     /// `use that_crate as _;` names it.
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskInfo> {
-        declared_tasks()
+        registered_tasks()
     }
 
     /// Waits until every task has its outcome, and returns the report.
@@ -137,7 +137,7 @@ impl Background {
     ///
     /// Panics outside of a tokio runtime with timers.
     pub async fn shutdown(&self) -> ShutdownReport {
-        let deadline = deadline(Instant::now(), self.runner.drain_timeout());
+        let deadline = end_of_wait(Instant::now(), self.runner.drain_timeout());
         self.runner.shut_down(deadline).await
     }
 }

@@ -67,7 +67,7 @@ impl BackgroundTasks {
     /// Creates an empty list that runs its tasks at the same time, independently of each other: one
     /// that fails does not stop the others.
     ///
-    /// As a member of another list it counts as one task, which ends when all of its tasks have
+    /// As an item of another list it counts as one task, which ends when all of its tasks have
     /// ended, and fails if one of them has failed.
     pub fn concurrent() -> Self {
         Self::of(TaskList::concurrent())
@@ -94,7 +94,7 @@ impl BackgroundTasks {
         Self::own(TaskList::default(), SkipReason::ResponseNotPickedUp)
     }
 
-    /// Adds a task, or all tasks of another list as one member.
+    /// Adds a task, or all tasks of another list as one item.
     ///
     /// The tasks that the other list has by now keep its rules. Those that are added to it later join
     /// this list.

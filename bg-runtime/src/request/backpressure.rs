@@ -40,7 +40,7 @@ impl RequestTasks {
 
     /// Distributes the permits among the tasks that need one. Tasks that came meanwhile were not counted:
     /// those left without a permit are let in beyond the limit when their lists run
-    /// (`Runner::hold_pending`).
+    /// (`Runner::ensure_pending`).
     fn set_pending(&self, permits: Vec<PendingPermit>) {
         let mut permits = permits.into_iter();
         let state = &mut *self.state();

@@ -33,16 +33,16 @@ impl From<NoResponse> for SkipReason {
 
 /// Returns whether all tasks of the list run after this end of their request.
 ///
-/// `came_with_response` also stands for tasks that were added after the status was known.
+/// `whatever_status` also stands for tasks that were added after the status was known.
 pub(super) fn is_due(
     list: &TaskList<AcceptedTask>,
     end: RequestEnd,
-    came_with_response: bool,
+    whatever_status: bool,
 ) -> bool {
     let mut is_due = true;
     list.visit(&mut |accepted| {
         let when = accepted.task.options().when;
-        is_due &= skip_reason(when, end, came_with_response).is_none();
+        is_due &= skip_reason(when, end, whatever_status).is_none();
     });
     is_due
 }
@@ -52,12 +52,12 @@ pub(super) fn is_due(
 pub(super) fn due(
     list: TaskList<AcceptedTask>,
     end: RequestEnd,
-    came_with_response: bool,
+    whatever_status: bool,
 ) -> TaskList<AcceptedTask> {
     list.filter_map(&mut |accepted| match skip_reason(
         accepted.task.options().when,
         end,
-        came_with_response,
+        whatever_status,
     ) {
         None => Some(Item::Task(accepted)),
         Some(reason) => {
@@ -68,7 +68,7 @@ pub(super) fn due(
 }
 
 /// Returns why a task does not run after this end of its request; `None` if it runs.
-fn skip_reason(when: When, end: RequestEnd, came_with_response: bool) -> Option<SkipReason> {
+fn skip_reason(when: When, end: RequestEnd, whatever_status: bool) -> Option<SkipReason> {
     let failed = match end {
         RequestEnd::Response(status) if status.is_client_error() || status.is_server_error() => {
             Some(SkipReason::ErrorResponse(status))
@@ -82,7 +82,7 @@ fn skip_reason(when: When, end: RequestEnd, came_with_response: bool) -> Option<
             Some(SkipReason::NoErrorResponse(status))
         }
         (When::OnErrorResponse, _) => None,
-        (When::Default, RequestEnd::Response(_)) if came_with_response => None,
+        (When::Default, RequestEnd::Response(_)) if whatever_status => None,
         (When::Default, _) => failed,
     }
 }
@@ -95,8 +95,8 @@ mod tests {
     const NOT_FOUND: RequestEnd = RequestEnd::Response(StatusCode::NOT_FOUND);
     const PANICKED: RequestEnd = RequestEnd::None(NoResponse::HandlerPanicked);
 
-    fn runs(when: When, end: RequestEnd, came_with_response: bool) -> bool {
-        skip_reason(when, end, came_with_response).is_none()
+    fn runs(when: When, end: RequestEnd, whatever_status: bool) -> bool {
+        skip_reason(when, end, whatever_status).is_none()
     }
 
     #[test]

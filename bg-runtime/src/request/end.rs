@@ -56,7 +56,7 @@ impl RequestTasks {
             return response;
         }
         self.skip_what_is_not_due(end);
-        if !self.delivery().is_watched() {
+        if !self.delivery().is_awaited() {
             self.run_before_sending();
         }
         response.map(|body| Body::new(GuardedBody::new(body, self.clone())))
@@ -127,9 +127,9 @@ impl RequestTasks {
         ]);
     }
 
-    /// Runs what waits, although the body is still to be sent: see [`Delivery::Unwatched`].
+    /// Runs what waits, although the body is still to be sent: see [`Delivery::NotAwaited`].
     ///
-    /// [`Delivery::Unwatched`]: super::sent::Delivery::Unwatched
+    /// [`Delivery::NotAwaited`]: super::sent::Delivery::NotAwaited
     fn run_before_sending(self: &Arc<Self>) {
         let lists = {
             let lists = &mut self.state().lists;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Collecting ── respond ──> Responding ── body ended, last byte gone ──> Responded
-//!      └───── dropped without a response ────────────────────────────────────┘
+//!      └── dropped without a response, or nothing is left to wait for ───────┘
 //! ```
 //!
 //! The steps from one phase to the next are in [`end`](super::end).
@@ -62,10 +62,10 @@ pub(super) struct RequestState {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The handler runs. Tasks join the list of their [`Source`].
+    /// The handler runs, or its response waits for room. Tasks join the list of their [`Source`].
     Collecting,
     /// The end is known, and the response is being sent. Tasks join the list `late`; if the response is
-    /// [not watched](Delivery::is_watched), they run at once.
+    /// [not awaited](Delivery::is_awaited), they run at once.
     Responding(RequestEnd),
     /// The response has been sent, or needs no watching. Tasks run at once.
     Responded(RequestEnd),
@@ -106,7 +106,7 @@ impl RequestTasks {
         let delivery = if runner.waits_for_sending() {
             Delivery::new(connection, request.version())
         } else {
-            Delivery::Unwatched
+            Delivery::NotAwaited
         };
         Arc::new(Self {
             runner,
@@ -199,7 +199,7 @@ impl RequestTasks {
                         Source::Handler => state.lists.handler.push(accepted),
                     };
                 }
-                Phase::Responding(_) if self.delivery.is_watched() => {
+                Phase::Responding(_) if self.delivery.is_awaited() => {
                     return state.lists.late.push(accepted);
                 }
                 Phase::Responding(end) => {

@@ -41,7 +41,7 @@ pub(super) async fn attempt(
         },
         attempt,
         own_cancel,
-        key: guard.key(),
+        entry: guard.key(),
         runner: runner.clone(),
     };
 

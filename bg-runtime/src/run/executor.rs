@@ -1,4 +1,4 @@
-//! Where tasks run: on the runtime that they are queued on, or on threads of their own.
+//! Where tasks run: on the runtime that hands them over, or on threads of their own.
 
 use std::future::poll_fn;
 use std::io;

@@ -16,7 +16,8 @@ use super::Stats;
 use super::limits::{Permits, Refusal};
 use super::outcome::Outcome;
 use super::queued_at::QueuedAt;
-use super::unfinished::{RunState, UnfinishedTask};
+use super::run_state::RunState;
+use super::unfinished::UnfinishedTask;
 use crate::scope::is_by_hook;
 use crate::sync::Mutex;
 use crate::task::{AbortReason, BoxTask, Progress, RequestInfo, TaskFailure, TaskId, TaskRef};
@@ -68,7 +69,7 @@ pub(super) struct Entry {
 /// Identifies an entry of the books.
 #[derive(Clone, Copy)]
 pub(crate) struct EntryKey {
-    slot: usize,
+    index: usize,
     // The slab reuses the slots of settled tasks. Ids are never reused.
     id: TaskId,
 }
@@ -151,10 +152,10 @@ impl Ledger {
             books.count(&entry, &Outcome::Aborted(AbortReason::AfterShutdown));
             books.holds += 1;
             let nowhere = usize::MAX;
-            return (EntryKey { slot: nowhere, id }, Some(entry));
+            return (EntryKey { index: nowhere, id }, Some(entry));
         }
-        let slot = books.entries.insert(entry);
-        (EntryKey { slot, id }, None)
+        let index = books.entries.insert(entry);
+        (EntryKey { index, id }, None)
     }
 
     /// Counts a task that a limit refuses and that is not entered, and takes a hold for its report.
@@ -241,7 +242,7 @@ impl Ledger {
     pub(super) fn close_entry(&self, key: EntryKey, outcome: &Outcome) -> Option<Entry> {
         let mut books = self.books.lock();
         books.entry(key)?;
-        let entry = books.entries.remove(key.slot);
+        let entry = books.entries.remove(key.index);
         books.count(&entry, outcome);
         books.holds += 1;
         Some(entry)
@@ -272,7 +273,7 @@ impl Books {
     }
 
     fn entry(&mut self, key: EntryKey) -> Option<&mut Entry> {
-        let entry = self.entries.get_mut(key.slot);
+        let entry = self.entries.get_mut(key.index);
         entry.filter(|entry| entry.task.id == key.id)
     }
 

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! All of these share the [`Runner`]: its parts are fields, and what the modules above may ask of it are
-//! its methods. Everything else is a function in the file that is named for it.
+//! its methods. What a run consists of is functions, in the files that are named for it.
 //!
 //! # Sizes
 //!
@@ -19,14 +19,16 @@
 //!
 //! # Locks
 //!
-//! Two locks are held at once only in this order: a request's state, or a recording's tape; the permits
-//! of a task; one of the others (the books, the keys, the excess of `max_pending`). Nothing is reported
+//! Two locks are held at once only in this order: the turn to hand lists over; a list's or a request's
+//! state, or a recording's tape; the permits of a task; one of the others (the books, the keys, the excess
+//! of `max_pending`). Nothing is reported
 //! under any of them, because sinks run the user's code.
 
 mod aborts;
 mod accepted;
 mod attempt;
 mod dispatch;
+mod end_of_wait;
 mod executor;
 mod global;
 mod ledger;
@@ -35,6 +37,7 @@ mod order;
 mod outcome;
 mod queued_at;
 mod report;
+mod run_state;
 mod settle;
 mod shutdown;
 mod slow_poll;
@@ -50,6 +53,7 @@ pub use self::unfinished::UnfinishedTask;
 
 pub(crate) use self::accepted::AcceptedTask;
 pub(crate) use self::dispatch::{Dispatch, Recording, replay};
+pub(crate) use self::end_of_wait::end_of_wait;
 pub(crate) use self::executor::Executor;
 pub(crate) use self::global::{global, install_global};
 pub(crate) use self::ledger::EntryKey;
@@ -57,7 +61,7 @@ pub(crate) use self::ledger::EntryKey;
 pub(crate) use self::limits::PendingLimit;
 pub(crate) use self::limits::{Limits, PendingPermit};
 pub(crate) use self::report::Hooks;
-pub(crate) use self::shutdown::{Deadline, deadline};
+pub(crate) use self::shutdown::Deadline;
 pub(crate) use self::spawned::Spawned;
 
 use std::fmt;
@@ -274,15 +278,15 @@ impl Runner {
             return Spawned {
                 outcome,
                 abort: None,
-                key: None,
+                entry: None,
             };
         };
-        let key = Some(accepted.guard.key());
+        let entry = Some(accepted.guard.key());
         let abort = self.dispatch.single(self, accepted);
         Spawned {
             outcome,
             abort,
-            key,
+            entry,
         }
     }
 
@@ -304,9 +308,9 @@ impl Runner {
     }
 
     /// Makes sure that each task of the lists holds a permit to wait, if `max_pending` is set.
-    fn hold_pending(&self, lists: &mut [TaskList<AcceptedTask>]) {
+    fn ensure_pending(&self, lists: &mut [TaskList<AcceptedTask>]) {
         for list in lists {
-            list.for_each_mut(&mut |accepted| self.limits.hold_pending(&accepted.permits));
+            list.for_each_mut(&mut |accepted| self.limits.ensure_pending(&accepted.permits));
         }
     }
 
@@ -389,7 +393,7 @@ impl Runner {
         self: &Arc<Self>,
         mut lists: [TaskList<AcceptedTask>; N],
     ) -> impl Future<Output = ()> + Send + use<N> {
-        self.hold_pending(&mut lists);
+        self.ensure_pending(&mut lists);
         let (runner, turn) = (self.clone(), self.limits.line_up());
         async move { order::run_lists(runner, lists, turn.wait().await).await }
     }

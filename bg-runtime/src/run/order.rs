@@ -113,17 +113,17 @@ async fn run_concurrently(
     after: &[TaskInfo],
     slot: &mut ListSlot,
 ) -> Result<(), ListEnd> {
-    // Each member has a slot of its own. This list needs none while it waits for them, and the task
+    // Each item has a slot of its own. This list needs none while it waits for them, and the task
     // behind it acquires one again.
     slot.release();
     let mut result = Ok(());
-    // A `JoinSet`, because only the future that waits for the members is in the `AbortRegistry`: aborting
-    // it drops the set, which aborts the members, and their guards settle them.
+    // A `JoinSet`, because only the future that waits for the items is in the `AbortRegistry`: aborting
+    // it drops the set, which aborts the items' runs, and their guards settle them.
     let mut running = JoinSet::new();
     for item in list.items {
         let (runner, after) = (runner.clone(), after.to_vec());
         let turn = runner.limits.line_up();
-        let member = async move {
+        let item_run = async move {
             let mut slot = turn.wait().await;
             match item {
                 Item::Task(task) => run_task(&runner, task, &mut slot)
@@ -133,10 +133,15 @@ async fn run_concurrently(
                 Item::Refused(task) => Err(ListEnd::Refused(task)),
             }
         };
-        match Scope::current() {
-            Some(scope) => running.spawn(scope.scope(member)),
-            None => running.spawn(member),
-        };
+        let scope = Scope::current();
+        // The scope is entered with the first poll: an item that is dropped before that is reported
+        // outside the request.
+        running.spawn(async move {
+            match scope {
+                Some(scope) => scope.scope(item_run).await,
+                None => item_run.await,
+            }
+        });
     }
     while let Some(ended) = running.join_next().await {
         // Only a runtime that shuts down causes a join error, and the dropped guards have settled the

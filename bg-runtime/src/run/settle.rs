@@ -6,7 +6,7 @@ use super::ledger::{Entry, EntryKey, OutcomeSender, Started};
 use super::limits::{Permits, Refusal};
 use super::outcome::{Outcome, RunError};
 use super::report::{self, Event, Step};
-use super::unfinished::RunState;
+use super::run_state::RunState;
 use super::{Hold, Runner};
 use crate::task::{AbortReason, BoxTask, RequestInfo, TaskRef};
 
@@ -35,8 +35,8 @@ impl OutcomeGuard {
         let by_hook = entry.by_hook;
         // Before the task is in the books: from then on, a shutdown may report its end.
         report::publish(runner, &Event::of(&entry, Step::Queued));
-        let (key, refused) = runner.ledger.enter(entry);
-        if let Some(entry) = refused {
+        let (key, after_close) = runner.ledger.enter(entry);
+        if let Some(entry) = after_close {
             let _until_reported = Hold::adopt(runner);
             let outcome = Outcome::Aborted(AbortReason::AfterShutdown);
             report::end(runner, entry, outcome);
@@ -134,7 +134,7 @@ pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
 }
 
 /// Counts and reports a task that a limit refuses. It is never entered into the books, which would show
-/// more tasks waiting than may, if only for a moment.
+/// more tasks waiting than may wait, if only for a moment.
 pub(super) fn refuse(
     runner: &Arc<Runner>,
     task: &BoxTask,

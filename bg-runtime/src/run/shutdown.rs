@@ -44,10 +44,10 @@ impl Shutdown {
         Deadline(self)
     }
 
-    /// Resolves once a shutdown is under way that ends before `due`.
-    pub(super) async fn ends_before(&self, due: Instant) {
+    /// Resolves once a shutdown is under way that ends before `until`.
+    pub(super) async fn ends_before(&self, until: Instant) {
         let mut deadline = self.deadline.subscribe();
-        let is_sooner = |deadline: &Option<Instant>| deadline.is_some_and(|end| end < due);
+        let is_sooner = |deadline: &Option<Instant>| deadline.is_some_and(|end| end < until);
         // Never an error, because `self` has the sender.
         let _ = deadline.wait_for(is_sooner).await;
     }
@@ -113,13 +113,6 @@ async fn drain(runner: &Arc<Runner>, deadline: Instant) -> ShutdownReport {
         unfinished: runner.ledger.unfinished(),
         elapsed: begun.elapsed(),
     }
-}
-
-/// Returns the end of a wait that begins at `begun`. Longer waits end after thirty years, because a clock
-/// may not be able to represent their end.
-pub(crate) fn deadline(begun: Instant, wait: Duration) -> Instant {
-    const LONG: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
-    begun + wait.min(LONG)
 }
 
 /// The result of a shutdown: the final counts, and the tasks that did not finish.

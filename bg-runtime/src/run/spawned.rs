@@ -11,7 +11,7 @@ pub(crate) struct Spawned {
     /// `None` if the task was refused, or if there is no runtime to run it.
     pub(crate) abort: Option<Abort>,
     /// `None` if the task was refused.
-    pub(crate) key: Option<EntryKey>,
+    pub(crate) entry: Option<EntryKey>,
 }
 
 /// Drops the future that runs a spawned task. The task itself is settled by its key.

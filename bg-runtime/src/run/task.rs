@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::attempt::attempt;
+use super::end_of_wait::end_of_wait;
 use super::limits::ListSlot;
 use super::outcome::{Outcome, RunError};
 use super::settle::OutcomeGuard;
-use super::shutdown::deadline;
 use super::{AcceptedTask, Runner};
 use crate::contain::contain;
 use crate::task::{AbortReason, BoxTask, TaskInfo};
@@ -44,7 +44,7 @@ pub(super) fn run_task<'a>(
 
         let delay = accepted.task.options().delay;
         if !delay.is_zero() {
-            let until = deadline(Instant::now(), delay);
+            let until = end_of_wait(Instant::now(), delay);
             if wait(runner, until, slot).await.is_err() {
                 accepted.settle(Outcome::Aborted(AbortReason::Shutdown));
                 return Err(TaskEnd::Shutdown);
@@ -84,11 +84,11 @@ pub(super) fn run_task<'a>(
             // Before the failure is reported, so that a hook that queues tasks finds this one waiting.
             limits.wait_again(&accepted.permits);
             let backoff = info.backoff().wait(number, fastrand::u64(..));
-            let due = deadline(Instant::now(), backoff);
+            let until = end_of_wait(Instant::now(), backoff);
             if !accepted.guard.wait_again(number, retries, error) {
                 return Ok(());
             }
-            if wait(runner, due, slot).await.is_err() {
+            if wait(runner, until, slot).await.is_err() {
                 accepted.settle(Outcome::Aborted(AbortReason::Shutdown));
                 return Err(TaskEnd::Shutdown);
             }
@@ -100,13 +100,17 @@ pub(super) fn run_task<'a>(
 /// Waits outside the slot, unless a shutdown ends before the wait does.
 ///
 /// Rare, so boxed.
-async fn wait(runner: &Runner, due: Instant, slot: &mut ListSlot) -> Result<(), ShutdownIsSooner> {
+async fn wait(
+    runner: &Runner,
+    until: Instant,
+    slot: &mut ListSlot,
+) -> Result<(), ShutdownIsSooner> {
     slot.release();
     Box::pin(async move {
         tokio::select! {
             biased;
-            () = runner.shutdown.ends_before(due) => Err(ShutdownIsSooner),
-            () = runner.dispatch.wait_until(due) => Ok(()),
+            () = runner.shutdown.ends_before(until) => Err(ShutdownIsSooner),
+            () = runner.dispatch.wait_until(until) => Ok(()),
         }
     })
     .await

@@ -1,53 +1,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
+use super::run_state::RunState;
 use crate::task::{RequestInfo, TaskId, TaskInfo, TaskRef};
-
-/// The run that a task is in, or waits for.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum RunState {
-    /// It waits for its first run.
-    First,
-    /// A limit refused it: it neither waits nor runs.
-    Refused,
-    Running {
-        attempt: u32,
-        since: Instant,
-    },
-    /// It waits for the run after `attempt`, of at most `of` runs.
-    After {
-        attempt: u32,
-        of: u32,
-    },
-}
-
-impl RunState {
-    /// Returns the number of runs so far.
-    pub(super) fn attempts(self) -> u32 {
-        match self {
-            Self::First | Self::Refused => 0,
-            Self::Running { attempt, .. } | Self::After { attempt, .. } => attempt,
-        }
-    }
-
-    /// Returns how long the current run has taken so far. `None` if the task is not running.
-    pub(super) fn elapsed(self) -> Option<Duration> {
-        match self {
-            Self::Running { since, .. } => Some(since.elapsed()),
-            Self::First | Self::Refused | Self::After { .. } => None,
-        }
-    }
-
-    pub(super) fn is_waiting(self) -> bool {
-        matches!(self, Self::First | Self::After { .. })
-    }
-
-    pub(super) fn is_running(self) -> bool {
-        matches!(self, Self::Running { .. })
-    }
-}
 
 /// A task that a shutdown aborted.
 #[derive(Debug, Clone)]
@@ -72,7 +27,7 @@ impl UnfinishedTask {
         &self.task.task
     }
 
-    /// The id of this very task.
+    /// The task's id, which logs and reports show too.
     #[must_use]
     pub fn id(&self) -> TaskId {
         self.task.id

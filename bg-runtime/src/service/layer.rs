@@ -113,11 +113,13 @@ where
         let tasks = RequestTasks::new(self.runner.clone(), self.connection.clone(), &request);
         request.extensions_mut().insert(tasks.clone());
         let scope = tasks.scope();
-        // Some services already work when they are called.
+        // Before the call: it ends the request if `call` panics.
+        let guard = RequestGuard::new(tasks);
+        // Entered here as well, because some services do their work in `call` itself.
         let future = scope.clone().enter(|| self.inner.call(request));
         ResponseFuture::Outermost {
             future: scope.scope(future),
-            guard: RequestGuard::new(tasks),
+            guard,
         }
     }
 }

@@ -19,7 +19,7 @@ use super::layer::BackgroundService;
 use super::signals::termination_signals;
 use crate::request::FlushedIo;
 use crate::route::warn_of_unmounted;
-use crate::run::{Runner, ShutdownReport, deadline};
+use crate::run::{Runner, ShutdownReport, end_of_wait};
 
 /// A server that knows when each response has been sent. Created by
 /// [`Background::serve`](crate::Background::serve), and run by `.await`.
@@ -122,7 +122,7 @@ where
         };
         // Connections and tasks share the time: a response that never ends must not hold up the
         // shutdown.
-        let deadline = deadline(begun.unwrap_or_else(Instant::now), runner.drain_timeout());
+        let deadline = end_of_wait(begun.unwrap_or_else(Instant::now), runner.drain_timeout());
         // Known to tasks from now on, not only when the last connection has ended.
         let _deadline = runner.set_shutdown_deadline(deadline);
         let mut hurried = false;

@@ -1,7 +1,7 @@
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Span;
 
-use super::outcome::TaskResult;
+use super::result::TaskResult;
 use crate::scope::{Scope, enter_by_hook, is_by_hook};
 
 /// Runs `work` on tokio's blocking pool, in the span and the scope of the caller.

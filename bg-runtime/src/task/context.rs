@@ -49,7 +49,7 @@ pub struct TaskContext {
     pub(crate) attempt: u32,
     /// For a run of a synchronous task, which more than the shutdown cancels: see `run/attempt.rs`.
     pub(crate) own_cancel: Option<CancellationToken>,
-    pub(crate) key: EntryKey,
+    pub(crate) entry: EntryKey,
     // The one arrow from here up to the runner: a context is a handle to it, and a trait between the
     // two would have one implementor. A clone that outlives the run keeps the runner alive, and with it
     // the threads of `isolated`.
@@ -123,7 +123,7 @@ impl TaskContext {
             total,
             message = %OneLine(progress.message()),
         );
-        self.runner.set_progress(self.key, progress);
+        self.runner.set_progress(self.entry, progress);
     }
 
     /// Returns a clone of the state of type `T` that was given to `Background::builder().state(..)`.

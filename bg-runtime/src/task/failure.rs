@@ -48,7 +48,8 @@ pub enum FailureKind {
     /// [`max_pending`](crate::BackgroundBuilder::max_pending) with
     /// [`Overflow::Reject`](crate::Overflow::Reject), or `max_pending_per_key` of the task.
     Rejected,
-    /// The task did not run, because of its request or its response: the error is a [`SkipReason`].
+    /// The task did not run. The error is a [`SkipReason`], which says why: most often the request or its
+    /// response.
     Skipped,
 }
 

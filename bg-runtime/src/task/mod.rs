@@ -1,5 +1,6 @@
 //! Tasks: their declaration and record, what a run is given and what it returns, and the boxed form in
-//! which they are queued. Knows no request, and of the runner only what [`TaskContext`] needs.
+//! which they are queued. Knows of a request only its [`RequestInfo`], for reports, and of the runner only
+//! what [`TaskContext`] needs.
 
 mod backoff;
 mod blocking;
@@ -14,10 +15,10 @@ mod list;
 pub(crate) mod macro_support;
 mod one_off;
 mod options;
-mod outcome;
 mod progress;
 mod registry;
 mod request_info;
+mod result;
 mod state;
 mod task_ref;
 mod text;
@@ -31,9 +32,9 @@ pub use self::failure::{FailureKind, SkipReason, TaskFailure};
 pub use self::info::TaskInfo;
 pub use self::into_task::{IntoTask, Retryable, TaskExt};
 pub use self::one_off::{named, named_blocking};
-pub use self::outcome::{BoxError, IntoTaskResult, TaskResult};
 pub use self::progress::{Progress, ProgressStream};
 pub use self::request_info::RequestInfo;
+pub use self::result::{BoxError, IntoTaskResult, TaskResult};
 pub use self::state::{MissingState, State};
 pub use self::text::IntoText;
 
@@ -41,7 +42,7 @@ pub(crate) use self::failure::{AbortReason, Chain, FailureParts, TimedOut};
 pub(crate) use self::list::{Item, TaskList};
 pub(crate) use self::macro_support::render;
 pub(crate) use self::options::When;
-pub(crate) use self::registry::declared_tasks;
+pub(crate) use self::registry::registered_tasks;
 pub(crate) use self::request_info::LazyInfo;
 pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
 pub(crate) use self::task_ref::TaskRef;

@@ -6,7 +6,7 @@ use super::blocking::blocking;
 use super::boxed::{BoxTask, TAKEN, Work};
 use super::context::TaskContext;
 use super::info::TaskInfo;
-use super::outcome::{IntoTaskResult, TaskResult};
+use super::result::{IntoTaskResult, TaskResult};
 
 /// Creates a task from a future, for work that needs no declaration.
 ///

@@ -6,7 +6,7 @@ inventory::collect!(&'static TaskDef);
 
 /// Returns every registered task, sorted by name, because the linker's order is arbitrary.
 /// `duplicate_names` in `background/builder.rs` relies on it: it compares neighbours.
-pub(crate) fn declared_tasks() -> Vec<TaskInfo> {
+pub(crate) fn registered_tasks() -> Vec<TaskInfo> {
     let mut tasks: Vec<TaskInfo> = inventory::iter::<&'static TaskDef>
         .into_iter()
         .map(|def| TaskInfo::declared(def))

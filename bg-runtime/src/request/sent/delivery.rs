@@ -37,7 +37,7 @@ pub(crate) enum Delivery {
         version: Version,
     },
     /// Not waited for, because a test records the tasks as soon as the response is there.
-    Unwatched,
+    NotAwaited,
 }
 
 impl Delivery {
@@ -53,20 +53,20 @@ impl Delivery {
     }
 
     /// Returns whether tasks wait until the response has been sent.
-    pub(crate) fn is_watched(&self) -> bool {
-        !matches!(self, Self::Unwatched)
+    pub(crate) fn is_awaited(&self) -> bool {
+        !matches!(self, Self::NotAwaited)
     }
 
     /// Returns whether the bytes have to report that they are gone.
     pub(super) fn rides_on_bytes(&self) -> bool {
-        !matches!(self, Self::Http1(_) | Self::Unwatched)
+        !matches!(self, Self::Http1(_) | Self::NotAwaited)
     }
 
     /// Called when the body of this request's response has ended, or was dropped.
     pub(super) fn body_over(&self, request: &Arc<RequestTasks>) {
         match self {
             Self::Http1(_) | Self::Http2(_) => {}
-            Self::Unwatched => request.run_due(),
+            Self::NotAwaited => request.run_due(),
             Self::Estimated { .. } => request.spawn_waiting(wait_for_a_moment),
         }
     }
@@ -78,7 +78,7 @@ impl Delivery {
             Self::Http2(connection) => connection.after_queue(request),
             // Remembered if the task of `body_over` does not wait yet.
             Self::Estimated { bytes_gone, .. } => bytes_gone.notify_one(),
-            Self::Unwatched => {}
+            Self::NotAwaited => {}
         }
     }
 }

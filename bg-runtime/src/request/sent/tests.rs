@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{Connection, FlushedIo};
 use crate::request::{RequestGuard, RequestTasks, Source};
-use crate::run::{Runner, Settings, deadline};
+use crate::run::{Runner, Settings, end_of_wait};
 use crate::task::named;
 
 /// Accepts every write. A response can end while it flushes.
@@ -152,7 +152,7 @@ async fn a_server_without_watched_connections_is_given_a_moment_to_flush() {
         let begun = Instant::now();
         drop(response);
         runner
-            .shut_down(deadline(begun, runner.drain_timeout()))
+            .shut_down(end_of_wait(begun, runner.drain_timeout()))
             .await;
         assert_eq!(runner.stats().completed, 1);
         // A timer may be late by a millisecond.

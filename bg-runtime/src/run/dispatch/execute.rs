@@ -18,7 +18,7 @@ pub(super) fn lists<const N: usize>(
     scope: Scope,
     mut lists: [TaskList<AcceptedTask>; N],
 ) {
-    runner.hold_pending(&mut lists);
+    runner.ensure_pending(&mut lists);
     let owned = runner.clone();
     // The future of `run_lists` is large, so it is boxed: tokio moves what it spawns a dozen times, and
     // lists that wait for their turn need no space for it yet.
@@ -40,7 +40,7 @@ pub(super) fn lists<const N: usize>(
 
 /// Runs one task, when its turn has come.
 pub(super) fn single(runner: &Arc<Runner>, task: AcceptedTask) -> Option<AbortHandle> {
-    runner.limits.hold_pending(&task.permits);
+    runner.limits.ensure_pending(&task.permits);
     let owned = runner.clone();
     let run = |slot| Box::pin(run_single(owned, task, slot));
     match runner.limits.line_up() {

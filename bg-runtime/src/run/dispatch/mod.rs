@@ -73,9 +73,9 @@ impl Dispatch {
     }
 
     /// Waits until a delay, or the backoff before another run, is over.
-    pub(super) async fn wait_until(&self, due: Instant) {
+    pub(super) async fn wait_until(&self, until: Instant) {
         match self {
-            Self::Run => tokio::time::sleep_until(due).await,
+            Self::Run => tokio::time::sleep_until(until).await,
             // Tests do not wait. A yield even so: a task that fails for ever must leave the test's own
             // timeout a chance.
             Self::Record(_) => tokio::task::yield_now().await,

@@ -21,7 +21,7 @@ use crate::task::{AbortReason, BoxTask, Item, Task, TaskFailure, TaskInfo, TaskL
 /// The tasks that a runner was given, until the test asks for them to run.
 #[derive(Default)]
 pub(crate) struct Recording {
-    // The test's own `PartialEq` and `Clone` run under this lock, and may panic.
+    // The test's own `PartialEq`, `Clone` and `Debug` run under this lock, and may panic.
     pub(super) tape: Mutex<Tape>,
     /// Notified when something was recorded.
     pub(super) more: Notify,

@@ -178,12 +178,12 @@ impl Limits {
 
     /// Records that the task waits for another run.
     pub(super) fn wait_again(&self, permits: &Permits) {
-        self.hold_pending(permits);
+        self.ensure_pending(permits);
         permits.set_waiting(true);
     }
 
     /// Makes sure that a task holds a permit to wait, beyond the limit if there is no room.
-    pub(super) fn hold_pending(&self, permits: &Permits) {
+    pub(super) fn ensure_pending(&self, permits: &Permits) {
         if let Some((pending, _)) = &self.pending {
             permits.acquire_pending_beyond(pending);
         }

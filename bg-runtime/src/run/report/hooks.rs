@@ -52,6 +52,8 @@ pub(super) fn own_hook(task: &TaskInfo) -> Option<fn(&TaskFailure)> {
 /// Calls the hooks for a failure. Failures of tasks that a hook queued are logged instead: otherwise an
 /// alert that fails would raise alerts for ever.
 pub(super) fn tell(runner: &Arc<Runner>, event: &Event<'_>, failure: &TaskFailure) {
+    // Contained as a whole, because the log shows the user's `Display`; and each hook alone, in `call`, so that
+    // one that panics keeps no other from being called.
     let told = contain(|| {
         if event.by_hook {
             log::failure(failure, event.span);

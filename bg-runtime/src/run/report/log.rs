@@ -9,7 +9,7 @@ use crate::one_line::OneLine;
 use crate::task::{Chain, FailureKind, RequestInfo, SkipReason, TaskFailure, TaskInfo};
 
 #[inline]
-pub(super) fn trace(event: &Event<'_>) {
+pub(super) fn closing_event(event: &Event<'_>) {
     let Step::Ended { outcome, ran, .. } = event.step else {
         return;
     };

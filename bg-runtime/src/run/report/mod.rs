@@ -18,7 +18,7 @@ use super::Runner;
 use super::ledger::{Entry, FailedRun};
 use super::outcome::{Outcome, RunError};
 use super::queued_at::QueuedAt;
-use super::unfinished::RunState;
+use super::run_state::RunState;
 use crate::contain::Contained;
 use crate::task::{FailureParts, TaskFailure, TaskInfo, TaskRef};
 
@@ -31,7 +31,8 @@ pub(super) struct Event<'a> {
     pub(super) step: Step<'a>,
 }
 
-/// The steps of a task, in the order in which they happen.
+/// The steps of a task, in the order in which they happen. A refused task has only the last. Two threads
+/// may publish steps of one task in another order: a handle settles a task while a run of it fails.
 #[cfg_attr(
     not(feature = "metrics"),
     expect(dead_code, reason = "of the sinks, only metrics read every field")
@@ -82,7 +83,7 @@ impl<'a> Event<'a> {
 #[inline]
 pub(super) fn publish(runner: &Arc<Runner>, event: &Event<'_>) {
     metrics::record(event);
-    log::trace(event);
+    log::closing_event(event);
     if let Some(failure) = event.failure() {
         hooks::tell(runner, event, failure);
     }

@@ -58,7 +58,7 @@ impl TaskHandle {
     /// # }
     /// ```
     pub fn progress(&self) -> ProgressStream {
-        let key = self.spawned.key;
+        let key = self.spawned.entry;
         ProgressStream::new(key.and_then(|key| self.runner.watch_progress(key)))
     }
 
@@ -68,7 +68,7 @@ impl TaskHandle {
     /// A synchronous task that is running already cannot be stopped; its
     /// [`TaskContext`](crate::TaskContext) is cancelled.
     pub fn abort(&self) {
-        if let Some(key) = self.spawned.key {
+        if let Some(key) = self.spawned.entry {
             self.runner.abort_task(key);
         }
         if let Some(abort) = &self.spawned.abort {
