@@ -12,12 +12,10 @@ pub(crate) type Sequence = u64;
 pub(crate) struct History {
     pub(crate) tasks: Vec<Task>,
     pub(crate) requests: Vec<Request>,
-    /// When the shutdown began.
-    pub(crate) stop_began: Option<Sequence>,
-    /// When it was over.
-    pub(crate) stop_over: Option<Sequence>,
-    /// What the shutdown reported.
-    pub(crate) report: Stats,
+    /// The times in which no server, or only one that was told to stop, was there, in order.
+    pub(crate) closings: Vec<Closing>,
+    /// What each drain reported.
+    pub(crate) reports: Vec<Report>,
     /// The counts once everything was gone.
     pub(crate) stats: Stats,
     /// Outcomes of tasks that were never handed over.
@@ -26,6 +24,29 @@ pub(crate) struct History {
     pub(crate) refuses: bool,
     /// There is an async error hook beside the other one.
     pub(crate) tells_async: bool,
+}
+
+/// A time from the moment at which the first server of a term is told to stop to the start of the
+/// next term.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Closing {
+    pub(crate) began: Sequence,
+    pub(crate) over: Option<Sequence>,
+}
+
+impl Closing {
+    pub(crate) fn contains(&self, at: Sequence) -> bool {
+        self.began < at && self.over.is_none_or(|over| at < over)
+    }
+}
+
+/// The end of a drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) at: Sequence,
+    pub(crate) stats: Stats,
+    /// The number of tasks that it names as unfinished.
+    pub(crate) unfinished: u64,
 }
 
 /// One task that was handed to the library.

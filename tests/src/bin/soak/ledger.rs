@@ -16,8 +16,12 @@ use tests::{
 };
 
 use crate::{
-    history::{End, Handle, History, Limit, List, Member, Request, Run, Source, Task, Told},
+    history::{
+        Closing, End, Handle, History, Limit, List, Member, Report, Request, Run, Source, Task,
+        Told,
+    },
     plan::{Kind, RequestPlan, RoundPlan, TaskPlan},
+    server::Target,
 };
 
 /// The books of one round. Clones are the same ledger.
@@ -36,7 +40,8 @@ struct Books {
     history: History,
     tasks: HashMap<u64, usize>,
     requests: HashMap<u64, usize>,
-    ends: Vec<Option<ResponseEnd>>,
+    /// Where the response of each request ends, and who knows when that was written.
+    ends: Vec<Option<(Recorder, ResponseEnd)>>,
 }
 
 /// A task's line in the ledger.
@@ -212,11 +217,12 @@ impl Ledger {
     }
 
     /// A client is about to send the request, whose response ends there.
-    pub(crate) fn sent(&self, number: u64, plan: &RequestPlan, end: ResponseEnd) {
+    pub(crate) fn sent(&self, number: u64, plan: &RequestPlan, end: ResponseEnd, target: &Target) {
+        let serving = target.serving;
         let RoundPlan {
             seed,
             round,
-            setup,
+            flavour,
             catches_panics,
             ..
         } = self.0.round;
@@ -224,17 +230,17 @@ impl Ledger {
             ResponseEnd::Stream(..) => Protocol::Http2,
             ResponseEnd::Offset(..) | ResponseEnd::Response(..) => Protocol::Http1,
         };
-        let estimated = setup.serving != Serving::Background && protocol == Protocol::Http2;
+        let estimated = serving == Serving::Layer && protocol == Protocol::Http2;
         let RequestPlan { path, method, .. } = plan;
         let books = &mut *self.books();
         let request = books.request(number);
-        books.ends[request] = Some(end);
+        books.ends[request] = Some((target.recorder.clone(), end));
         let request = &mut books.history.requests[request];
         request.panics = plan.panics();
         request.is_judged =
             !(estimated && plan.has_no_body()) && (catches_panics || !plan.panics());
         request.name = format!(
-            "seed {seed}, round {round} ({setup:?}), request {number} ({protocol:?} {method} {path:?} {:?})",
+            "seed {seed}, round {round} ({flavour:?}, {serving:?}), request {number} ({protocol:?} {method} {path:?} {:?})",
             plan.answer
         );
     }
@@ -269,20 +275,39 @@ impl Ledger {
         books.history.requests[request].name.clone()
     }
 
+    /// Returns whether a server that runs has been told to stop.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.books().history.stop_began.is_some()
+        let books = &*self.books();
+        let last = books.history.closings.last();
+        last.is_some_and(|closing| closing.over.is_none())
     }
 
+    /// The servers of a term are about to run.
+    pub(crate) fn term_begins(&self) {
+        let now = self.now();
+        if let Some(closing) = self.books().history.closings.last_mut() {
+            closing.over = Some(now);
+        }
+    }
+
+    /// The first server of the term is about to be told to stop.
     pub(crate) fn stop_begins(&self) {
         let now = self.now();
-        self.books().history.stop_began = Some(now);
+        self.books().history.closings.push(Closing {
+            began: now,
+            over: None,
+        });
     }
 
-    pub(crate) fn stop_is_over(&self, report: &ShutdownReport) {
-        let now = self.now();
+    /// The tasks have been drained.
+    pub(crate) fn drained(&self, report: &ShutdownReport) {
+        let at = self.now();
         let books = &mut *self.books();
-        books.history.stop_over = Some(now);
-        books.history.report = report.stats();
+        books.history.reports.push(Report {
+            at,
+            stats: report.stats(),
+            unfinished: report.unfinished().len() as u64,
+        });
         for unfinished in report.unfinished() {
             match books.line(unfinished.id()) {
                 Some(line) => books.history.tasks[line].unfinished = true,
@@ -292,10 +317,11 @@ impl Ledger {
     }
 
     /// Everything that has happened so far.
-    pub(crate) fn history(&self, recorder: &Recorder) -> History {
+    pub(crate) fn history(&self) -> History {
         let books = &mut *self.books();
         for (request, end) in books.history.requests.iter_mut().zip(&books.ends) {
-            let last_write = end.and_then(|end| recorder.last_write(end));
+            let last_write = end.as_ref();
+            let last_write = last_write.and_then(|(recorder, end)| recorder.last_write(*end));
             request.last_write = last_write.map(|moment| moment.sequence);
         }
         books.history.clone()

@@ -1,6 +1,6 @@
 //! One round, from its start to the judgement.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use bg_runtime::{Background, Stats};
 use futures_util::{StreamExt, stream};
@@ -13,7 +13,7 @@ use crate::{
     judge::{self, Broken, Counts, Violation},
     ledger::Ledger,
     plan::{ConnectionPlan, RoundPlan},
-    server::Server,
+    server::{Servers, Target},
 };
 
 /// Plays the round, and judges it.
@@ -22,53 +22,66 @@ pub(crate) async fn run(plan: RoundPlan) -> (Counts, Vec<Violation>) {
     let ledger = Ledger::new(plan, timeline.clone());
     let plan = ledger.round();
     let (handles, watches) = mpsc::unbounded_channel();
-    let server = Server::start(&ledger, &timeline, handles.clone()).await;
+    let servers = Servers::start(&ledger, &timeline, handles.clone()).await;
     let app = App {
         ledger: ledger.clone(),
-        background: server.background.clone(),
+        background: servers.background.clone(),
         handles,
     };
     let watching = tokio::spawn(watch(ledger.clone(), watches));
-    let sampling = Sampling::start(server.background.clone(), plan.pending_limit());
+    let sampling = Sampling::start(servers.background.clone(), plan.pending_limit());
 
-    let address = server.address;
-    let connect = |range| {
-        let ledger = ledger.clone();
-        let connections = stream::iter(range).map(move |number| {
-            let ledger = ledger.clone();
-            async move {
-                let plan = ConnectionPlan::draw(ledger.round(), number);
-                let wrong = clients::connection(&ledger, address, &plan).await.err();
-                wrong.map(|what| Violation::new(Broken::Served, what))
-            }
-        });
-        connections
-            .buffer_unordered(plan.at_once)
-            .filter_map(async |wrong| wrong)
-            .collect::<Vec<_>>()
-    };
-    let mut violations = connect(0..plan.stop_after).await;
-    // The rest comes while the server stops.
-    let rest = tokio::spawn(connect(plan.stop_after..plan.connections));
-    tokio::task::yield_now().await;
-    let (recorder, stats) = server.stop(app).await;
-    violations.extend(rest.await.expect("clients do not panic"));
+    let mut violations = Vec::new();
+    for term in &plan.terms {
+        let running = servers.next_term().await;
+        let targets: Arc<[Target]> = running.targets.as_slice().into();
+        let begun = term.connections.start..term.stop_before;
+        violations.extend(connect(&ledger, &targets, begun).await);
+        // The rest comes while the servers stop.
+        let rest = term.stop_before..term.connections.end;
+        let rest = {
+            let (ledger, targets) = (ledger.clone(), targets.clone());
+            tokio::spawn(async move { connect(&ledger, &targets, rest).await })
+        };
+        tokio::task::yield_now().await;
+        running.stop(&app, &term.last_tasks).await;
+        violations.extend(rest.await.expect("clients do not panic"));
+    }
+    drop(app);
+    let stats = servers.end(&ledger).await;
     violations.extend(sampling.stop().await);
 
     let settled = async {
-        while !judge::is_settled(&ledger.history(&recorder)) {
+        while !judge::is_settled(&ledger.history()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     // The judge finds what has not come by then.
     let _ = timeout(LIMIT, settled).await;
     let _ = timeout(LIMIT, watching).await;
-    let mut history = ledger.history(&recorder);
+    let mut history = ledger.history();
     history.stats = stats;
     let (counts, judged) = judge::judge(&history);
     violations.extend(judged);
     violations.extend(left_over(&ledger).await);
     (counts, violations)
+}
+
+/// Makes these connections, some of them at once. Returns what is wrong with them.
+async fn connect(ledger: &Ledger, targets: &Arc<[Target]>, numbers: Range<u64>) -> Vec<Violation> {
+    let connections = stream::iter(numbers).map(|number| {
+        let (ledger, targets) = (ledger.clone(), targets.clone());
+        async move {
+            let plan = ConnectionPlan::draw(ledger.round(), number);
+            let wrong = clients::connection(&ledger, &targets, &plan).await.err();
+            wrong.map(|what| Violation::new(Broken::Served, what))
+        }
+    });
+    connections
+        .buffer_unordered(ledger.round().at_once)
+        .filter_map(async |wrong| wrong)
+        .collect()
+        .await
 }
 
 /// Waits for every spawned task, and aborts those that are to be aborted.

@@ -1,5 +1,5 @@
-//! The server of one round, on a thread and a runtime of its own, from its start to the moment when
-//! nothing of it is left.
+//! The servers of one round, on a thread and a runtime of their own, from the first term to the moment
+//! when nothing of them is left.
 
 use std::{
     net::SocketAddr,
@@ -8,49 +8,67 @@ use std::{
 };
 
 use axum::serve::Listener;
-use bg_runtime::{Background, Stats, TaskFailure};
+use bg_runtime::{Background, ShutdownReport, Stats, TaskFailure};
 use tests::{
     Serving, Timeline, eventually,
     recorded_io::{RecordedListener, Recorder},
     within,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+};
 
 use crate::{
     app::{App, Watch},
     ledger::Ledger,
-    plan::RoundPlan,
+    plan::{RoundPlan, ServerPlan, TaskPlan},
 };
 
-/// A running server.
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    pub(crate) recorder: Recorder,
+/// The servers of one round, and what they share.
+pub(crate) struct Servers {
     pub(crate) background: Background,
-    stop: oneshot::Sender<()>,
+    terms: mpsc::Sender<oneshot::Sender<Running>>,
     over: oneshot::Receiver<()>,
     thread: JoinHandle<usize>,
 }
 
-impl Server {
+/// A server, as clients and the ledger know it.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) serving: Serving,
+    pub(crate) recorder: Recorder,
+}
+
+/// The servers of one term.
+pub(crate) struct Running {
+    pub(crate) targets: Vec<Target>,
+    stop: watch::Sender<bool>,
+    over: oneshot::Receiver<()>,
+}
+
+impl Servers {
     pub(crate) async fn start(
         ledger: &Ledger,
         timeline: &Timeline,
         handles: mpsc::UnboundedSender<Watch>,
     ) -> Self {
-        let recorder = Recorder::new(timeline.clone());
         let (started, start) = oneshot::channel();
-        let (stop, stopped) = oneshot::channel();
+        let (terms, asked) = mpsc::channel(1);
         let (ended, over) = oneshot::channel();
-        let (ledger, io) = (ledger.clone(), recorder.clone());
+        let (ledger, timeline) = (ledger.clone(), timeline.clone());
         let thread = thread::spawn(move || {
-            let runtime = ledger.round().setup.flavour.runtime();
+            let runtime = ledger.round().flavour.runtime();
             runtime.block_on(async move {
                 let background = background(&ledger);
-                let listener = RecordedListener::bind(io).await.expect("a port");
-                let address = listener.local_addr().expect("an address");
-                let _ = started.send((address, background.clone()));
-                serve(&ledger, background, listener, handles, stopped).await;
+                let _ = started.send(background.clone());
+                let app = App {
+                    ledger: ledger.clone(),
+                    background,
+                    handles,
+                };
+                serve_terms(app, &timeline, asked).await;
             });
             let _ = ended.send(());
             // Blocking tasks that were told to stop do so within a moment; the rest of the runtime
@@ -59,40 +77,51 @@ impl Server {
             runtime.shutdown_timeout(Duration::from_secs(5));
             alive
         });
-        let (address, background) = within("the server's start", start).await.expect("started");
+        let background = within("the round's start", start).await.expect("started");
         Self {
-            address,
-            recorder,
             background,
-            stop,
+            terms,
             over,
             thread,
         }
     }
 
-    /// Lets the server end. Returns the last counts.
-    pub(crate) async fn stop(self, app: App) -> (Recorder, Stats) {
+    /// Starts the servers of the next term.
+    pub(crate) async fn next_term(&self) -> Running {
+        let (started, term) = oneshot::channel();
+        let asked = self.terms.send(started).await;
+        asked.expect("a term is left");
+        within("the start of a term", term).await.expect("started")
+    }
+
+    /// Waits until nothing of the servers is left. Returns the last counts.
+    pub(crate) async fn end(self, ledger: &Ledger) -> Stats {
         let Self {
-            recorder,
             background,
-            stop,
             over,
             thread,
             ..
         } = self;
-        let ledger = app.ledger.clone();
-        for task in &ledger.round().last_tasks {
+        within("the end of the servers", over).await.expect("ended");
+        let joined = tokio::task::spawn_blocking(move || thread.join());
+        let joined = within("the end of the servers' runtime", joined).await;
+        joined.expect("joined").expect("the servers' thread");
+        eventually("no task is under way", || ledger.alive() == 0).await;
+        background.stats()
+    }
+}
+
+impl Running {
+    /// Lets the servers end.
+    pub(crate) async fn stop(self, app: &App, last_tasks: &[TaskPlan]) {
+        for task in last_tasks {
             app.spawn(task, None);
         }
-        drop(app);
-        ledger.stop_begins();
-        let _ = stop.send(());
-        within("the shutdown", over).await.expect("it ended");
-        let joined = tokio::task::spawn_blocking(move || thread.join());
-        let joined = within("the end of the server's runtime", joined).await;
-        joined.expect("joined").expect("the server's thread");
-        eventually("no task is under way", || ledger.alive() == 0).await;
-        (recorder, background.stats())
+        app.ledger.stop_begins();
+        self.stop.send_replace(true);
+        within("the end of the term", self.over)
+            .await
+            .expect("it ended");
     }
 }
 
@@ -130,29 +159,71 @@ fn background(ledger: &Ledger) -> Background {
     builder.build().expect("nothing to refuse")
 }
 
-async fn serve(
-    ledger: &Ledger,
-    background: Background,
-    listener: RecordedListener,
-    handles: mpsc::UnboundedSender<Watch>,
-    stopped: oneshot::Receiver<()>,
+/// Serves one term after the other.
+async fn serve_terms(
+    app: App,
+    timeline: &Timeline,
+    mut asked: mpsc::Receiver<oneshot::Sender<Running>>,
 ) {
-    let app = App {
-        ledger: ledger.clone(),
-        background: background.clone(),
-        handles,
-    };
+    let ledger = app.ledger.clone();
+    for term in &ledger.round().terms {
+        let started = asked.recv().await.expect("every term is asked for");
+        let (stop, stopped) = watch::channel(false);
+        let (ended, over) = oneshot::channel();
+        let (mut targets, mut servers) = (Vec::new(), JoinSet::new());
+        ledger.term_begins();
+        for plan in &term.servers {
+            let recorder = Recorder::new(timeline.clone());
+            let listener = RecordedListener::bind(recorder.clone()).await;
+            let listener = listener.expect("a port");
+            targets.push(Target {
+                address: listener.local_addr().expect("an address"),
+                serving: plan.serving,
+                recorder,
+            });
+            servers.spawn(serve(app.clone(), plan.clone(), listener, stopped.clone()));
+        }
+        let running = Running {
+            targets,
+            stop,
+            over,
+        };
+        let _ = started.send(running);
+        // Of several servers that drain the tasks, only the last does.
+        let mut drain = None;
+        while let Some(ended) = servers.join_next().await {
+            drain = ended.expect("servers do not panic").or(drain);
+        }
+        if let Some(report) = drain {
+            ledger.drained(&report);
+        }
+        let _ = ended.send(());
+    }
+    if ledger.round().shuts_down {
+        let report = app.background.shutdown().await;
+        ledger.drained(&report);
+    }
+}
+
+/// Runs one server. Returns the report that it ended with, if it has one.
+async fn serve(
+    app: App,
+    plan: ServerPlan,
+    listener: RecordedListener,
+    mut stopped: watch::Receiver<bool>,
+) -> Option<ShutdownReport> {
+    let background = app.background.clone();
     let app = app.routes();
     let stopped = async move {
-        let _ = stopped.await;
+        // An error if the round was given up.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        tokio::time::sleep(plan.stop_wait).await;
     };
-    let report = match ledger.round().setup.serving {
+    match plan.serving {
         Serving::Background => {
             let server = background.serve(listener, app);
-            server
-                .with_graceful_shutdown(stopped)
-                .await
-                .expect("served")
+            let report = server.with_graceful_shutdown(stopped).await;
+            Some(report.expect("served"))
         }
         Serving::Layer | Serving::PlainAxum => {
             let app = app.layer(background.layer());
@@ -161,8 +232,7 @@ async fn serve(
             if let Ok(served) = served {
                 served.expect("served");
             }
-            background.shutdown().await
+            None
         }
-    };
-    ledger.stop_is_over(&report);
+    }
 }

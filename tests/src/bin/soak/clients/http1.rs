@@ -14,10 +14,16 @@ use crate::{
     app::url,
     ledger::Ledger,
     plan::{ConnectionPlan, Departure, Manner, Parting, RequestOnWire},
+    server::Target,
 };
 
 /// Goes through the plan as far as the connection lasts.
-pub(super) async fn go(ledger: &Ledger, stream: TcpStream, plan: &ConnectionPlan) -> Vec<Fate> {
+pub(super) async fn go(
+    ledger: &Ledger,
+    target: &Target,
+    stream: TcpStream,
+    plan: &ConnectionPlan,
+) -> Vec<Fate> {
     let mut fates = Vec::new();
     let Ok(address) = stream.local_addr() else {
         return fates;
@@ -30,7 +36,7 @@ pub(super) async fn go(ledger: &Ledger, stream: TcpStream, plan: &ConnectionPlan
     for (nth, request) in plan.requests.iter().enumerate() {
         tokio::time::sleep(request.wait).await;
         let end = ResponseEnd::Response(wire.address, nth);
-        ledger.sent(request.number, &request.plan, end);
+        ledger.sent(request.number, &request.plan, end, target);
         let fate = match wire.exchange(ledger, request).await {
             Ok(fate) => fate,
             Err(_) if matches!(request.manner, Manner::Leaves(_)) => Fate::Left,

@@ -15,6 +15,7 @@ use crate::{
     app::url,
     ledger::Ledger,
     plan::{ConnectionPlan, Departure, Manner, Parting, RequestOnWire},
+    server::Target,
 };
 
 const DATA: u8 = 0x0;
@@ -33,7 +34,12 @@ const SMALL_WINDOW: u32 = 16 << 10;
 const LARGE_WINDOW: u32 = 1 << 20;
 
 /// Goes through the plan as far as the connection lasts.
-pub(super) async fn go(ledger: &Ledger, stream: TcpStream, plan: &ConnectionPlan) -> Vec<Fate> {
+pub(super) async fn go(
+    ledger: &Ledger,
+    target: &Target,
+    stream: TcpStream,
+    plan: &ConnectionPlan,
+) -> Vec<Fate> {
     let Ok(address) = stream.local_addr() else {
         return Vec::new();
     };
@@ -52,6 +58,7 @@ pub(super) async fn go(ledger: &Ledger, stream: TcpStream, plan: &ConnectionPlan
     });
     let mut client = Client {
         ledger,
+        target,
         stream,
         address,
         unread: Vec::new(),
@@ -75,6 +82,7 @@ pub(super) async fn go(ledger: &Ledger, stream: TcpStream, plan: &ConnectionPlan
 
 struct Client<'a> {
     ledger: &'a Ledger,
+    target: &'a Target,
     stream: TcpStream,
     address: SocketAddr,
     unread: Vec<u8>,
@@ -187,7 +195,7 @@ impl Client<'_> {
         self.next_stream += 2;
         exchange.stream = Some(stream);
         let end = ResponseEnd::Stream(self.address, stream);
-        self.ledger.sent(number, plan, end);
+        self.ledger.sent(number, plan, end, self.target);
         let body = vec![b'x'; plan.upload];
         let (sent, complete) = match exchange.departure().map(|departure| departure.parting) {
             Some(Parting::InRequest(percent)) => (body.len() * percent / 100, false),

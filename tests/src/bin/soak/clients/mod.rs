@@ -11,6 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::{
     ledger::Ledger,
     plan::{ConnectionPlan, RequestOnWire},
+    server::Target,
 };
 
 /// What became of one request, as its client saw it.
@@ -27,17 +28,18 @@ pub(crate) enum Fate {
 /// Makes one connection and goes through its plan. Returns what is wrong with it, if anything.
 pub(crate) async fn connection(
     ledger: &Ledger,
-    server: SocketAddr,
+    targets: &[Target],
     plan: &ConnectionPlan,
 ) -> Result<(), String> {
-    let Ok(stream) = connect(server, plan.small_buffer).await else {
+    let target = &targets[plan.server];
+    let Ok(stream) = connect(target.address, plan.small_buffer).await else {
         // The server does not listen any more.
         return Ok(());
     };
     let through = async {
         match plan.protocol {
-            Protocol::Http1 => http1::go(ledger, stream, plan).await,
-            Protocol::Http2 => http2::go(ledger, stream, plan).await,
+            Protocol::Http1 => http1::go(ledger, target, stream, plan).await,
+            Protocol::Http2 => http2::go(ledger, target, stream, plan).await,
         }
     };
     let fates = tokio::time::timeout(LIMIT, through).await;

@@ -11,7 +11,7 @@ use std::{fmt, ops::Add};
 use bg_runtime::Stats;
 
 use self::outcome::Outcome;
-use crate::history::{History, Limit, Source, Task};
+use crate::history::{History, Limit, Report, Source, Task};
 
 /// A broken promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,14 +168,14 @@ fn early(history: &History, task: &Task) -> Option<Violation> {
     Some(Violation::new(Broken::Early, what))
 }
 
-/// Finds a task whose hooks were still to be told of a run when the shutdown was over.
+/// Finds a task whose hooks were still to be told of a run when the drain was over.
 fn untold(history: &History, task: &Task) -> Option<Violation> {
-    let over = history.stop_over?;
-    task.runs.first().filter(|run| run.start < over)?;
+    let start = task.runs.first()?.start;
     let told = task.told.iter().map(|told| told.at);
-    let late = told.chain(task.told_async.iter().copied());
-    let at = late.max().filter(|at| *at > over)?;
-    let what = format!("{}: told at {at}, the shutdown over at {over}", task.name);
+    let last = told.chain(task.told_async.iter().copied()).max()?;
+    let overs = history.reports.iter().map(|report| report.at);
+    let over = overs.filter(|over| start < *over && *over < last).min()?;
+    let what = format!("{}: told at {last}, the drain over at {over}", task.name);
     Some(Violation::new(Broken::Untold, what))
 }
 
@@ -199,7 +199,7 @@ fn count(history: &History, outcomes: &[Option<Outcome>]) -> Counts {
 }
 
 fn compare(history: &History, counts: &Counts) -> Vec<Violation> {
-    let History { report, stats, .. } = history;
+    let History { reports, stats, .. } = history;
     let ours = [
         counts.accepted,
         counts.completed,
@@ -219,13 +219,18 @@ fn compare(history: &History, counts: &Counts) -> Vec<Violation> {
         let what = format!("the library counts [{stats}], the ledger {counts:?}");
         violations.push(Violation::new(Broken::Counts, what));
     }
-    if !is_balanced(report) || report.pending + report.running > 0 {
-        let what = format!("the shutdown's report is [{report}]");
-        violations.push(Violation::new(Broken::Counts, what));
+    for Report {
+        stats, unfinished, ..
+    } in reports
+    {
+        if !is_balanced(stats) || stats.pending + stats.running > 0 || *unfinished > stats.aborted {
+            let what = format!("a drain's report is [{stats}], with {unfinished} unfinished");
+            violations.push(Violation::new(Broken::Counts, what));
+        }
     }
-    let unfinished = history.tasks.iter().filter(|task| task.unfinished).count() as u64;
-    if unfinished > report.aborted {
-        let what = format!("{unfinished} unfinished tasks, and [{report}]");
+    let reported: u64 = reports.iter().map(|report| report.stats.accepted).sum();
+    if reported > stats.accepted {
+        let what = format!("the reports have {reported} tasks, and the library [{stats}]");
         violations.push(Violation::new(Broken::Counts, what));
     }
     violations

@@ -170,28 +170,24 @@ fn contradiction(history: &History, task: &Task, word: &Told) -> Option<String> 
     let request = task.request.map(|nth| &history.requests[nth]);
     let end = task.runs.last().and_then(|run| run.end);
     let end = end.map(|(_, end)| end);
+    let closes = history.closings.iter().any(|time| time.contains(word.at));
     let fits = match word.kind {
         FailureKind::Error => end == Some(End::Failed),
         FailureKind::Panic => end == Some(End::Panicked),
         FailureKind::Timeout => task.has_timeout && (task.is_blocking || end == Some(End::Dropped)),
-        FailureKind::Aborted => {
-            let stopped = history.stop_began.is_some_and(|began| began < word.at);
-            stopped || task.abort_asked
+        FailureKind::Aborted => closes || task.abort_asked,
+        FailureKind::Rejected => {
+            task.runs.is_empty() && (closes || history.refuses || task.may_be_refused)
         }
-        FailureKind::Rejected => task.runs.is_empty() && (history.refuses || task.may_be_refused),
         FailureKind::Skipped => {
             let fits = |reason| request.is_some_and(|request| skip_fits(task, request, reason));
             task.runs.is_empty() && word.reason.is_some_and(fits)
         }
         _ => false,
     };
-    let History {
-        stop_began,
-        stop_over,
-        ..
-    } = history;
     (!fits).then(|| {
-        format!("it cannot be {word:?}, with {request:?}; stopped {stop_began:?}, {stop_over:?}")
+        let closings = &history.closings;
+        format!("it cannot be {word:?}, with {request:?}; {closings:?}")
     })
 }
 

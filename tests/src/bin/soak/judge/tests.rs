@@ -4,7 +4,7 @@ use bg_runtime::{FailureKind, SkipReason, Stats};
 
 use super::*;
 use crate::{
-    history::{End, Handle, List, Member, Request, Run, Sequence, Source, Told},
+    history::{Closing, End, Handle, List, Member, Request, Run, Sequence, Source, Told},
     plan::When,
 };
 
@@ -89,8 +89,10 @@ fn history(tasks: Vec<Task>) -> History {
             lists: vec![list],
             ..Request::default()
         }],
-        stop_began: Some(900),
-        stop_over: Some(1000),
+        closings: vec![Closing {
+            began: 900,
+            over: None,
+        }],
         ..History::default()
     };
     settle(&mut history);
@@ -106,7 +108,12 @@ fn settle(history: &mut History) {
     stats.failed = counts.failed;
     stats.skipped = counts.skipped;
     stats.aborted = counts.aborted;
-    (history.report, history.stats) = (stats, stats);
+    history.stats = stats;
+    history.reports = vec![Report {
+        at: 1000,
+        stats,
+        unfinished: 0,
+    }];
 }
 
 /// What is found in the history.
@@ -346,14 +353,14 @@ fn counts_of_the_library_that_are_not_the_ledgers_are_found() {
     assert_eq!(found(&miscounted), [Broken::Counts]);
 
     let mut unbalanced = history(vec![completed("counted", 101, 110)]);
-    unbalanced.report.running = 1;
+    unbalanced.reports[0].stats.running = 1;
     assert_eq!(found(&unbalanced), [Broken::Counts]);
 }
 
 #[test]
 fn a_shutdown_that_is_over_before_the_hooks_are_told_is_found() {
     let mut late = history(vec![failed("told late", 101, 110)]);
-    late.stop_over = Some(110);
+    late.reports[0].at = 110;
     assert_eq!(found(&late), [Broken::Untold]);
 }
 

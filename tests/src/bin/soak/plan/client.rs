@@ -13,6 +13,8 @@ const REQUESTS: u64 = 8;
 /// A connection and all that happens on it.
 #[derive(Debug, Clone)]
 pub(crate) struct ConnectionPlan {
+    /// The server that it is made to, of those of the term.
+    pub(crate) server: usize,
     pub(crate) protocol: Protocol,
     /// Receives into a small buffer, so that what it does not read stays with the server.
     pub(crate) small_buffer: bool,
@@ -86,6 +88,7 @@ impl ConnectionPlan {
         });
         let requests = requests.collect();
         Self {
+            server: rng.usize(..round.term_of(number).servers.len()),
             protocol,
             small_buffer: chance(rng, 20),
             requests,

@@ -10,7 +10,7 @@ mod tasks;
 
 pub(crate) use self::client::{ConnectionPlan, Departure, Manner, Parting, RequestOnWire};
 pub(crate) use self::request::{Answer, BodyPlan, Path, RequestPlan};
-pub(crate) use self::round::{RoundPlan, WARM_UP};
+pub(crate) use self::round::{RoundPlan, ServerPlan, WARM_UP};
 pub(crate) use self::tasks::{Failing, Kind, ListPlan, MemberPlan, TaskPlan, When, Work};
 
 use std::time::Duration;

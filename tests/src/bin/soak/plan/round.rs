@@ -1,9 +1,10 @@
-//! One server with one `Background`, and how long it lives.
+//! One `Background`, and the servers that come and go on it.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use bg_runtime::Overflow;
-use tests::{Flavour, Serving, Setup};
+use fastrand::Rng;
+use tests::{Flavour, Serving};
 
 use super::tasks::{Freedom, TaskPlan};
 use super::{chance, draw, millis};
@@ -17,7 +18,7 @@ pub(crate) const WARM_UP: u64 = 4;
 pub(crate) struct RoundPlan {
     pub(crate) seed: u64,
     pub(crate) round: u64,
-    pub(crate) setup: Setup,
+    pub(crate) flavour: Flavour,
     pub(crate) isolated: Option<usize>,
     pub(crate) max_concurrent: Option<usize>,
     pub(crate) max_pending: Option<(usize, Overflow)>,
@@ -28,23 +29,37 @@ pub(crate) struct RoundPlan {
     /// Whether a layer inside of the library's answers for handlers that panic.
     pub(crate) catches_panics: bool,
     pub(crate) drain_timeout: Duration,
-    pub(crate) connections: u64,
     pub(crate) at_once: usize,
-    /// The shutdown begins when this many connections have been made.
-    pub(crate) stop_after: u64,
-    /// Spawned when the shutdown begins, for it to deal with.
+    /// One after the other.
+    pub(crate) terms: Vec<TermPlan>,
+    /// Whether the last term is followed by a shutdown. If not, the last server has drained the tasks.
+    pub(crate) shuts_down: bool,
+}
+
+/// A time in which servers run, from the start of all of them to the end of the last.
+#[derive(Debug, Clone)]
+pub(crate) struct TermPlan {
+    pub(crate) servers: Vec<ServerPlan>,
+    /// The numbers of its connections.
+    pub(crate) connections: Range<u64>,
+    /// The servers are told to stop before this connection is made.
+    pub(crate) stop_before: u64,
+    /// Spawned when they are told, for the shutdown to deal with.
     pub(crate) last_tasks: Vec<TaskPlan>,
+}
+
+/// One server of a term.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerPlan {
+    pub(crate) serving: Serving,
+    /// How much later than the first it is told to stop.
+    pub(crate) stop_wait: Duration,
 }
 
 impl RoundPlan {
     pub(crate) fn draw(seed: u64, round: u64) -> Self {
         let rng = &mut draw(seed, &[round]);
         let flavour = Flavour::ALL[rng.usize(..Flavour::ALL.len())];
-        let serving = if chance(rng, 20) {
-            Serving::Layer
-        } else {
-            Serving::Background
-        };
         let max_pending = match rng.u32(0..4) {
             0 => Some((rng.usize(2..40), Overflow::Wait)),
             1 => Some((rng.usize(2..40), Overflow::Reject)),
@@ -53,31 +68,42 @@ impl RoundPlan {
         let counts_refusals = matches!(max_pending, Some((_, Overflow::Reject)));
         let is_warm_up = round < WARM_UP;
         let connections = if is_warm_up { 400 } else { 150 };
-        let freedom = Freedom {
-            retries: !counts_refusals,
-            may_outlast_shutdown: true,
+        let retries = !counts_refusals;
+        let terms = match chance(rng, 70) {
+            true => vec![TermPlan::draw(rng, 0..connections, retries)],
+            false => {
+                let half = connections / 2;
+                let terms = [0..half, half..connections];
+                terms.map(|term| TermPlan::draw(rng, term, retries)).into()
+            }
         };
         Self {
             seed,
             round,
-            setup: Setup { flavour, serving },
+            flavour,
             isolated: chance(rng, 30).then(|| rng.usize(1..=2)),
             max_concurrent: chance(rng, 40).then(|| rng.usize(1..=12)),
             max_pending,
-            retries: !counts_refusals,
+            retries,
             async_hook: chance(rng, 40),
             catches_panics: chance(rng, 30),
             drain_timeout: millis(rng, 50..=1500),
-            connections,
             at_once: match is_warm_up {
                 true => 32,
                 false => rng.usize(4..=16),
             },
-            stop_after: rng.u64(connections / 2..=connections),
-            last_tasks: (0..rng.usize(0..6))
-                .map(|_| TaskPlan::draw(rng, freedom))
-                .collect(),
+            shuts_down: terms.last().is_some_and(TermPlan::needs_shutdown) || rng.bool(),
+            terms,
         }
+    }
+
+    /// The term in which the connection of this number is made.
+    pub(crate) fn term_of(&self, connection: u64) -> &TermPlan {
+        let term = self
+            .terms
+            .iter()
+            .find(|term| term.connections.contains(&connection));
+        term.expect("each connection is made in a term")
     }
 
     /// How many tasks may wait at any moment.
@@ -85,6 +111,52 @@ impl RoundPlan {
         match self.max_pending {
             Some((limit, Overflow::Reject)) => Some(limit),
             _ => None,
+        }
+    }
+}
+
+impl TermPlan {
+    fn draw(rng: &mut Rng, connections: Range<u64>, retries: bool) -> Self {
+        let freedom = Freedom {
+            retries,
+            may_outlast_shutdown: true,
+        };
+        let servers = match rng.u32(0..10) {
+            0..=5 => 1,
+            6..=8 => 2,
+            _ => 3,
+        };
+        let half = (connections.start + connections.end) / 2;
+        Self {
+            servers: (0..servers).map(|_| ServerPlan::draw(rng)).collect(),
+            stop_before: rng.u64(half..=connections.end),
+            connections,
+            last_tasks: (0..rng.usize(0..6))
+                .map(|_| TaskPlan::draw(rng, freedom))
+                .collect(),
+        }
+    }
+}
+
+impl TermPlan {
+    /// Returns whether it may leave tasks that no server drains.
+    fn needs_shutdown(&self) -> bool {
+        let mut servers = self.servers.iter();
+        servers.any(|server| server.serving != Serving::Background)
+    }
+}
+
+impl ServerPlan {
+    fn draw(rng: &mut Rng) -> Self {
+        Self {
+            serving: match rng.u32(0..10) {
+                0..=1 => Serving::Layer,
+                _ => Serving::Background,
+            },
+            stop_wait: match chance(rng, 50) {
+                true => Duration::ZERO,
+                false => millis(rng, 0..=20),
+            },
         }
     }
 }
