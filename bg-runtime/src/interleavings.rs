@@ -82,11 +82,9 @@ fn list(
         Ok(accepted) => Item::Task(accepted),
         Err(refused) => Item::Refused(refused),
     };
-    let items = tasks.into_iter().map(accept).collect();
-    [TaskList {
-        items,
-        ..TaskList::default()
-    }]
+    let mut list = TaskList::default();
+    tasks.into_iter().for_each(|task| list.push(accept(task)));
+    [list]
 }
 
 fn assert_balanced(stats: Stats) {

@@ -162,6 +162,13 @@ impl RequestTasks {
         self.state().lists.handler.continue_on_error = true;
     }
 
+    /// Returns the number of tasks in the handler's list, and of those that came while the body was being
+    /// sent.
+    pub(super) fn handler_tasks(&self) -> usize {
+        let lists = &self.state().lists;
+        lists.handler.len() + lists.late.len()
+    }
+
     pub(super) fn attach_handler_list(&self) {
         self.state().handler_list_attached = true;
     }
@@ -179,27 +186,41 @@ impl RequestTasks {
     pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Item<BoxTask>) {
         let info = self.info();
         // Before the lock: accepting a task formats its key, and calls hooks if it is refused.
+        let mut has_independent = false;
         let Some(accepted) = tasks.filter_map(&mut |task| {
-            let accepted = self.runner.accept(task, Some(info.clone()));
-            Some(accepted.map_or_else(Item::Refused, Item::Task))
+            let is_independent = task.options().independent;
+            has_independent |= is_independent;
+            match self.runner.accept(task, Some(info.clone())) {
+                Ok(accepted) => Some(Item::Task(accepted)),
+                // No list stops at it, as it would be in none.
+                Err(_) if is_independent => None,
+                Err(refused) => Some(Item::Refused(refused)),
+            }
         }) else {
             return;
         };
 
         let (mut list, mut is_late) = (TaskList::default(), false);
+        list.has_independent = has_independent;
         let end = {
             let state = &mut *self.state();
             match state.phase {
                 Phase::Collecting => {
+                    let list = match source {
+                        Source::Route => &mut state.lists.route,
+                        Source::Handler => &mut state.lists.handler,
+                        Source::Response => &mut state.lists.response,
+                    };
+                    list.has_independent |= has_independent;
                     return match source {
                         // These two always stop at a failure, so a list inside them that does the
                         // same can be merged into them.
-                        Source::Route => state.lists.route.push_flat(accepted),
-                        Source::Response => state.lists.response.push_flat(accepted),
-                        Source::Handler => state.lists.handler.push(accepted),
+                        Source::Route | Source::Response => list.push_flat(accepted),
+                        Source::Handler => list.push(accepted),
                     };
                 }
                 Phase::Responding(_) if self.delivery.is_awaited() => {
+                    state.lists.late.has_independent |= has_independent;
                     return state.lists.late.push(accepted);
                 }
                 Phase::Responding(end) => {

@@ -1,8 +1,8 @@
 //! Running tasks: from an accepted task to its one outcome. Knows no request.
 //!
 //! ```text
-//! accepted.rs ──> dispatch/ ──> order.rs ──> task.rs ──> attempt.rs
-//!     │         to the executor   lists       one task     one run
+//! accepted.rs ──> dispatch/ ──> order.rs, walk.rs ──> task.rs ──> attempt.rs
+//!     │         to the executor       lists            one task     one run
 //!     │         or to a test
 //! settle.rs ──> ledger.rs ──> report/
 //!  the duty      the books      one event, its sinks
@@ -45,6 +45,7 @@ mod spawned;
 mod stats;
 mod task;
 mod unfinished;
+mod walk;
 
 pub use self::limits::Overflow;
 pub use self::shutdown::ShutdownReport;

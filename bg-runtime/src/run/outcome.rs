@@ -1,6 +1,6 @@
 use super::limits::Refusal;
 use crate::contain::Contained;
-use crate::task::{AbortReason, BoxError, FailureKind, SkipReason, TaskInfo};
+use crate::task::{AbortReason, BoxError, FailureKind, SkipReason, Skipped};
 
 /// The failure of one run.
 pub(super) struct RunError {
@@ -15,7 +15,7 @@ pub(super) enum Outcome {
     Failed {
         error: RunError,
         /// The tasks that will not run because of it.
-        skipped: Vec<TaskInfo>,
+        skipped: Skipped,
     },
     Skipped(SkipReason),
     /// A limit left no room for it.
@@ -27,7 +27,7 @@ pub(super) enum Outcome {
 pub(super) struct FailedOutcome {
     pub(super) kind: FailureKind,
     pub(super) error: Contained<BoxError>,
-    pub(super) skipped: Vec<TaskInfo>,
+    pub(super) skipped: Skipped,
     /// Whether error hooks and the log hear about it.
     pub(super) is_reported: bool,
 }
@@ -61,7 +61,7 @@ impl Outcome {
         Some(FailedOutcome {
             kind,
             error: Contained::new(error),
-            skipped: Vec::new(),
+            skipped: Skipped::default(),
             is_reported,
         })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::skipped::Skipped;
 use super::task_ref::TaskRef;
 use super::{RequestInfo, TaskId, TaskInfo};
 use crate::contain::Contained;
@@ -28,7 +29,7 @@ pub(crate) struct FailureParts {
     pub(crate) attempt: u32,
     pub(crate) will_retry: bool,
     pub(crate) elapsed: Duration,
-    pub(crate) skipped: Vec<TaskInfo>,
+    pub(crate) skipped: Skipped,
 }
 
 /// The kind of a [`TaskFailure`].
@@ -86,7 +87,7 @@ impl TaskFailure {
             attempt: 0,
             will_retry: false,
             elapsed: Duration::ZERO,
-            skipped: Vec::new(),
+            skipped: Skipped::default(),
         })
     }
 
@@ -157,7 +158,7 @@ impl TaskFailure {
     /// The tasks after this one that will not run because of it.
     #[must_use]
     pub fn skipped(&self) -> &[TaskInfo] {
-        &self.0.skipped
+        self.0.skipped.as_slice()
     }
 }
 

@@ -46,7 +46,8 @@ impl IntoTask for BoxTask {
 /// let after_an_error = RecordAttempt::new("ada").on_error_response();
 /// let later = RecordAttempt::new("ada").delay(Duration::from_secs(60));
 /// let patient = RecordAttempt::new("ada").retries(5).timeout(Duration::from_secs(2));
-/// # let _ = (in_any_case, after_an_error, later, patient);
+/// let beside_all_others = RecordAttempt::new("ada").independent();
+/// # let _ = (in_any_case, after_an_error, later, patient, beside_all_others);
 /// ```
 pub trait TaskExt: IntoTask + Sized {
     /// Runs the task after every end of the request: also after an error response, and when the handler
@@ -73,6 +74,21 @@ pub trait TaskExt: IntoTask + Sized {
     /// does aborts the task at once.
     fn delay(self, delay: Duration) -> BoxTask {
         with(self.into_task(), |options| options.delay = delay)
+    }
+
+    /// Makes the task a list of its own, wherever it is added: to a list, or to a list inside another.
+    ///
+    /// It starts when the first task of its request does. It waits for no other task, for none of their
+    /// retries and delays, and no failure of theirs keeps it from running; nor does its own keep others
+    /// from running. Its conditions ([`always`](Self::always),
+    /// [`on_error_response`](Self::on_error_response)) are those of the place where it was added, and it
+    /// has a slot of its own under
+    /// [`max_concurrent`](crate::BackgroundBuilder::max_concurrent), for which it lines up before the
+    /// other tasks of its request. No effect on a task that is spawned, which is alone anyway.
+    ///
+    /// For what must be known even if the rest fails, such as an audit that middleware writes.
+    fn independent(self) -> BoxTask {
+        with(self.into_task(), |options| options.independent = true)
     }
 
     /// Sets how long one run may take, instead of the `timeout` that the task is declared with. A

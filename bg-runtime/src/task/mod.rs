@@ -19,6 +19,7 @@ mod progress;
 mod registry;
 mod request_info;
 mod result;
+mod skipped;
 mod state;
 mod task_ref;
 mod text;
@@ -39,11 +40,12 @@ pub use self::state::{MissingState, State};
 pub use self::text::IntoText;
 
 pub(crate) use self::failure::{AbortReason, Chain, FailureParts, TimedOut};
-pub(crate) use self::list::{Item, TaskList};
+pub(crate) use self::list::{Item, TaskList, for_each, visit};
 pub(crate) use self::macro_support::render;
 pub(crate) use self::options::When;
 pub(crate) use self::registry::registered_tasks;
 pub(crate) use self::request_info::LazyInfo;
+pub(crate) use self::skipped::{KeptBack, Row, Skipped};
 pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
 pub(crate) use self::task_ref::TaskRef;
 

@@ -9,6 +9,8 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     /// Replaces the declared number.
     pub(crate) retries: Option<u32>,
+    /// The task is a list of its own, wherever it was added.
+    pub(crate) independent: bool,
 }
 
 impl Options {
@@ -17,6 +19,7 @@ impl Options {
         delay: Duration::ZERO,
         timeout: None,
         retries: None,
+        independent: false,
     };
 }
 

@@ -76,7 +76,7 @@ impl Recording {
         let is_late = |batch: &&mut Batch| matches!(&batch.cause, Cause::Late(of) if of.is_same_request(&scope));
         let mut tape = self.tape.lock();
         match tape.batches.iter_mut().find(is_late) {
-            Some(batch) => batch.lists[0].items.extend(part.items),
+            Some(batch) => batch.lists[0].append(part),
             None => {
                 drop(tape);
                 self.push(Cause::Late(scope), vec![part]);
@@ -87,10 +87,7 @@ impl Recording {
     /// Records a single task. Cancelling the token drops the future that runs it.
     pub(super) fn record_spawned(&self, task: AcceptedTask) -> CancellationToken {
         let stopped = CancellationToken::new();
-        let list = TaskList {
-            items: vec![Item::Task(task)],
-            ..TaskList::default()
-        };
+        let list = TaskList::of(Item::Task(task));
         self.push(Cause::Spawn(stopped.clone()), vec![list]);
         stopped
     }

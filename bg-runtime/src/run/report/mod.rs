@@ -20,7 +20,7 @@ use super::outcome::{Outcome, RunError};
 use super::queued_at::QueuedAt;
 use super::run_state::RunState;
 use crate::contain::Contained;
-use crate::task::{FailureParts, TaskFailure, TaskInfo, TaskRef};
+use crate::task::{FailureParts, Skipped, TaskFailure, TaskInfo, TaskRef};
 
 /// Something that happened to a task.
 pub(super) struct Event<'a> {
@@ -145,7 +145,7 @@ pub(super) fn fail_run(runner: &Arc<Runner>, run: FailedRun, attempt: u32, error
         attempt,
         will_retry: true,
         elapsed: run.elapsed,
-        skipped: Vec::new(),
+        skipped: Skipped::default(),
     });
     let event = Event {
         task: failure.task_ref(),
