@@ -35,7 +35,7 @@ impl Row {
 #[derive(Clone, Default)]
 pub(crate) struct KeptBack {
     numbers: Range<u32>,
-    then: Option<Arc<KeptBack>>,
+    then: Option<Arc<Self>>,
 }
 
 impl KeptBack {
