@@ -79,10 +79,10 @@ fn list(
     tasks: impl IntoIterator<Item = BoxTask>,
 ) -> [TaskList<AcceptedTask>; 1] {
     let accept = |task| match runner.accept(task, None) {
-        Ok(accepted) => Item::Task(accepted),
-        Err(refused) => Item::Refused(refused),
+        Ok(accepted) => Some(Item::Task(accepted)),
+        Err(not_accepted) => not_accepted.gap(),
     };
-    let items = tasks.into_iter().map(accept).collect();
+    let items = tasks.into_iter().filter_map(accept).collect();
     [TaskList {
         items,
         ..TaskList::default()

@@ -179,9 +179,12 @@ impl RequestTasks {
     pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Item<BoxTask>) {
         let info = self.info();
         // Before the lock: accepting a task formats its key, and calls hooks if it is refused.
-        let Some(accepted) = tasks.filter_map(&mut |task| {
-            let accepted = self.runner.accept(task, Some(info.clone()));
-            Some(accepted.map_or_else(Item::Refused, Item::Task))
+        let Some(accepted) = tasks.filter_map(&mut |task| match self
+            .runner
+            .accept(task, Some(info.clone()))
+        {
+            Ok(accepted) => Some(Item::Task(accepted)),
+            Err(not_accepted) => not_accepted.gap(),
         }) else {
             return;
         };

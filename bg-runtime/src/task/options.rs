@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// The settings of one queued task, from [`TaskExt`](crate::TaskExt).
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -9,6 +11,10 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     /// Replaces the declared number.
     pub(crate) retries: Option<u32>,
+    /// Replaces the declared time from being queued to the first run.
+    pub(crate) expires: Option<Duration>,
+    /// The time by which the first run has to begin. Known when the task is queued.
+    pub(crate) expires_at: Option<Instant>,
 }
 
 impl Options {
@@ -17,6 +23,8 @@ impl Options {
         delay: Duration::ZERO,
         timeout: None,
         retries: None,
+        expires: None,
+        expires_at: None,
     };
 }
 

@@ -3,7 +3,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::message::{Mismatch, call};
-use crate::run::{Dispatch, Recording, Settings, replay};
+use crate::run::{Dispatch, Limits, Recording, Settings, replay};
 use crate::task::{Task, render};
 use crate::{Background, BackgroundBuilder, BuildError, TaskFailure};
 
@@ -32,6 +32,7 @@ impl Recorder {
     pub fn new() -> Self {
         let recording = Arc::<Recording>::default();
         let background = Background::new(Settings {
+            limits: Limits::default().without_waiting(),
             dispatch: Dispatch::Record(recording.clone()),
             ..Settings::default()
         });
