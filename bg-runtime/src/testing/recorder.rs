@@ -46,6 +46,9 @@ impl Recorder {
     /// application's. `isolated` and `Overflow::Wait` have no effect: no thread is started, and no
     /// response waits for room.
     ///
+    /// A recorded task counts as one that waits, so limits per key refuse, replace and ignore those that
+    /// they would if none of these tasks had begun.
+    ///
     /// # Errors
     ///
     /// Those of [`BackgroundBuilder::build`], including missing states.
@@ -92,8 +95,8 @@ impl Recorder {
     /// their order, with the recorder's states and error hooks, and with retries and timeouts. Requests
     /// and spawned tasks take their turns in the order in which they were recorded, one after the
     /// other; tasks that a task queues come last. Only a task that another one spawns may run earlier,
-    /// while the other waits for something, such as its handle. Delays and the waits between runs are
-    /// left out; a task's own waits are not, nor are timeouts.
+    /// while the other waits for something, such as its handle. Delays, the waits between runs and those
+    /// for a rate are left out; a task's own waits are not, nor are timeouts.
     ///
     /// The returned failures are those that error hooks receive, even if there is no hook, but of a task
     /// that runs again after a failure only the last one. All hooks have ended by then, including async

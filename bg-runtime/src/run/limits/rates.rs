@@ -190,10 +190,11 @@ mod tests {
                 let line = rates.line(of(&format!("{span} {number}")), ONE_PER_SECOND);
                 begin(&line).unwrap();
             }
-            let lines = rates.0.lock();
-            assert!(lines.by_key.len() <= KEYS + 2, "{}", lines.by_key.len());
-            assert_eq!(lines.by_key.len(), lines.sweep.len());
-            drop(lines);
+            {
+                let lines = rates.0.lock();
+                assert!(lines.by_key.len() <= KEYS + 2, "{}", lines.by_key.len());
+                assert_eq!(lines.by_key.len(), lines.sweep.len());
+            }
             tokio::time::advance(SECOND).await;
         }
         // Fewer keys come, and the tables shrink.
