@@ -380,3 +380,40 @@ async fn a_recorder_refuses_replaces_and_ignores_as_production_does() {
     assert_eq!(kept, [vec![1], vec![3], vec![2, 3], vec![1]]);
     assert_eq!(recorder.stats().skipped, 2 + 2 + 1 + 2);
 }
+
+#[tokio::test]
+async fn an_assertion_about_a_replaced_task_says_that_it_was_replaced() {
+    #[derive(Debug, Clone, PartialEq)]
+    struct Indexes(u32);
+
+    impl Task for Indexes {
+        const DEF: &'static TaskDef = &TaskDef::new("full.indexes")
+            .max_pending_per_key(1)
+            .on_full(OnFull::Replace);
+
+        async fn run(self, _: TaskContext) -> TaskResult {
+            Ok(())
+        }
+
+        fn key(&self) -> Option<String> {
+            Some("ada".to_owned())
+        }
+
+        fn arguments(&self) -> Option<impl std::fmt::Debug> {
+            Some(self.0)
+        }
+    }
+
+    let recorder = Recorder::new();
+    for number in [1, 2] {
+        drop(recorder.spawn(Indexes(number)));
+    }
+    recorder.assert_queued(Indexes(2));
+    let asserted = std::panic::AssertUnwindSafe(|| recorder.assert_queued(Indexes(1)));
+    let message = std::panic::catch_unwind(asserted).unwrap_err();
+    let message = message.downcast_ref::<String>().expect("a text");
+    assert!(
+        message.contains("full.indexes(1): a newer task of its key replaced it"),
+        "{message}"
+    );
+}

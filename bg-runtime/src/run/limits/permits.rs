@@ -30,6 +30,8 @@ struct HeldPermits {
     /// Whether everything was released for good. The future of a settled task may live on for a while,
     /// and must not acquire anything again.
     settled: bool,
+    /// Whether a newer task took its room.
+    replaced: bool,
 }
 
 impl Permits {
@@ -39,6 +41,7 @@ impl Permits {
                 pending,
                 key,
                 settled: false,
+                replaced: false,
             }),
             settled: Notify::new(),
         })))
@@ -61,6 +64,12 @@ impl Permits {
     pub(in crate::run) fn may_be_replaced(&self) -> bool {
         let held = self.held();
         held.is_some_and(|held| held.key.as_ref().is_some_and(KeyPermit::may_be_replaced))
+    }
+
+    /// Returns whether the task is settled because a newer task took its room.
+    pub(in crate::run) fn was_replaced(&self) -> bool {
+        let held = self.held();
+        held.is_some_and(|held| held.replaced)
     }
 
     /// Makes sure that no newer task replaces this one any more, because it is about to run. Returns `false`
@@ -129,6 +138,7 @@ impl Permits {
         let Some(shared) = &self.0 else { return };
         let mut held = shared.held.lock();
         held.settled = true;
+        held.replaced = held.key.as_mut().is_some_and(|key| !key.set_waiting(false));
         (held.pending, held.key) = (None, None);
         // Not under the lock, because it wakes the task's future.
         drop(held);
