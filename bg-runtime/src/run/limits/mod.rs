@@ -167,7 +167,17 @@ impl Limits {
 
     /// Returns the limits that one run of the task is subject to. `None` if there are none, besides that of
     /// its list.
+    #[inline]
     pub(super) fn of_run(&self, task: &TaskInfo, permits: &Permits) -> Option<RunLimits> {
+        let limits = task.limits_ref();
+        let has_limits = limits.concurrent.is_some() || limits.rate.is_some();
+        if !has_limits && permits.are_none() && !task.is_blocking() {
+            return None;
+        }
+        self.limits_of_run(task, permits)
+    }
+
+    fn limits_of_run(&self, task: &TaskInfo, permits: &Permits) -> Option<RunLimits> {
         let limits = task.limits_ref();
         let rate = limits.rate.zip(self.rates.as_ref());
         let limits = RunLimits {
@@ -246,6 +256,7 @@ impl RunPermits {
     }
 
     /// Records that the run begins now.
+    #[inline]
     pub(super) fn begin(&mut self) {
         if let Some(rate) = self.0.as_mut().and_then(|held| held.rate.as_mut()) {
             rate.begin();

@@ -47,11 +47,19 @@ impl Permits {
         })))
     }
 
+    /// Returns whether no limit applies to the task from its being queued to its outcome.
+    #[inline]
+    pub(super) fn are_none(&self) -> bool {
+        self.0.is_none()
+    }
+
+    #[inline]
     fn held(&self) -> Option<MutexGuard<'_, HeldPermits>> {
         self.0.as_deref().map(|shared| shared.held.lock())
     }
 
     /// Records that the task is in the books. Returns `false` if a newer task has replaced it before that.
+    #[inline]
     pub(in crate::run) fn enter(&self, entry: EntryKey) -> bool {
         let Some(mut held) = self.held() else {
             return true;
@@ -74,6 +82,7 @@ impl Permits {
 
     /// Makes sure that no newer task replaces this one any more, because it is about to run. Returns `false`
     /// if one has.
+    #[inline]
     pub(in crate::run) fn leave_line(&self) -> bool {
         let Some(mut held) = self.held() else {
             return true;

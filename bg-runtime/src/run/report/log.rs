@@ -13,7 +13,7 @@ pub(super) fn closing_event(event: &Event<'_>) {
     let Step::Ended {
         outcome,
         ran,
-        quiet_skip,
+        quiet,
         ..
     } = event.step
     else {
@@ -23,7 +23,7 @@ pub(super) fn closing_event(event: &Event<'_>) {
         parent: event.span,
         task.name = event.task.task.name(),
         outcome,
-        reason = quiet_skip.map(tracing::field::display),
+        reason = quiet.map(|failure| tracing::field::display(failure.error())),
         attempts = ran.attempts(),
         duration_ms = ran.elapsed().unwrap_or_default().as_secs_f64() * 1e3,
         "background task finished"

@@ -20,7 +20,7 @@ use super::outcome::{Outcome, RunError};
 use super::queued_at::QueuedAt;
 use super::run_state::RunState;
 use crate::contain::Contained;
-use crate::task::{FailureParts, SkipReason, TaskFailure, TaskInfo, TaskRef};
+use crate::task::{FailureParts, TaskFailure, TaskInfo, TaskRef};
 
 /// Something that happened to a task.
 pub(super) struct Event<'a> {
@@ -50,8 +50,8 @@ pub(super) enum Step<'a> {
         ran: &'a LastRun,
         /// Whether it was [`Queued`](Self::Queued), or waited for another run.
         was_waiting: bool,
-        /// Why it was skipped, if that is not reported as a failure.
-        quiet_skip: Option<SkipReason>,
+        /// What is not reported as a failure: a skip that was asked for, for example.
+        quiet: Option<&'a TaskFailure>,
         /// `None` for a success, and for an end that is not reported.
         failure: Option<&'a TaskFailure>,
     },
@@ -107,10 +107,6 @@ pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
     entry.permits.release();
     let ran = LastRun::new(entry.run);
     let name = outcome.name();
-    let quiet_skip = match &outcome {
-        Outcome::Skipped(reason) if !reason.is_reported() => Some(*reason),
-        _ => None,
-    };
     let (failure, is_reported) = match outcome.into_failed() {
         None => (None, false),
         Some(failed) => {
@@ -131,7 +127,7 @@ pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
         outcome: name,
         ran: &ran,
         was_waiting: entry.run.is_waiting(),
-        quiet_skip,
+        quiet: failure.as_ref().filter(|_| !is_reported),
         failure: failure.as_ref().filter(|_| is_reported),
     };
     publish(runner, &Event::of(&entry, step));
