@@ -18,7 +18,7 @@ use shuttle::{Config, Runner as Checker, future, thread};
 
 use crate::request::{Connection, RequestGuard, RequestTasks, Source};
 use crate::run::{AcceptedTask, Limits, Overflow, PendingLimit, Runner, Settings, Stats};
-use crate::task::{BoxTask, Item, Task, TaskContext, TaskDef, TaskList, TaskResult, named};
+use crate::task::{BoxTask, Item, OnFull, Task, TaskContext, TaskDef, TaskList, TaskResult, named};
 
 fn check(scenario: fn()) {
     const ORDERS: usize = 3_000;
@@ -79,11 +79,12 @@ fn list(
     tasks: impl IntoIterator<Item = BoxTask>,
 ) -> [TaskList<AcceptedTask>; 1] {
     let accept = |task| match runner.accept(task, None) {
-        Ok(accepted) => Item::Task(accepted),
-        Err(refused) => Item::Refused(refused),
+        Ok(accepted) => Some(Item::Task(accepted)),
+        Err(not_accepted) => not_accepted.gap(),
     };
     let mut list = TaskList::default();
-    tasks.into_iter().for_each(|task| list.push(accept(task)));
+    let items = tasks.into_iter().filter_map(accept);
+    items.for_each(|item| list.push(item));
     [list]
 }
 
@@ -265,6 +266,51 @@ fn tasks_of_a_key_take_turns_and_the_key_is_forgotten_with_the_last() {
         assert_eq!(stats.completed + stats.skipped, 3, "{stats}");
         assert!(stats.skipped <= 1, "one of a key may wait: {stats}");
         assert_eq!((work[0].most(), work[1].most()), (1, 1));
+        assert!(runner.limits().knows_no_keys());
+    });
+}
+
+struct Newest(Workload);
+
+impl Task for Newest {
+    const DEF: &'static TaskDef = &TaskDef::new("newest")
+        .max_per_key(1)
+        .max_pending_per_key(1)
+        .on_full(OnFull::Replace);
+
+    async fn run(self, _: TaskContext) -> TaskResult {
+        self.0.at_it().await;
+        Ok(())
+    }
+
+    fn key(&self) -> Option<String> {
+        Some("ada".to_owned())
+    }
+}
+
+#[test]
+fn a_task_runs_or_is_replaced_and_none_is_refused_or_aborted() {
+    check(|| {
+        let (runner, work) = (runner(Limits::default()), Workload::default());
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                let (runner, work) = (runner.clone(), work.clone());
+                thread::spawn(move || {
+                    let lists = list(&runner, [BoxTask::declared(Newest(work))]);
+                    let is_accepted = matches!(lists[0].items[..], [Item::Task(_)]);
+                    assert!(is_accepted, "one that waits can be replaced");
+                    future::block_on(runner.run_here(lists));
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        let stats = assert_all_settled(&runner, 3);
+        assert_eq!(stats.completed + stats.skipped, 3, "{stats}");
+        assert_eq!(stats.completed, work.begun(), "{stats}");
+        assert!(stats.skipped <= 2, "the newest runs: {stats}");
+        assert_eq!(work.most(), 1);
         assert!(runner.limits().knows_no_keys());
     });
 }

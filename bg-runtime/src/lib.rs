@@ -29,9 +29,9 @@ pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
 pub use self::service::{BackgroundLayer, BackgroundService, ResponseFuture, Serve};
 pub use self::task::{
     Backoff, BoxError, BoxTask, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState,
-    Parameter, Progress, ProgressStream, RequestInfo, Retryable, SkipReason, State, StateDef, Task,
-    TaskContext, TaskDef, TaskExt, TaskFailure, TaskId, TaskInfo, TaskLimits, TaskResult, named,
-    named_blocking,
+    OnFull, Parameter, Progress, ProgressStream, Rate, RequestInfo, Retryable, SkipReason, State,
+    StateDef, Task, TaskContext, TaskDef, TaskExt, TaskFailure, TaskId, TaskInfo, TaskLimits,
+    TaskResult, named, named_blocking,
 };
 
 #[doc = include_str!("docs/background_task.md")]

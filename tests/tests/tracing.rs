@@ -25,7 +25,7 @@ use tower_http::trace::TraceLayer;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Span, Subscriber, dispatcher, info_span};
+use tracing::{Event, Level, Span, Subscriber, dispatcher, info_span};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -168,6 +168,26 @@ async fn count_visit(#[context] cx: TaskContext) {
     tracing::info!("counting");
 }
 
+#[background_task(
+    name = "visits.newest",
+    key = user,
+    max_pending_per_key = 1,
+    on_full = replace
+)]
+async fn newest(user: u64) {
+    let _ = user;
+}
+
+#[background_task(
+    name = "visits.once",
+    key = user,
+    max_unfinished_per_key = 1,
+    on_full = ignore
+)]
+async fn once(user: u64) {
+    let _ = user;
+}
+
 #[background_task(name = "visits.fail")]
 async fn fail() -> Result<(), &'static str> {
     Err("no more\nvisits")
@@ -204,6 +224,56 @@ async fn a_task_has_a_span_that_follows_from_the_requests() {
         finished,
         "close visits.count",
     ]);
+}
+
+/// P-LIMIT-11, P-LIMIT-12
+#[tokio::test]
+async fn a_replaced_or_ignored_task_has_an_event_in_its_span_and_no_failure() {
+    let (seen, _guard) = Seen::here();
+    let background = Background::builder().build().unwrap();
+    let tasks = [
+        background.spawn(Newest::new(7)),
+        background.spawn(Newest::new(7)),
+        background.spawn(Once::new(7)),
+        background.spawn(Once::new(7)),
+    ];
+    let ended = tasks.map(FutureExt::now_or_never);
+    assert!(ended.iter().filter(|ended| ended.is_some()).count() == 2);
+    for (task, reason) in [
+        ("newest", "a newer task of its key replaced it"),
+        ("once", "there are enough tasks of its key already"),
+    ] {
+        let finished = format!("event in visits.{task} message=background task finished");
+        let finished = seen.line(&finished);
+        assert!(finished.contains(r#"outcome="skipped""#), "{finished}");
+        assert!(finished.contains(&format!("reason={reason}")), "{finished}");
+        let skipped = format!("event in visits.{task} message=background task skipped");
+        assert!(!seen.has(&skipped), "{seen:?}");
+    }
+}
+
+/// P-EXPIRY-1
+#[tokio::test]
+async fn a_task_that_expires_is_a_warning_in_the_log() {
+    let levels = Levels::default();
+    let subscriber = tracing_subscriber::registry().with(levels.clone());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let background = Background::builder().build().unwrap();
+    let task = named("late", async {}).expires_in(Duration::ZERO);
+    background.spawn(task).await.unwrap_err();
+    let levels = levels.0.lock().unwrap();
+    assert!(levels.contains(&Level::WARN), "{levels:?}");
+    assert!(!levels.contains(&Level::ERROR), "{levels:?}");
+}
+
+/// The levels of all events.
+#[derive(Clone, Default)]
+struct Levels(Arc<Mutex<Vec<Level>>>);
+
+impl<S: Subscriber> Layer<S> for Levels {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.lock().unwrap().push(*event.metadata().level());
+    }
 }
 
 /// P-REPORT-2

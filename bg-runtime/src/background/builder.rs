@@ -8,8 +8,8 @@ use tracing::Span;
 use super::Background;
 use super::build_error::{BuildError, Problem};
 use crate::run::{
-    DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, Overflow, Recording, SLOW_POLL_THRESHOLD,
-    Settings, SpanHook,
+    DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, MAX_BLOCKING, Overflow, Recording,
+    SLOW_POLL_THRESHOLD, Settings, SpanHook,
 };
 use crate::task::{
     MissingState, State, States, StatesBuilder, TaskFailure, TaskInfo, registered_tasks,
@@ -23,9 +23,11 @@ pub struct BackgroundBuilder {
     on_span: Option<SpanHook>,
     max_concurrent: Option<usize>,
     max_pending: Option<(usize, Overflow)>,
+    max_blocking: usize,
     isolated: Option<usize>,
     slow_poll_threshold: Duration,
     drain_timeout: Duration,
+    default_timeout: Option<Duration>,
 }
 
 impl BackgroundBuilder {
@@ -36,9 +38,11 @@ impl BackgroundBuilder {
             on_span: None,
             max_concurrent: None,
             max_pending: None,
+            max_blocking: MAX_BLOCKING,
             isolated: None,
             slow_poll_threshold: SLOW_POLL_THRESHOLD,
             drain_timeout: DRAIN_TIMEOUT,
+            default_timeout: None,
         }
     }
 
@@ -123,6 +127,19 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Limits how many synchronous tasks (a plain `fn`, or [`named_blocking`](crate::named_blocking)) run at
+    /// once. Others wait, in order. 128 by default.
+    ///
+    /// They run on the blocking pool of the runtime, which has 512 threads by default and serves files,
+    /// name resolution and `spawn_blocking` as well: tasks that took all of them would hold up responses. On
+    /// a runtime with fewer (`max_blocking_threads`), set a limit below that.
+    ///
+    /// A thread counts until it ends, even if its task was aborted or has timed out.
+    pub fn max_blocking(mut self, tasks: usize) -> Self {
+        self.max_blocking = tasks;
+        self
+    }
+
     /// Runs tasks on `threads` threads of their own, named `background-task`, instead of on the runtime
     /// that serves requests. Off by default.
     ///
@@ -148,13 +165,23 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Sets how long one run of a task may take that sets no timeout of its own, neither where it is declared
+    /// nor with [`.timeout(..)`](crate::TaskExt::timeout). No limit by default.
+    ///
+    /// It is for one-off tasks as well. A task that may take any time says so with a timeout of
+    /// [`Duration::MAX`].
+    pub fn default_timeout(mut self, timeout: Duration) -> Self {
+        self.default_timeout = Some(timeout);
+        self
+    }
+
     /// Builds the `Background`.
     ///
     /// # Errors
     ///
     /// Returns every problem at once: each name that two registered tasks share, each state that a
     /// registered task needs and that was not given, each type of which two states were given, and each
-    /// limit of zero. If there is none of these, returns an error if the threads of
+    /// limit and default timeout of zero. If there is none of these, returns an error if the threads of
     /// [`isolated`](Self::isolated) could not be started.
     pub fn build(self) -> Result<Background, BuildError> {
         let isolated = self.isolated;
@@ -190,9 +217,13 @@ impl BackgroundBuilder {
         let limits = [
             ("max_concurrent", self.max_concurrent),
             ("max_pending", self.max_pending.map(|(tasks, _)| tasks)),
+            ("max_blocking", Some(self.max_blocking)),
             ("isolated", self.isolated),
         ];
         problems.extend(zeros(limits).map(|setting| Problem::Zero { setting }));
+        if self.default_timeout == Some(Duration::ZERO) {
+            problems.push(Problem::ZeroTimeout);
+        }
         if !problems.is_empty() {
             return Err(BuildError::new(problems));
         }
@@ -200,9 +231,11 @@ impl BackgroundBuilder {
             states,
             hooks: self.hooks,
             on_span: self.on_span,
-            limits: Limits::new(self.max_concurrent, self.max_pending),
+            limits: Limits::new(self.max_concurrent, self.max_pending)
+                .with_max_blocking(self.max_blocking),
             slow_poll_threshold: self.slow_poll_threshold,
             drain_timeout: self.drain_timeout,
+            default_timeout: self.default_timeout,
             ..Settings::default()
         })
     }
@@ -246,9 +279,11 @@ impl fmt::Debug for BackgroundBuilder {
         f.debug_struct("BackgroundBuilder")
             .field("max_concurrent", &self.max_concurrent)
             .field("max_pending", &self.max_pending)
+            .field("max_blocking", &self.max_blocking)
             .field("isolated", &self.isolated)
             .field("slow_poll_threshold", &self.slow_poll_threshold)
             .field("drain_timeout", &self.drain_timeout)
+            .field("default_timeout", &self.default_timeout)
             .finish_non_exhaustive()
     }
 }

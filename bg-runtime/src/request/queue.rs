@@ -194,7 +194,7 @@ impl RequestTasks {
                 Ok(accepted) => Some(Item::Task(accepted)),
                 // No list stops at it, as it would be in none.
                 Err(_) if is_independent => None,
-                Err(refused) => Some(Item::Refused(refused)),
+                Err(not_accepted) => not_accepted.gap(),
             }
         }) else {
             return;

@@ -2,7 +2,7 @@ use super::limits::{PendingPermit, Permits};
 use super::outcome::Outcome;
 use super::report;
 use super::settle::OutcomeGuard;
-use crate::task::{AbortReason, BoxTask, SkipReason, Task};
+use crate::task::{AbortReason, BoxTask, Item, SkipReason, Task, TaskInfo};
 
 /// A task that ends in exactly one outcome, even if it is dropped.
 pub(crate) struct AcceptedTask {
@@ -10,6 +10,24 @@ pub(crate) struct AcceptedTask {
     pub(crate) task: BoxTask,
     pub(super) guard: OutcomeGuard,
     pub(super) permits: Permits,
+}
+
+/// A task that was not accepted, and has its outcome.
+pub(crate) enum NotAccepted {
+    /// A limit refused it, which counts as a failure in its list.
+    Refused(TaskInfo),
+    /// It is one too many, and its list goes on as if it were not there.
+    Ignored,
+}
+
+impl NotAccepted {
+    /// Returns the gap that the task leaves in its list.
+    pub(crate) fn gap<T>(self) -> Option<Item<T>> {
+        match self {
+            Self::Refused(task) => Some(Item::Refused(task)),
+            Self::Ignored => None,
+        }
+    }
 }
 
 impl AcceptedTask {

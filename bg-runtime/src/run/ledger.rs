@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::Stats;
-use super::limits::{Permits, Refusal};
+use super::limits::Permits;
 use super::outcome::Outcome;
 use super::queued_at::QueuedAt;
 use super::run_state::RunState;
@@ -67,7 +67,7 @@ pub(super) struct Entry {
 }
 
 /// Identifies an entry of the books.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct EntryKey {
     index: usize,
     // The slab reuses the slots of settled tasks. Ids are never reused.
@@ -158,13 +158,14 @@ impl Ledger {
         (EntryKey { index, id }, None)
     }
 
-    /// Counts a task that a limit refuses and that is not entered, and takes a hold for its report.
-    pub(super) fn refuse(&self, entry: &Entry, refusal: Refusal) -> Outcome {
+    /// Counts a task that a limit does not let in and that is not entered, and takes a hold for its report.
+    /// Returns its outcome, which is another one if the books are closed.
+    pub(super) fn deny(&self, entry: &Entry, outcome: Outcome) -> Outcome {
         let mut books = self.books.lock();
         let outcome = if books.closed {
             Outcome::Aborted(AbortReason::AfterShutdown)
         } else {
-            Outcome::Refused(refusal)
+            outcome
         };
         books.accepted += 1;
         books.holds += 1;

@@ -1,8 +1,8 @@
 //! Running tasks: from an accepted task to its one outcome. Knows no request.
 //!
 //! ```text
-//! accepted.rs ──> dispatch/ ──> order.rs, walk.rs ──> task.rs ──> attempt.rs
-//!     │         to the executor       lists            one task     one run
+//! accepted.rs ──> dispatch/ ──> order.rs, walk.rs ──> task.rs ──> begin.rs ──> attempt.rs
+//!     │         to the executor       lists            one task    its waits    one run
 //!     │         or to a test
 //! settle.rs ──> ledger.rs ──> report/
 //!  the duty      the books      one event, its sinks
@@ -20,13 +20,14 @@
 //! # Locks
 //!
 //! Two locks are held at once only in this order: the turn to hand lists over; a list's or a request's
-//! state, or a recording's tape; the permits of a task; one of the others (the books, the keys, the excess
-//! of `max_pending`). Nothing is reported
-//! under any of them, because sinks run the user's code.
+//! state, or a recording's tape; the permits of a task; one of the others (the books, the keys, the lines of
+//! rates, the excess of `max_pending`); the window of a rate. Nothing is reported under any of them, because
+//! sinks run the user's code.
 
 mod aborts;
 mod accepted;
 mod attempt;
+mod begin;
 mod dispatch;
 mod end_of_wait;
 mod executor;
@@ -52,7 +53,7 @@ pub use self::shutdown::ShutdownReport;
 pub use self::stats::Stats;
 pub use self::unfinished::UnfinishedTask;
 
-pub(crate) use self::accepted::AcceptedTask;
+pub(crate) use self::accepted::{AcceptedTask, NotAccepted};
 pub(crate) use self::dispatch::{Dispatch, Recording, replay};
 pub(crate) use self::end_of_wait::end_of_wait;
 pub(crate) use self::executor::Executor;
@@ -60,7 +61,7 @@ pub(crate) use self::global::{global, install_global};
 pub(crate) use self::ledger::EntryKey;
 #[cfg(all(test, shuttle))]
 pub(crate) use self::limits::PendingLimit;
-pub(crate) use self::limits::{Limits, PendingPermit};
+pub(crate) use self::limits::{Limits, MAX_BLOCKING, PendingPermit};
 pub(crate) use self::report::Hooks;
 pub(crate) use self::shutdown::Deadline;
 pub(crate) use self::spawned::Spawned;
@@ -77,7 +78,7 @@ use tracing::Span;
 
 use self::aborts::AbortRegistry;
 use self::ledger::{Ledger, OutcomeSender};
-use self::limits::Permits;
+use self::limits::{Denial, Permits};
 use self::outcome::Outcome;
 use self::settle::OutcomeGuard;
 use self::shutdown::Shutdown;
@@ -85,9 +86,7 @@ use self::slow_poll::SlowPolls;
 use crate::contain::contain;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
-use crate::task::{
-    AbortReason, BoxTask, Progress, RequestInfo, SkipReason, States, TaskInfo, TaskList,
-};
+use crate::task::{AbortReason, BoxTask, Progress, RequestInfo, SkipReason, States, TaskList};
 
 /// The default of how long a shutdown waits.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -108,6 +107,7 @@ pub(crate) struct Settings {
     pub(crate) dispatch: Dispatch,
     pub(crate) slow_poll_threshold: Duration,
     pub(crate) drain_timeout: Duration,
+    pub(crate) default_timeout: Option<Duration>,
 }
 
 /// The settings of a `Background` that was not configured. Its tasks may lack a state until they run.
@@ -122,6 +122,7 @@ impl Default for Settings {
             dispatch: Dispatch::Run,
             slow_poll_threshold: SLOW_POLL_THRESHOLD,
             drain_timeout: DRAIN_TIMEOUT,
+            default_timeout: None,
         }
     }
 }
@@ -138,6 +139,7 @@ pub(crate) struct Runner {
     ledger: Ledger,
     aborts: AbortRegistry,
     shutdown: Shutdown,
+    default_timeout: Option<Duration>,
 }
 
 impl Runner {
@@ -151,6 +153,7 @@ impl Runner {
             dispatch,
             slow_poll_threshold,
             drain_timeout,
+            default_timeout,
         } = settings;
         report::describe_metrics();
         Arc::new(Self {
@@ -164,6 +167,7 @@ impl Runner {
             ledger: Ledger::default(),
             aborts: AbortRegistry::default(),
             shutdown: Shutdown::new(drain_timeout),
+            default_timeout,
         })
     }
 
@@ -185,12 +189,12 @@ impl Runner {
     }
 
     /// Accepts a task, which then has exactly one outcome. After a shutdown that is `aborted`, at once.
-    /// A task that a limit refuses is settled at once as well, and only its name is left.
+    /// A task that a limit does not let in is settled at once as well.
     pub(crate) fn accept(
         self: &Arc<Self>,
         task: BoxTask,
         request: Option<Arc<RequestInfo>>,
-    ) -> Result<AcceptedTask, TaskInfo> {
+    ) -> Result<AcceptedTask, NotAccepted> {
         self.accept_for(task, request, None)
     }
 
@@ -200,22 +204,41 @@ impl Runner {
         mut task: BoxTask,
         request: Option<Arc<RequestInfo>>,
         sender: Option<OutcomeSender>,
-    ) -> Result<AcceptedTask, TaskInfo> {
+    ) -> Result<AcceptedTask, NotAccepted> {
         let info = task.info();
         self.prepare_span(&mut task, request.as_deref());
-        match self.limits.admit(&info, || task.key()) {
+        if let Some(expires) = task.expires() {
+            task.options_mut().expires_at = Some(end_of_wait(Instant::now(), expires));
+        }
+        let replace = |entry| {
+            let outcome = Outcome::Skipped(SkipReason::Replaced);
+            settle::settle(self, entry, outcome);
+        };
+        match self.limits.admit(&info, || task.key(), replace) {
             Ok(permits) => {
                 let guard = OutcomeGuard::new(self, &task, request, sender, permits.clone());
+                if !permits.enter(guard.key()) {
+                    replace(guard.key());
+                }
                 Ok(AcceptedTask {
                     task,
                     guard,
                     permits,
                 })
             }
-            Err(refusal) => {
-                self.dispatch.note_skipped(&task, &refusal);
-                settle::refuse(self, &task, request, sender, refusal);
-                Err(info)
+            Err(denial) => {
+                let not_accepted = match &denial {
+                    Denial::Refused(refusal) => {
+                        self.dispatch.note_skipped(&task, refusal);
+                        NotAccepted::Refused(info)
+                    }
+                    Denial::Duplicate => {
+                        self.dispatch.note_skipped(&task, &SkipReason::Duplicate);
+                        NotAccepted::Ignored
+                    }
+                };
+                settle::deny(self, &task, request, sender, denial);
+                Err(not_accepted)
             }
         }
     }
@@ -306,6 +329,13 @@ impl Runner {
         key: EntryKey,
     ) -> Option<watch::Receiver<Option<Progress>>> {
         self.ledger.watch_progress(key)
+    }
+
+    /// Returns how long one run of the task may take. [`Duration::MAX`] is how a task says that it has no
+    /// timeout.
+    fn timeout_of(&self, task: &BoxTask) -> Option<Duration> {
+        let timeout = task.timeout().or(self.default_timeout);
+        timeout.filter(|timeout| *timeout != Duration::MAX)
     }
 
     /// Makes sure that each task of the lists holds a permit to wait, if `max_pending` is set.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::ledger::{Entry, EntryKey, OutcomeSender, Started};
-use super::limits::{Permits, Refusal};
+use super::limits::{Denial, Permits};
 use super::outcome::{Outcome, RunError};
 use super::report::{self, Event, Step};
 use super::run_state::RunState;
 use super::{Hold, Runner};
-use crate::task::{AbortReason, BoxTask, RequestInfo, TaskRef};
+use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskRef};
 
 /// The right and the duty to settle one task's outcome. Dropping it settles the task as aborted.
 ///
@@ -20,6 +20,12 @@ pub(crate) struct OutcomeGuard {
     key: EntryKey,
     by_hook: bool,
     settled: bool,
+}
+
+/// The parts of a task's entry in the books that its run needs. Not the whole `TaskRef`, which would take up
+/// space in the future of the run.
+pub(super) struct StartedRun {
+    pub(super) request: Option<Arc<RequestInfo>>,
 }
 
 impl OutcomeGuard {
@@ -74,7 +80,7 @@ impl OutcomeGuard {
     }
 
     /// Marks the task as running. `None` if it is settled already, and must not run.
-    pub(super) fn start(&self, attempt: u32, task: &BoxTask) -> Option<Started> {
+    pub(super) fn start(&self, attempt: u32, task: &BoxTask) -> Option<StartedRun> {
         let Started { request, queued_at } = self.runner.ledger.start(self.key, attempt)?;
         let task_ref = TaskRef {
             task: task.info(),
@@ -88,10 +94,8 @@ impl OutcomeGuard {
             step: Step::Started { attempt, queued_at },
         };
         report::publish(&self.runner, &event);
-        // Not the whole `TaskRef`, which would take up space in the future of the run.
-        Some(Started {
+        Some(StartedRun {
             request: task_ref.request,
-            queued_at,
         })
     }
 
@@ -133,21 +137,25 @@ pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
     }
 }
 
-/// Counts and reports a task that a limit refuses. It is never entered into the books, which would show
-/// more tasks waiting than may wait, if only for a moment.
-pub(super) fn refuse(
+/// Counts and reports a task that a limit does not let in. It is never entered into the books, which would
+/// show more tasks waiting than may wait, if only for a moment.
+pub(super) fn deny(
     runner: &Arc<Runner>,
     task: &BoxTask,
     request: Option<Arc<RequestInfo>>,
     sender: Option<OutcomeSender>,
-    refusal: Refusal,
+    denial: Denial,
 ) {
+    let outcome = match denial {
+        Denial::Refused(refusal) => Outcome::Refused(refusal),
+        Denial::Duplicate => Outcome::Skipped(SkipReason::Duplicate),
+    };
     let mut entry = Entry::new(task, request, sender, Permits::default());
     entry.run = RunState::Refused;
     if report::has_audience(runner, &task.info()) {
         entry.arguments = task.shown_arguments();
     }
-    let outcome = runner.ledger.refuse(&entry, refusal);
+    let outcome = runner.ledger.deny(&entry, outcome);
     let _until_reported = Hold::adopt(runner);
     report::end(runner, entry, outcome);
 }

@@ -101,6 +101,11 @@ impl BoxTask {
         self.options().timeout.or_else(|| self.info().timeout())
     }
 
+    /// Returns how long after it was queued the task may still begin.
+    pub(crate) fn expires(&self) -> Option<Duration> {
+        self.options().expires.or_else(|| self.info().expires())
+    }
+
     /// Records the request on the task's span.
     pub(crate) fn record_request(&self, request: &RequestInfo) {
         // `record` would look the fields up, and `to_string` allocate, for nothing.

@@ -47,7 +47,8 @@ pub enum FailureKind {
     Aborted,
     /// The task was refused when it was queued, because a limit was reached:
     /// [`max_pending`](crate::BackgroundBuilder::max_pending) with
-    /// [`Overflow::Reject`](crate::Overflow::Reject), or `max_pending_per_key` of the task.
+    /// [`Overflow::Reject`](crate::Overflow::Reject), or `max_pending_per_key` or
+    /// `max_unfinished_per_key` of the task.
     Rejected,
     /// The task did not run. The error is a [`SkipReason`], which says why: most often the request or its
     /// response.
@@ -259,13 +260,26 @@ pub enum SkipReason {
     ResponseNotPickedUp,
     /// The task's list was dropped without having been attached to anything.
     NeverAttached,
+    /// The task had not begun by the time at which it expires
+    /// ([`TaskDef::expires`](crate::TaskDef::expires)).
+    Expired,
+    /// A newer task of its key took its room ([`OnFull::Replace`](crate::OnFull::Replace)).
+    Replaced,
+    /// There are enough tasks of its key already ([`OnFull::Ignore`](crate::OnFull::Ignore)).
+    Duplicate,
 }
 
 impl SkipReason {
     /// Returns whether error hooks and the log hear about it. `false` for a condition that did not
-    /// hold, and for tasks that the earlier failure has already listed.
+    /// hold, for tasks that the earlier failure has already listed, and for what `on_full` asks for.
     pub(crate) fn is_reported(self) -> bool {
-        !matches!(self, Self::NoErrorResponse(_) | Self::EarlierFailure { .. })
+        !matches!(
+            self,
+            Self::NoErrorResponse(_)
+                | Self::EarlierFailure { .. }
+                | Self::Replaced
+                | Self::Duplicate
+        )
     }
 }
 
@@ -296,6 +310,9 @@ impl fmt::Display for SkipReason {
                 "its list was dropped: return the list with the response, or take `BackgroundTasks` as an argument \
                  of the handler instead of making a new one",
             ),
+            Self::Expired => f.write_str("it had not begun by the time at which it expires"),
+            Self::Replaced => f.write_str("a newer task of its key replaced it"),
+            Self::Duplicate => f.write_str("there are enough tasks of its key already"),
         }
     }
 }

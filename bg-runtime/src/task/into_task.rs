@@ -46,8 +46,9 @@ impl IntoTask for BoxTask {
 /// let after_an_error = RecordAttempt::new("ada").on_error_response();
 /// let later = RecordAttempt::new("ada").delay(Duration::from_secs(60));
 /// let patient = RecordAttempt::new("ada").retries(5).timeout(Duration::from_secs(2));
+/// let soon_or_never = RecordAttempt::new("ada").expires_in(Duration::from_secs(30));
 /// let beside_all_others = RecordAttempt::new("ada").independent();
-/// # let _ = (in_any_case, after_an_error, later, patient, beside_all_others);
+/// # let _ = (in_any_case, after_an_error, later, patient, soon_or_never, beside_all_others);
 /// ```
 pub trait TaskExt: IntoTask + Sized {
     /// Runs the task after every end of the request: also after an error response, and when the handler
@@ -92,9 +93,20 @@ pub trait TaskExt: IntoTask + Sized {
     }
 
     /// Sets how long one run may take, instead of the `timeout` that the task is declared with. A
-    /// timeout of zero fails any run that waits even once.
+    /// timeout of zero fails any run that waits even once; [`Duration::MAX`] is no limit, not even
+    /// [`default_timeout`](crate::BackgroundBuilder::default_timeout).
     fn timeout(self, timeout: Duration) -> BoxTask {
         with(self.into_task(), |options| options.timeout = Some(timeout))
+    }
+
+    /// Skips the task if it has not begun its first run this long after it was queued, instead of the
+    /// `expires` that it is declared with: see [`TaskDef::expires`](crate::TaskDef::expires). Neither is
+    /// set by default.
+    ///
+    /// A task that is skipped is reported with [`SkipReason::Expired`](crate::SkipReason::Expired), and
+    /// the tasks behind it in its list run. With a duration of zero the task never runs.
+    fn expires_in(self, after: Duration) -> BoxTask {
+        with(self.into_task(), |options| options.expires = Some(after))
     }
 
     /// Sets how many times the task runs again after a run that failed, panicked or timed out, instead

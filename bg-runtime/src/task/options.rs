@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// The settings of one queued task, from [`TaskExt`](crate::TaskExt).
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -11,6 +13,10 @@ pub(crate) struct Options {
     pub(crate) retries: Option<u32>,
     /// The task is a list of its own, wherever it was added.
     pub(crate) independent: bool,
+    /// Replaces the declared time from being queued to the first run.
+    pub(crate) expires: Option<Duration>,
+    /// The time by which the first run has to begin. Known when the task is queued.
+    pub(crate) expires_at: Option<Instant>,
 }
 
 impl Options {
@@ -20,6 +26,8 @@ impl Options {
         timeout: None,
         retries: None,
         independent: false,
+        expires: None,
+        expires_at: None,
     };
 }
 

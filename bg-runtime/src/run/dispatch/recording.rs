@@ -16,7 +16,7 @@ use crate::run::AcceptedTask;
 use crate::run::report::{Event, Step};
 use crate::scope::Scope;
 use crate::sync::Mutex;
-use crate::task::{AbortReason, BoxTask, Item, Task, TaskFailure, TaskInfo, TaskList};
+use crate::task::{AbortReason, BoxTask, Item, SkipReason, Task, TaskFailure, TaskInfo, TaskList};
 
 /// The tasks that a runner was given, until the test asks for them to run.
 #[derive(Default)]
@@ -62,6 +62,17 @@ pub(crate) struct SkippedTask {
     pub(crate) arguments: Option<String>,
     pub(crate) reason: String,
     task_type: TypeId,
+}
+
+impl SkippedTask {
+    fn new(task: &BoxTask, reason: &dyn ToString) -> Self {
+        Self {
+            info: task.info(),
+            arguments: task.arguments(),
+            reason: reason.to_string(),
+            task_type: task.task_type(),
+        }
+    }
 }
 
 impl Recording {
@@ -112,12 +123,7 @@ impl Recording {
 
     /// Keeps what assertions show of a task that does not run.
     pub(super) fn note_skipped(&self, task: &BoxTask, reason: &dyn ToString) {
-        let skipped = SkippedTask {
-            info: task.info(),
-            arguments: task.arguments(),
-            reason: reason.to_string(),
-            task_type: task.task_type(),
-        };
+        let skipped = SkippedTask::new(task, reason);
         self.tape.lock().skipped.push(skipped);
     }
 
@@ -154,7 +160,16 @@ impl Recording {
         let skipped = tape.skipped.iter();
         skipped
             .filter(|task| task.task_type == TypeId::of::<T>())
-            .for_each(see);
+            .for_each(&mut *see);
+        // A task that was replaced is still in the recording.
+        for list in tape.batches.iter().flat_map(|batch| &batch.lists) {
+            list.visit(&mut |accepted| {
+                let task = &accepted.task;
+                if task.task_type() == TypeId::of::<T>() && accepted.permits.was_replaced() {
+                    see(&SkippedTask::new(task, &SkipReason::Replaced));
+                }
+            });
+        }
     }
 
     /// Takes out the tasks of type `T`, which then do not run.

@@ -10,13 +10,20 @@ use crate::task::{Chain, FailureKind, RequestInfo, SkipReason, TaskFailure, Task
 
 #[inline]
 pub(super) fn closing_event(event: &Event<'_>) {
-    let Step::Ended { outcome, ran, .. } = event.step else {
+    let Step::Ended {
+        outcome,
+        ran,
+        quiet,
+        ..
+    } = event.step
+    else {
         return;
     };
     tracing::debug!(
         parent: event.span,
         task.name = event.task.task.name(),
         outcome,
+        reason = quiet.map(|failure| tracing::field::display(failure.error())),
         attempts = ran.attempts(),
         duration_ms = ran.elapsed().unwrap_or_default().as_secs_f64() * 1e3,
         "background task finished"
@@ -51,6 +58,9 @@ pub(super) fn failure(failure: &TaskFailure, span: &Span) {
         _ if failure.will_retry() => event!(warn, "background task failed, and will run again"),
         FailureKind::Skipped if is_caused_by_the_client(failure) => {
             event!(info, "background task skipped");
+        }
+        FailureKind::Skipped if failure.error().downcast_ref() == Some(&SkipReason::Expired) => {
+            event!(warn, "background task skipped");
         }
         FailureKind::Skipped => event!(error, "background task skipped"),
         FailureKind::Aborted => event!(error, "background task aborted"),

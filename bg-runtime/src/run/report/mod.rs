@@ -50,6 +50,8 @@ pub(super) enum Step<'a> {
         ran: &'a LastRun,
         /// Whether it was [`Queued`](Self::Queued), or waited for another run.
         was_waiting: bool,
+        /// What is not reported as a failure: a skip that was asked for, for example.
+        quiet: Option<&'a TaskFailure>,
         /// `None` for a success, and for an end that is not reported.
         failure: Option<&'a TaskFailure>,
     },
@@ -125,6 +127,7 @@ pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
         outcome: name,
         ran: &ran,
         was_waiting: entry.run.is_waiting(),
+        quiet: failure.as_ref().filter(|_| !is_reported),
         failure: failure.as_ref().filter(|_| is_reported),
     };
     publish(runner, &Event::of(&entry, step));
