@@ -75,7 +75,8 @@ impl OutcomeGuard {
 
     /// Marks the task as running. `None` if it is settled already, and must not run.
     pub(super) fn start(&self, attempt: u32, task: &BoxTask) -> Option<Started> {
-        let Started { request, queued_at } = self.runner.ledger.start(self.key, attempt)?;
+        let Started { request, queued_at } =
+            self.runner.ledger.start(self.key, attempt, task.runs())?;
         let task_ref = TaskRef {
             task: task.info(),
             id: task.id(),

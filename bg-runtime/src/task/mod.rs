@@ -19,6 +19,7 @@ mod progress;
 mod registry;
 mod request_info;
 mod result;
+mod retry;
 mod state;
 mod task_ref;
 mod text;
@@ -35,6 +36,7 @@ pub use self::one_off::{named, named_blocking};
 pub use self::progress::{Progress, ProgressStream};
 pub use self::request_info::RequestInfo;
 pub use self::result::{BoxError, IntoTaskResult, TaskResult};
+pub use self::retry::{NoRetry, RetryAfter};
 pub use self::state::{MissingState, State};
 pub use self::text::IntoText;
 
@@ -44,6 +46,7 @@ pub(crate) use self::macro_support::render;
 pub(crate) use self::options::When;
 pub(crate) use self::registry::registered_tasks;
 pub(crate) use self::request_info::LazyInfo;
+pub(crate) use self::retry::RetryAdvice;
 pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
 pub(crate) use self::task_ref::TaskRef;
 

@@ -20,6 +20,7 @@ use super::outcome::{Outcome, RunError};
 use super::queued_at::QueuedAt;
 use super::run_state::RunState;
 use crate::contain::Contained;
+use crate::log_target::FAILURE;
 use crate::task::{FailureParts, TaskFailure, TaskInfo, TaskRef};
 
 /// Something that happened to a task.
@@ -83,7 +84,7 @@ impl<'a> Event<'a> {
 #[inline]
 pub(super) fn publish(runner: &Arc<Runner>, event: &Event<'_>) {
     metrics::record(event);
-    log::closing_event(event);
+    log::record(runner, event);
     if let Some(failure) = event.failure() {
         hooks::tell(runner, event, failure);
     }
@@ -92,9 +93,8 @@ pub(super) fn publish(runner: &Arc<Runner>, event: &Event<'_>) {
 
 /// Returns whether a failure of this task would be seen, so that its arguments are worth formatting.
 pub(super) fn has_audience(runner: &Runner, task: &TaskInfo) -> bool {
-    !runner.hooks.is_empty()
-        || hooks::own_hook(task).is_some()
-        || tracing::enabled!(Level::ERROR)
+    runner.hooks.hear_of(task)
+        || (runner.hooks.log_failures() && tracing::enabled!(target: FAILURE, Level::ERROR))
         || runner.dispatch.observes_failures()
 }
 
@@ -128,6 +128,10 @@ pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
         failure: failure.as_ref().filter(|_| is_reported),
     };
     publish(runner, &Event::of(&entry, step));
+    if entry.run.is_one_of_several() {
+        // Last, so that no event shows it beside its own. The runs have spans of their own.
+        entry.span.record("task.attempt", ran.attempts());
+    }
     if let Some(sender) = entry.sender {
         // After the sinks, so that sync hooks have returned when a handle completes. The handle may have
         // been dropped.
