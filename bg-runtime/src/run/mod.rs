@@ -215,7 +215,7 @@ impl Runner {
             }
             Err(refusal) => {
                 self.dispatch.note_skipped(&task, &refusal);
-                settle::refuse(self, &task, request, sender, refusal);
+                settle::refuse(self, task, request, sender, refusal);
                 Err(info)
             }
         }

@@ -8,7 +8,7 @@ use super::outcome::{Outcome, RunError};
 use super::report::{self, Event, Step};
 use super::run_state::RunState;
 use super::{Hold, Runner};
-use crate::task::{AbortReason, BoxTask, RequestInfo, TaskRef};
+use crate::task::{AbortReason, BoxTask, RequestInfo, TaskRef, UnrunTask};
 
 /// The right and the duty to settle one task's outcome. Dropping it settles the task as aborted.
 ///
@@ -39,7 +39,7 @@ impl OutcomeGuard {
         if let Some(entry) = after_close {
             let _until_reported = Hold::adopt(runner);
             let outcome = Outcome::Aborted(AbortReason::AfterShutdown);
-            report::end(runner, entry, outcome);
+            report::end(runner, entry, outcome, None);
         }
         Self {
             runner: runner.clone(),
@@ -109,9 +109,14 @@ impl OutcomeGuard {
         }
     }
 
-    pub(super) fn settle(mut self, outcome: Outcome) {
+    pub(super) fn settle(self, outcome: Outcome) {
+        self.settle_with(outcome, None);
+    }
+
+    /// Settles a task that does not run, with the task itself for the report.
+    pub(super) fn settle_with(mut self, outcome: Outcome, unrun: Option<UnrunTask>) {
         self.settled = true;
-        settle(&self.runner, self.key, outcome);
+        settle_with(&self.runner, self.key, outcome, unrun);
     }
 }
 
@@ -128,9 +133,13 @@ impl Drop for OutcomeGuard {
 
 /// Counts and reports an outcome. Does nothing if the task is settled already.
 pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
+    settle_with(runner, key, outcome, None);
+}
+
+fn settle_with(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome, unrun: Option<UnrunTask>) {
     if let Some(entry) = runner.ledger.close_entry(key, &outcome) {
         let _until_reported = Hold::adopt(runner);
-        report::end(runner, entry, outcome);
+        report::end(runner, entry, outcome, unrun);
     }
 }
 
@@ -138,25 +147,25 @@ pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
 /// more tasks waiting than may wait, if only for a moment.
 pub(super) fn refuse(
     runner: &Arc<Runner>,
-    task: &BoxTask,
+    task: BoxTask,
     request: Option<Arc<RequestInfo>>,
     sender: Option<OutcomeSender>,
     refusal: Refusal,
 ) {
-    let mut entry = Entry::new(task, request, sender, Permits::default());
+    let mut entry = Entry::new(&task, request, sender, Permits::default());
     entry.run = RunState::Refused;
     if report::has_audience(runner, &task.info()) {
         entry.arguments = task.shown_arguments();
     }
     let outcome = runner.ledger.refuse(&entry, refusal);
     let _until_reported = Hold::adopt(runner);
-    report::end(runner, entry, outcome);
+    report::end(runner, entry, outcome, task.into_unrun());
 }
 
 /// Settles every task that has no outcome yet as aborted. Tasks that come later are settled as aborted at
 /// once.
 pub(super) fn close_books(runner: &Arc<Runner>) {
     for entry in runner.ledger.close() {
-        report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown));
+        report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown), None);
     }
 }

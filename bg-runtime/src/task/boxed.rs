@@ -7,7 +7,7 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::options::Options;
-use super::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, render};
+use super::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, UnrunTask, render};
 use crate::contain::{Contained, contain};
 use crate::log_target::{RUNTIME, TASK};
 use crate::one_line::OneLine;
@@ -145,6 +145,14 @@ impl BoxTask {
             .origin
             .take()
             .map_or_else(Span::none, |origin| *origin)
+    }
+
+    /// Lets go of the span of a task that will not run. `None` for a one-off task, which is dropped: what it is
+    /// made of can neither be shown nor stored.
+    pub(crate) fn into_unrun(mut self) -> Option<UnrunTask> {
+        self.info().def()?;
+        self.0.span = Span::none();
+        Some(UnrunTask::new(self))
     }
 
     pub(crate) fn span(&self) -> &Span {

@@ -23,6 +23,7 @@ mod retry;
 mod state;
 mod task_ref;
 mod text;
+mod unrun;
 
 pub use self::backoff::Backoff;
 pub use self::blocking::blocking;
@@ -49,6 +50,7 @@ pub(crate) use self::request_info::LazyInfo;
 pub(crate) use self::retry::RetryAdvice;
 pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
 pub(crate) use self::task_ref::TaskRef;
+pub(crate) use self::unrun::UnrunTask;
 
 use std::fmt;
 

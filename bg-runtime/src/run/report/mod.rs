@@ -21,7 +21,7 @@ use super::queued_at::QueuedAt;
 use super::run_state::RunState;
 use crate::contain::Contained;
 use crate::log_target::FAILURE;
-use crate::task::{FailureParts, TaskFailure, TaskInfo, TaskRef};
+use crate::task::{FailureParts, TaskFailure, TaskInfo, TaskRef, UnrunTask};
 
 /// Something that happened to a task.
 pub(super) struct Event<'a> {
@@ -98,8 +98,14 @@ pub(super) fn has_audience(runner: &Runner, task: &TaskInfo) -> bool {
         || runner.dispatch.observes_failures()
 }
 
-/// Reports the outcome of a task that has left the books.
-pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
+/// Reports the outcome of a task that has left the books, with the task itself if it did not run and is at
+/// hand.
+pub(super) fn end(
+    runner: &Arc<Runner>,
+    mut entry: Entry,
+    outcome: Outcome,
+    unrun: Option<UnrunTask>,
+) {
     // Before the sinks, so that a hook that queues tasks finds their room; and here rather than in a
     // destructor, because the future that was to run the task may live on.
     entry.permits.release();
@@ -117,6 +123,7 @@ pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
                 will_retry: false,
                 elapsed: ran.elapsed().unwrap_or_default(),
                 skipped: failed.skipped,
+                unrun,
             });
             (Some(failure), failed.is_reported)
         }
@@ -150,6 +157,7 @@ pub(super) fn fail_run(runner: &Arc<Runner>, run: FailedRun, attempt: u32, error
         will_retry: true,
         elapsed: run.elapsed,
         skipped: Vec::new(),
+        unrun: None,
     });
     let event = Event {
         task: failure.task_ref(),
