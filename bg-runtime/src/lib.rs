@@ -5,6 +5,7 @@ mod contain;
 pub mod guide;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+mod log_target;
 mod one_line;
 mod request;
 mod route;
@@ -29,9 +30,9 @@ pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
 pub use self::service::{BackgroundLayer, BackgroundService, ResponseFuture, Serve};
 pub use self::task::{
     Backoff, BoxError, BoxTask, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState,
-    OnFull, Parameter, Progress, ProgressStream, Rate, RequestInfo, Retryable, SkipReason, State,
-    StateDef, Task, TaskContext, TaskDef, TaskExt, TaskFailure, TaskId, TaskInfo, TaskLimits,
-    TaskResult, named, named_blocking,
+    NoRetry, OnFull, Parameter, Progress, ProgressStream, Rate, RequestInfo, RetryAfter, Retryable,
+    SkipReason, State, StateDef, Task, TaskContext, TaskDef, TaskExt, TaskFailure, TaskId,
+    TaskInfo, TaskLimits, TaskResult, named, named_blocking,
 };
 
 #[doc = include_str!("docs/background_task.md")]

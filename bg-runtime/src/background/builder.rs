@@ -61,11 +61,12 @@ impl BackgroundBuilder {
     /// It is also called for each failed run that is followed by another; then
     /// [`TaskFailure::will_retry`] returns `true`.
     ///
-    /// It is called where the outcome is known, after the task's own `on_error`, and should not block. A
-    /// panic in it is caught and logged. It may queue tasks; their failures are logged and not reported
-    /// to hooks, because a hook whose task fails would otherwise be called for ever. Without any hook,
-    /// failures are `tracing` events of level `ERROR` (`WARN` for a run that is followed by another,
-    /// `INFO` for tasks skipped because of an error response or a client that went away).
+    /// It is called where the outcome is known, after the failure is logged and after the task's own
+    /// `on_error`, and should not block. A panic in it is caught, and logged beside the failure. It may
+    /// queue tasks; their failures are logged and not reported to hooks, because a hook whose task fails
+    /// would otherwise be called for ever.
+    ///
+    /// A hook does not replace the log: see [`log_failures`](Self::log_failures).
     pub fn on_error(mut self, hook: impl Fn(&TaskFailure) + Send + Sync + 'static) -> Self {
         self.hooks.push_sync(hook);
         self
@@ -83,6 +84,21 @@ impl BackgroundBuilder {
         F: Future<Output = ()> + Send + 'static,
     {
         self.hooks.push_async(hook);
+        self
+    }
+
+    /// Sets whether each failure is a `tracing` event, which it is by default, with or without hooks.
+    ///
+    /// The event is of level `ERROR`; of level `WARN` for a run that is followed by another and for a task
+    /// that a limit refuses; and of level `INFO` for a task that is skipped because of an error response
+    /// or a client that went away. Its target is `bg_runtime::failure`.
+    ///
+    /// With `false`, what a hook hears about is not logged. A failure of which no hook hears is logged even
+    /// so: if each of the hooks panicked, if there was no runtime for an async one, or if a hook queued the
+    /// task. Without any hook, neither the task's own `on_error` nor one given here, `false` leaves failures
+    /// to the counts and to [`TaskHandle`](crate::TaskHandle)s.
+    pub fn log_failures(mut self, log_failures: bool) -> Self {
+        self.hooks.set_log_failures(log_failures);
         self
     }
 

@@ -9,6 +9,7 @@ use http::request::Parts;
 
 use super::BackgroundTasks;
 use super::queue::RequestTasks;
+use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 
 impl<S: Sync> FromRequestParts<S> for BackgroundTasks {
@@ -62,7 +63,7 @@ impl std::error::Error for MissingBackground {}
 
 impl IntoResponse for MissingBackground {
     fn into_response(self) -> Response {
-        tracing::error!("{self}");
+        tracing::error!(target: RUNTIME, "{self}");
         (StatusCode::INTERNAL_SERVER_ERROR, "internal server error").into_response()
     }
 }

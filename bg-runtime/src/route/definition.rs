@@ -2,6 +2,7 @@ use std::panic::Location;
 
 use axum::routing::MethodFilter;
 
+use crate::log_target::RUNTIME;
 use crate::sync::Mutex;
 
 /// A route as its attribute declares it: a constant that `routes!` mounts.
@@ -86,8 +87,11 @@ pub(crate) fn warn_of_unmounted() {
     for route in inventory::iter::<&'static RouteDef> {
         if !mounted.contains(&route.location) {
             tracing::warn!(
-                http.route = route.path,
-                declared = %route.location,
+                target: RUNTIME,
+                {
+                    http.route = route.path,
+                    declared = %route.location,
+                },
                 "a route is declared, but not mounted: add its handler to `routes![..]`"
             );
         }

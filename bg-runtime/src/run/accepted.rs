@@ -77,12 +77,18 @@ impl AcceptedTask {
         }
     }
 
-    /// Settles the outcome. Drops the task first, so that its span closes before a shutdown that waits
-    /// for the outcome returns.
+    /// Settles the outcome. The report of a task that did not run gets the task itself; otherwise the task is
+    /// dropped first. In both cases its span closes before a shutdown that waits for the outcome returns.
     pub(super) fn settle(self, outcome: Outcome) {
         let Self { task, guard, .. } = self;
-        drop(task);
-        guard.settle(outcome);
+        let unrun = match outcome {
+            Outcome::Skipped(_) | Outcome::Aborted(_) => task.into_unrun(),
+            Outcome::Completed | Outcome::Failed { .. } | Outcome::Refused(_) => {
+                drop(task);
+                None
+            }
+        };
+        guard.settle_with(outcome, unrun);
     }
 
     /// Takes the task itself out, which then does not run.

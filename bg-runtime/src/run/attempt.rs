@@ -28,8 +28,7 @@ pub(super) async fn attempt(
 ) -> Result<(), RunError> {
     // Copied out of the task: borrows of it would take up space in the future until the run has ended.
     let AcceptedTask { task, guard, .. } = accepted;
-    task.span().record("task.attempt", attempt);
-    let (info, span) = (task.info(), task.span().clone());
+    let (info, span) = (task.info(), task.run_span(attempt));
     // Dropping the future of a synchronous task does not stop the task, so that cancels its context.
     let own_cancel = info
         .is_blocking()

@@ -180,12 +180,12 @@ impl Ledger {
         }
     }
 
-    /// Marks the task as running. `None` if it is settled already.
-    pub(super) fn start(&self, key: EntryKey, attempt: u32) -> Option<Started> {
+    /// Marks the task as in run `attempt`, of at most `of`. `None` if it is settled already.
+    pub(super) fn start(&self, key: EntryKey, attempt: u32, of: u32) -> Option<Started> {
         let mut books = self.books.lock();
         let entry = books.entry(key)?;
         let since = Instant::now();
-        entry.run = RunState::Running { attempt, since };
+        entry.run = RunState::Running { attempt, of, since };
         let started = Started {
             request: entry.task.request.clone(),
             queued_at: entry.queued_at,

@@ -34,6 +34,7 @@ mod executor;
 mod global;
 mod ledger;
 mod limits;
+mod next_run;
 mod order;
 mod outcome;
 mod queued_at;
@@ -84,6 +85,7 @@ use self::settle::OutcomeGuard;
 use self::shutdown::Shutdown;
 use self::slow_poll::SlowPolls;
 use crate::contain::contain;
+use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
 use crate::task::{AbortReason, BoxTask, Progress, RequestInfo, SkipReason, States, TaskList};
@@ -237,7 +239,7 @@ impl Runner {
                         NotAccepted::Ignored
                     }
                 };
-                settle::deny(self, &task, request, sender, denial);
+                settle::deny(self, task, request, sender, denial);
                 Err(not_accepted)
             }
         }
@@ -272,8 +274,11 @@ impl Runner {
         if let Some(on_span) = &self.on_span {
             if let Err(panic) = contain(|| on_span(task.span(), &origin)) {
                 tracing::error!(
-                    task.name = task.info().name(),
-                    panic = %OneLine(panic),
+                    target: RUNTIME,
+                    {
+                        task.name = task.info().name(),
+                        panic = %OneLine(panic),
+                    },
                     "`on_span` panicked"
                 );
             }

@@ -8,7 +8,7 @@ use super::outcome::{Outcome, RunError};
 use super::report::{self, Event, Step};
 use super::run_state::RunState;
 use super::{Hold, Runner};
-use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskRef};
+use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskRef, UnrunTask};
 
 /// The right and the duty to settle one task's outcome. Dropping it settles the task as aborted.
 ///
@@ -45,7 +45,7 @@ impl OutcomeGuard {
         if let Some(entry) = after_close {
             let _until_reported = Hold::adopt(runner);
             let outcome = Outcome::Aborted(AbortReason::AfterShutdown);
-            report::end(runner, entry, outcome);
+            report::end(runner, entry, outcome, None);
         }
         Self {
             runner: runner.clone(),
@@ -81,7 +81,8 @@ impl OutcomeGuard {
 
     /// Marks the task as running. `None` if it is settled already, and must not run.
     pub(super) fn start(&self, attempt: u32, task: &BoxTask) -> Option<StartedRun> {
-        let Started { request, queued_at } = self.runner.ledger.start(self.key, attempt)?;
+        let Started { request, queued_at } =
+            self.runner.ledger.start(self.key, attempt, task.runs())?;
         let task_ref = TaskRef {
             task: task.info(),
             id: task.id(),
@@ -112,9 +113,14 @@ impl OutcomeGuard {
         }
     }
 
-    pub(super) fn settle(mut self, outcome: Outcome) {
+    pub(super) fn settle(self, outcome: Outcome) {
+        self.settle_with(outcome, None);
+    }
+
+    /// Settles a task that does not run, with the task itself for the report.
+    pub(super) fn settle_with(mut self, outcome: Outcome, unrun: Option<UnrunTask>) {
         self.settled = true;
-        settle(&self.runner, self.key, outcome);
+        settle_with(&self.runner, self.key, outcome, unrun);
     }
 }
 
@@ -131,9 +137,13 @@ impl Drop for OutcomeGuard {
 
 /// Counts and reports an outcome. Does nothing if the task is settled already.
 pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
+    settle_with(runner, key, outcome, None);
+}
+
+fn settle_with(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome, unrun: Option<UnrunTask>) {
     if let Some(entry) = runner.ledger.close_entry(key, &outcome) {
         let _until_reported = Hold::adopt(runner);
-        report::end(runner, entry, outcome);
+        report::end(runner, entry, outcome, unrun);
     }
 }
 
@@ -141,7 +151,7 @@ pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
 /// show more tasks waiting than may wait, if only for a moment.
 pub(super) fn deny(
     runner: &Arc<Runner>,
-    task: &BoxTask,
+    task: BoxTask,
     request: Option<Arc<RequestInfo>>,
     sender: Option<OutcomeSender>,
     denial: Denial,
@@ -150,20 +160,20 @@ pub(super) fn deny(
         Denial::Refused(refusal) => Outcome::Refused(refusal),
         Denial::Duplicate => Outcome::Skipped(SkipReason::Duplicate),
     };
-    let mut entry = Entry::new(task, request, sender, Permits::default());
+    let mut entry = Entry::new(&task, request, sender, Permits::default());
     entry.run = RunState::Refused;
     if report::has_audience(runner, &task.info()) {
         entry.arguments = task.shown_arguments();
     }
     let outcome = runner.ledger.deny(&entry, outcome);
     let _until_reported = Hold::adopt(runner);
-    report::end(runner, entry, outcome);
+    report::end(runner, entry, outcome, task.into_unrun());
 }
 
 /// Settles every task that has no outcome yet as aborted. Tasks that come later are settled as aborted at
 /// once.
 pub(super) fn close_books(runner: &Arc<Runner>) {
     for entry in runner.ledger.close() {
-        report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown));
+        report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown), None);
     }
 }

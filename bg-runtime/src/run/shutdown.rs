@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::settle::close_books;
 use super::unfinished::UnfinishedTask;
 use super::{Runner, Stats};
+use crate::log_target::RUNTIME;
 
 /// The time that tasks have after [`TaskContext::cancelled`](crate::TaskContext::cancelled) has completed,
 /// and the time that async error hooks have after that.
@@ -105,6 +106,7 @@ async fn drain(runner: &Arc<Runner>, deadline: Instant) -> ShutdownReport {
     let told = tokio::time::timeout(GRACE, runner.ledger.idle());
     if told.await.is_err() {
         tracing::error!(
+            target: RUNTIME,
             "async error hooks or detached handlers did not finish, and are left behind"
         );
     }

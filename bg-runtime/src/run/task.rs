@@ -9,10 +9,12 @@ use super::attempt::attempt;
 use super::begin::{acquire, wait};
 use super::end_of_wait::end_of_wait;
 use super::limits::{ListSlot, RunLease, RunLimit};
+use super::next_run::wait_for_next_run;
 use super::outcome::{Outcome, RunError};
 use super::settle::OutcomeGuard;
 use super::{AcceptedTask, Runner};
 use crate::contain::contain;
+use crate::log_target::RUNTIME;
 use crate::task::{BoxTask, SkipReason, TaskInfo};
 
 /// The end of a task that did not succeed.
@@ -100,7 +102,12 @@ pub(super) fn run_task<'a>(
                 }
                 Err(error) => error,
             };
-            if !may_run_again {
+            let backoff = if may_run_again {
+                wait_for_next_run(&info, number, &error)
+            } else {
+                None
+            };
+            let Some(backoff) = backoff else {
                 // The rest of `accepted` is dropped here, so that the task's span closes before the list
                 // settles the guard.
                 return Err(TaskEnd::Failed {
@@ -108,10 +115,9 @@ pub(super) fn run_task<'a>(
                     guard: accepted.guard,
                     error,
                 });
-            }
+            };
             // Before the failure is reported, so that a hook that queues tasks finds this one waiting.
             limits.wait_again(&accepted.permits);
-            let backoff = info.backoff().wait(number, fastrand::u64(..));
             let until = end_of_wait(Instant::now(), backoff);
             if !accepted.guard.wait_again(number, retries, error) {
                 return Ok(());
@@ -139,10 +145,13 @@ fn copy(task: &mut BoxTask) -> bool {
         Err(panic) => format!("cloning it panicked: {panic}"),
     };
     tracing::warn!(
+        target: RUNTIME,
         parent: task.span(),
-        task.name = info.name(),
-        task.file = info.file(),
-        task.line = info.line(),
+        {
+            task.name = info.name(),
+            task.file = info.file(),
+            task.line = info.line(),
+        },
         "a background task with retries will not run again: {reason}"
     );
     false

@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::log_target::RUNTIME;
 use crate::request::{Connection, RequestGuard, RequestTasks};
 use crate::run::Runner;
 use crate::scope::Scoped;
@@ -81,6 +82,7 @@ impl<S> BackgroundService<S> {
         if !Arc::ptr_eq(outer, &self.runner) {
             self.shadowed.call_once(|| {
                 tracing::warn!(
+                    target: RUNTIME,
                     "a `background.layer()` does nothing, because that of another `Background` is \
                      around it: the tasks run on the outer one, with its states, hooks and limits"
                 );

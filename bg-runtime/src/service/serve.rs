@@ -17,6 +17,7 @@ use tower_service::Service;
 
 use super::layer::BackgroundService;
 use super::signals::termination_signals;
+use crate::log_target::RUNTIME;
 use crate::request::FlushedIo;
 use crate::route::warn_of_unmounted;
 use crate::run::{Runner, ShutdownReport, end_of_wait};
@@ -130,10 +131,10 @@ where
             tokio::select! {
                 ended = &mut server => ended?,
                 () = tokio::time::sleep_until(deadline) => {
-                    tracing::warn!("connections did not end within the drain timeout: left behind");
+                    tracing::warn!(target: RUNTIME, "connections did not end within the drain timeout: left behind");
                 }
                 () = &mut hurry => {
-                    tracing::warn!("a second signal: the open connections are left behind");
+                    tracing::warn!(target: RUNTIME, "a second signal: the open connections are left behind");
                     hurried = true;
                     runner.hurry();
                 }

@@ -9,6 +9,7 @@ use super::progress::Progress;
 use super::request_info::RequestInfo;
 use super::state::{MissingState, State};
 use super::task_ref::TaskRef;
+use crate::log_target::TASK;
 use crate::one_line::OneLine;
 use crate::run::{EntryKey, Runner};
 
@@ -118,10 +119,14 @@ impl TaskContext {
     pub fn progress(&self, done: u64, total: u64, message: impl Into<String>) {
         let progress = Progress::new(done, total, message.into());
         tracing::debug!(
-            task.name = self.task.task.name(),
-            done,
-            total,
-            message = %OneLine(progress.message()),
+            target: TASK,
+            {
+                task.name = self.task.task.name(),
+                done,
+                total,
+            },
+            "{}",
+            OneLine(progress.message())
         );
         self.runner.set_progress(self.entry, progress);
     }

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::skipped::Skipped;
 use super::task_ref::TaskRef;
-use super::{RequestInfo, TaskId, TaskInfo};
+use super::{RequestInfo, Task, TaskId, TaskInfo, UnrunTask};
 use crate::contain::Contained;
 use crate::one_line::OneLine;
 
@@ -30,6 +30,8 @@ pub(crate) struct FailureParts {
     pub(crate) will_retry: bool,
     pub(crate) elapsed: Duration,
     pub(crate) skipped: Skipped,
+    /// The task itself, if no run was under way and it is at hand.
+    pub(crate) unrun: Option<UnrunTask>,
 }
 
 /// The kind of a [`TaskFailure`].
@@ -89,6 +91,7 @@ impl TaskFailure {
             will_retry: false,
             elapsed: Duration::ZERO,
             skipped: Skipped::default(),
+            unrun: None,
         })
     }
 
@@ -154,6 +157,51 @@ impl TaskFailure {
     #[must_use]
     pub fn request(&self) -> Option<&RequestInfo> {
         self.0.task.request.as_deref()
+    }
+
+    /// The task itself, with its arguments, if it is a `T` and did not run: so that a hook can save it.
+    ///
+    /// `Some` for a task that was skipped, that a limit refused, or that a shutdown aborted while it waited for
+    /// a delay or for its next run, or behind such a task in its list. After a run that failed, it is the copy
+    /// that the next run would have consumed.
+    ///
+    /// `None` if a run consumed it, and for tasks made by [`named`](crate::named) and
+    /// [`named_blocking`](crate::named_blocking). Also `None` where the outcome is decided away from the task:
+    /// its handle aborted it, its runtime is gone, it was queued after the shutdown, or the shutdown closed while
+    /// it waited for its response, for a limit, or behind a task that still ran. Such a task is known by its
+    /// [`arguments`](Self::arguments) at most.
+    ///
+    /// ```standalone_crate
+    /// use std::sync::{Arc, Mutex};
+    /// use std::time::Duration;
+    ///
+    /// use bg_runtime::{Background, TaskExt, background_task};
+    ///
+    /// #[background_task]
+    /// async fn send_mail(to: String) {}
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let saved = Arc::new(Mutex::new(Vec::new()));
+    /// let hook = saved.clone();
+    /// let background = Background::builder()
+    ///     .on_error(move |failure| {
+    ///         if let Some(mail) = failure.downcast_ref::<SendMail>() {
+    ///             hook.lock().unwrap().push(mail.to.clone());
+    ///         }
+    ///     })
+    ///     .build()?;
+    ///
+    /// drop(background.spawn(SendMail::new("a@b.c").delay(Duration::from_secs(3600))));
+    /// # tokio::task::yield_now().await;
+    /// background.shutdown().await;
+    /// assert_eq!(*saved.lock().unwrap(), ["a@b.c"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn downcast_ref<T: Task + Send + Sync>(&self) -> Option<&T> {
+        self.0.unrun.as_ref()?.downcast_ref()
     }
 
     /// The tasks after this one that will not run because of it.

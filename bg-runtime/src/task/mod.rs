@@ -21,10 +21,12 @@ mod rate;
 mod registry;
 mod request_info;
 mod result;
+mod retry;
 mod skipped;
 mod state;
 mod task_ref;
 mod text;
+mod unrun;
 
 pub use self::backoff::Backoff;
 pub use self::blocking::blocking;
@@ -40,6 +42,7 @@ pub use self::progress::{Progress, ProgressStream};
 pub use self::rate::Rate;
 pub use self::request_info::RequestInfo;
 pub use self::result::{BoxError, IntoTaskResult, TaskResult};
+pub use self::retry::{NoRetry, RetryAfter};
 pub use self::state::{MissingState, State};
 pub use self::text::IntoText;
 
@@ -50,9 +53,11 @@ pub(crate) use self::macro_support::render;
 pub(crate) use self::options::When;
 pub(crate) use self::registry::registered_tasks;
 pub(crate) use self::request_info::LazyInfo;
+pub(crate) use self::retry::RetryAdvice;
 pub(crate) use self::skipped::{KeptBack, Row, Skipped};
 pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
 pub(crate) use self::task_ref::TaskRef;
+pub(crate) use self::unrun::UnrunTask;
 
 use std::fmt;
 

@@ -5,6 +5,7 @@ use http::Version;
 use tokio::sync::Notify;
 
 use super::Connection;
+use crate::log_target::RUNTIME;
 use crate::request::RequestTasks;
 
 /// Returns how long the task of another server's connection is given to flush what hyper has let go
@@ -97,7 +98,10 @@ async fn wait_for_a_moment(request: Arc<RequestTasks>) {
         .is_err()
     {
         tracing::warn!(
-            request = %request.info(),
+            target: RUNTIME,
+            {
+                request = %request.info(),
+            },
             "something outside of the layer has kept the bytes of a response for {LINGER:?}: its \
              background tasks run now; put `background.layer()` outside of caches, or use \
              `Background::serve`"
