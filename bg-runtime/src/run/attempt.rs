@@ -29,9 +29,10 @@ pub(super) async fn attempt(
     task.span().record("task.attempt", attempt);
     let (info, span) = (task.info(), task.span().clone());
     // Dropping the future of a synchronous task does not stop the task, so that cancels its context.
+    let signals = runner.signals();
     let own_cancel = info
         .is_blocking()
-        .then(|| runner.cancellation().child_token());
+        .then(|| runner.cancellation(signals).child_token());
     let _cancelled_on_drop = own_cancel.clone().map(CancellationToken::drop_guard);
     let cx = TaskContext {
         task: TaskRef {
@@ -41,6 +42,7 @@ pub(super) async fn attempt(
         },
         attempt,
         own_cancel,
+        signals,
         entry: guard.key(),
         runner: runner.clone(),
     };

@@ -18,7 +18,7 @@ use crate::task::{AbortReason, Item, SkipReason, TaskInfo, TaskList};
 enum ListEnd {
     Failed(TaskInfo),
     Refused(TaskInfo),
-    Shutdown,
+    Aborted(AbortReason),
 }
 
 /// Runs lists one after the other. A failure in one never stops the next.
@@ -170,7 +170,7 @@ impl TaskEnd {
                 guard.settle(Outcome::Failed { error, skipped });
                 ListEnd::Failed(info)
             }
-            Self::Shutdown => ListEnd::Shutdown,
+            Self::Aborted(reason) => ListEnd::Aborted(reason),
         }
     }
 }
@@ -185,7 +185,7 @@ impl ListEnd {
             Self::Refused(refused) => task.skip(SkipReason::EarlierRefusal {
                 refused: refused.name(),
             }),
-            Self::Shutdown => task.abort(AbortReason::Shutdown),
+            Self::Aborted(reason) => task.abort(reason),
         }
     }
 }

@@ -22,9 +22,9 @@ pub(super) enum TaskEnd {
         guard: OutcomeGuard,
         error: RunError,
     },
-    /// A shutdown ends before it could run, so it is aborted already. A list that stops at failures
-    /// aborts the tasks behind it, too.
-    Shutdown,
+    /// It is aborted already: a shutdown ends before it could run, or its runtime has refused it. A list
+    /// that stops at failures aborts the tasks behind it, too.
+    Aborted(AbortReason),
 }
 
 /// Runs the task, with its retries, and settles its outcome unless it failed.
@@ -46,8 +46,7 @@ pub(super) fn run_task<'a>(
         if !delay.is_zero() {
             let until = end_of_wait(Instant::now(), delay);
             if wait(runner, until, slot).await.is_err() {
-                accepted.settle(Outcome::Aborted(AbortReason::Shutdown));
-                return Err(TaskEnd::Shutdown);
+                return Err(aborted(accepted, AbortReason::Shutdown));
             }
         }
         let mut number = 1;
@@ -72,6 +71,9 @@ pub(super) fn run_task<'a>(
                 }
                 Err(error) => error,
             };
+            if let Some(reason) = error.aborted() {
+                return Err(aborted(accepted, reason));
+            }
             if !may_run_again {
                 // The rest of `accepted` is dropped here, so that the task's span closes before the list
                 // settles the guard.
@@ -85,16 +87,21 @@ pub(super) fn run_task<'a>(
             limits.wait_again(&accepted.permits);
             let backoff = info.backoff().wait(number, fastrand::u64(..));
             let until = end_of_wait(Instant::now(), backoff);
-            if !accepted.guard.wait_again(number, retries, error) {
+            let span = accepted.task.span();
+            if !accepted.guard.wait_again(span, number, retries, error) {
                 return Ok(());
             }
             if wait(runner, until, slot).await.is_err() {
-                accepted.settle(Outcome::Aborted(AbortReason::Shutdown));
-                return Err(TaskEnd::Shutdown);
+                return Err(aborted(accepted, AbortReason::Shutdown));
             }
             number = number.saturating_add(1);
         }
     }
+}
+
+fn aborted(task: AcceptedTask, reason: AbortReason) -> TaskEnd {
+    task.settle(Outcome::Aborted(reason));
+    TaskEnd::Aborted(reason)
 }
 
 /// Waits outside the slot, unless a shutdown ends before the wait does.
@@ -109,7 +116,7 @@ async fn wait(
     Box::pin(async move {
         tokio::select! {
             biased;
-            () = runner.shutdown.ends_before(until) => Err(ShutdownIsSooner),
+            () = runner.periods.ends_before(until) => Err(ShutdownIsSooner),
             () = runner.dispatch.wait_until(until) => Ok(()),
         }
     })
