@@ -430,7 +430,7 @@ impl Runner {
                 guard.give_up();
                 shutdown::abort_what_is_left(&mut guard);
                 guard.runner().ledger.idle().await;
-                Some(shutdown::end_period(guard, Duration::ZERO))
+                Some(shutdown::end_period(*guard, Duration::ZERO))
             }
             period::Leave::Later { .. } => unreachable!("no shutdown is under way"),
         }

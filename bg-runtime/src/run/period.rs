@@ -13,7 +13,7 @@
 //! [`Serving`] keeps its period open, and the last one to end drains it.
 //!
 //! A run takes no lock to know its signals: it keeps the *number* of those that were there when it
-//! began, and looks them up if it asks. StopSignals of an earlier number have been given.
+//! began, and looks them up if it asks. Those of an earlier number have been given.
 
 use std::mem::replace;
 use std::sync::Arc;
@@ -255,7 +255,7 @@ pub(crate) struct AlreadyShutDown;
 pub(super) enum Leave {
     OthersRun,
     /// It was the last.
-    Drain(DrainGuard),
+    Drain(Box<DrainGuard>),
     /// A shutdown drains already, and `hurry` ends its wait. To be asked again when it has `ended`.
     Later {
         ended: CancellationToken,
@@ -363,13 +363,9 @@ impl Serving {
             return Leave::OthersRun;
         }
         let hurry = self.hurry.clone();
-        Leave::Drain(DrainGuard::begin(
-            &self.runner,
-            state,
-            Closed::UntilServe,
-            deadline,
-            hurry,
-        ))
+        let closed = Closed::UntilServe;
+        let guard = DrainGuard::begin(&self.runner, state, closed, deadline, hurry);
+        Leave::Drain(Box::new(guard))
     }
 }
 
@@ -402,7 +398,7 @@ pub(super) struct DrainGuard {
 
 /// What a shutdown finds.
 pub(super) enum BeginShutdown {
-    Drain(DrainGuard),
+    Drain(Box<DrainGuard>),
     /// Another drain is under way: to be asked again when the token is cancelled.
     Later(CancellationToken),
     Done(ShutdownReport),
@@ -424,7 +420,7 @@ impl DrainGuard {
             (guard, closing)
         };
         closing.cancel();
-        BeginShutdown::Drain(guard)
+        BeginShutdown::Drain(Box::new(guard))
     }
 
     fn begin(

@@ -58,7 +58,7 @@ async fn idle(runner: &Arc<Runner>) {
 
 /// Ends a period, and makes its report. May be dropped and begun again: what it has done so far stays in
 /// the books.
-async fn drain(mut guard: DrainGuard, deadline: Instant) -> ShutdownReport {
+async fn drain(mut guard: Box<DrainGuard>, deadline: Instant) -> ShutdownReport {
     let begun = Instant::now();
     let runner = &guard.runner().clone();
     guard.tell_tasks();
@@ -81,7 +81,7 @@ async fn drain(mut guard: DrainGuard, deadline: Instant) -> ShutdownReport {
             "async error hooks or detached handlers did not finish, and are left behind"
         );
     }
-    end_period(guard, begun.elapsed())
+    end_period(*guard, begun.elapsed())
 }
 
 /// Settles what has no outcome yet, and aborts its futures.

@@ -26,14 +26,13 @@ use crate::run::{Runner, ShutdownReport, end_of_wait};
 /// [`Background::serve`](crate::Background::serve), and run by `.await`.
 ///
 /// Dropping the future closes the listener. Connections that are open go on, and so do tasks. If it is
-/// dropped while it drains the tasks, they go on as well, as after a [`shutdown`] that is dropped.
+/// dropped while it drains the tasks, they go on as well, as after a
+/// [`shutdown`](crate::Background::shutdown) that is dropped.
 ///
 /// # Errors
 ///
 /// Ends with an error if the handlers of the signals cannot be installed; and before it accepts a
 /// connection, if the `Background` was [shut down](crate::Background::shutdown).
-///
-/// [`shutdown`]: crate::Background::shutdown#cancel-safety
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<L, S> {
     runner: Arc<Runner>,

@@ -12,7 +12,7 @@ use crate::scope::{Scope, enter_by_hook, is_by_hook};
 ///
 /// # Errors
 ///
-/// The error of `work`, or an [`AbortReason`] if the runtime shuts down before `work` begins.
+/// The error of `work`, or an `AbortReason` if the runtime shuts down before `work` begins.
 ///
 /// # Panics
 ///
