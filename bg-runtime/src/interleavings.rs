@@ -135,7 +135,58 @@ fn a_task_that_is_accepted_while_the_books_close_has_one_outcome() {
         assert_eq!(stats.completed + stats.aborted, 4, "{stats}");
         assert!(stats.completed <= work.begun());
         // A task that came after the shutdown is aborted as well, but is not one that it left behind.
-        assert!(runner.unfinished().len() as u64 <= stats.aborted);
+        let unfinished = runner.report_so_far().unfinished().len();
+        assert!(unfinished as u64 <= stats.aborted);
+    });
+}
+
+/// P-SHUTDOWN-8
+#[test]
+fn every_task_is_in_one_report_while_servers_end_and_begin() {
+    check(|| {
+        let (runner, work) = (runner(Limits::default()), Workload::default());
+        let begin = |runner: &Arc<Runner>| {
+            future::block_on(runner.begin_serving()).expect("it is not shut down")
+        };
+        let first = begin(&runner);
+        let adding: Vec<_> = (0..2)
+            .map(|_| {
+                let (runner, work) = (runner.clone(), work.clone());
+                thread::spawn(move || {
+                    let lists = list(&runner, [work.task(), work.task()]);
+                    future::block_on(runner.run_here(lists));
+                })
+            })
+            .collect();
+        let ending = thread::spawn(move || future::block_on(Runner::end_serving(first)));
+        let again = {
+            let runner = runner.clone();
+            thread::spawn(move || {
+                // Joins the first server, or waits for its drain, or follows it.
+                let second = begin(&runner);
+                future::block_on(Runner::end_serving(second))
+            })
+        };
+        adding.into_iter().for_each(|thread| thread.join().unwrap());
+        let reports = [ending, again].map(|thread| thread.join().unwrap());
+        let stats = assert_all_settled(&runner, 4);
+        assert_eq!(
+            stats.completed + stats.aborted + stats.skipped,
+            4,
+            "{stats}"
+        );
+        assert!(stats.completed <= work.begun());
+
+        assert!(reports.iter().any(Option::is_some), "none has drained");
+        let reports = reports.into_iter().flatten();
+        let reports: Vec<_> = reports.chain([runner.report_so_far()]).collect();
+        let reported: u64 = reports.iter().map(|report| report.stats().accepted).sum();
+        assert_eq!(reported, 4);
+        for report in &reports {
+            assert_balanced(report.stats());
+            let unfinished = report.unfinished().len() as u64;
+            assert_eq!(unfinished, report.stats().aborted, "{report}");
+        }
     });
 }
 

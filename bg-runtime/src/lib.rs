@@ -24,7 +24,8 @@ pub use self::background::{
     Background, BackgroundBuilder, BuildError, InstallGlobalError, TaskHandle,
 };
 pub use self::request::{
-    BackgroundTasks, IntoTasks, MissingBackground, NoRequest, WithBackground, after_response,
+    BackgroundTasks, IntoTasks, MissingBackground, NoRequest, Stopping, WithBackground,
+    after_response,
 };
 pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
 pub use self::service::{BackgroundLayer, BackgroundService, ResponseFuture, Serve};

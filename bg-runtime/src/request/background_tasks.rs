@@ -296,7 +296,7 @@ fn report_skipped(list: TaskList<BoxTask>, reason: SkipReason) {
     let request = current();
     let runner = match &request {
         Some(request) => request.runner().clone(),
-        None => run::global().clone(),
+        None => run::global(),
     };
     let info = request.map(|request| request.info());
     list.for_each(&mut |task| runner.skip(task, info.clone(), reason));

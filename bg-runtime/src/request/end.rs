@@ -127,6 +127,20 @@ impl RequestTasks {
         ]);
     }
 
+    /// Gives up the tasks that wait, whose guards settle them. From now on, tasks that are added run at
+    /// once. Has no effect after [`run_due`](Self::run_due), and is not to be called under a lock either.
+    pub(super) fn stop_waiting(&self) {
+        let given_up = {
+            let state = &mut *self.state();
+            let Phase::Responding(end) = state.phase else {
+                return;
+            };
+            state.phase = Phase::Responded(end);
+            take(&mut state.lists)
+        };
+        drop(given_up);
+    }
+
     /// Runs what waits, although the body is still to be sent: see [`Delivery::NotAwaited`].
     ///
     /// [`Delivery::NotAwaited`]: super::sent::Delivery::NotAwaited

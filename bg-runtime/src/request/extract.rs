@@ -16,9 +16,7 @@ impl<S: Sync> FromRequestParts<S> for BackgroundTasks {
     type Rejection = MissingBackground;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingBackground> {
-        find(parts).ok_or_else(|| MissingBackground {
-            path: parts.uri.path().to_owned(),
-        })
+        find(parts).ok_or_else(|| MissingBackground::new("BackgroundTasks", parts))
     }
 }
 
@@ -38,23 +36,35 @@ fn find(parts: &Parts) -> Option<BackgroundTasks> {
     Some(BackgroundTasks::of_request(request.clone()))
 }
 
-/// The rejection of [`BackgroundTasks`] if nothing collects the request's tasks.
+/// The rejection of [`BackgroundTasks`] and of [`Stopping`](crate::Stopping) if nothing collects the
+/// request's tasks.
 ///
 /// As a response it is a 500 whose body says nothing private. What to add to the app is logged as an
 /// error.
 #[derive(Debug)]
 pub struct MissingBackground {
+    extractor: &'static str,
     path: String,
+}
+
+impl MissingBackground {
+    pub(super) fn new(extractor: &'static str, parts: &Parts) -> Self {
+        Self {
+            extractor,
+            path: parts.uri.path().to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for MissingBackground {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the handler of \"{}\" takes `BackgroundTasks`, but nothing collects them: run the app with \
-             `background.serve(..)`, add `.layer(background.layer())` to the router, or put a route \
+            "the handler of \"{}\" takes `{}`, but nothing collects the tasks of its requests: run the app \
+             with `background.serve(..)`, add `.layer(background.layer())` to the router, or put a route \
              attribute such as `#[post(..)]` on the handler",
-            OneLine(&self.path)
+            OneLine(&self.path),
+            self.extractor
         )
     }
 }

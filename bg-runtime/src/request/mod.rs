@@ -22,12 +22,14 @@ mod into_tasks;
 mod queue;
 mod response_parts;
 mod sent;
+mod stopping;
 
 pub use self::after_response::{NoRequest, after_response};
 pub use self::background_tasks::BackgroundTasks;
 pub use self::extract::MissingBackground;
 pub use self::into_tasks::IntoTasks;
 pub use self::response_parts::{WithBackground, attach};
+pub use self::stopping::Stopping;
 
 pub(crate) use self::after_response::current;
 pub(crate) use self::guard::{DetachedGuard, RequestGuard};

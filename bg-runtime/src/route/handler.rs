@@ -64,7 +64,7 @@ where
                 (tasks, None)
             }
             None => {
-                let tasks = RequestTasks::new(run::global().clone(), None, &request);
+                let tasks = RequestTasks::new(run::global(), None, &request);
                 request.extensions_mut().insert(tasks.clone());
                 (tasks.clone(), Some(RequestGuard::new(tasks)))
             }

@@ -30,9 +30,10 @@ pub(super) async fn attempt(
     let AcceptedTask { task, guard, .. } = accepted;
     let (info, span) = (task.info(), task.run_span(attempt));
     // Dropping the future of a synchronous task does not stop the task, so that cancels its context.
+    let signals = runner.signals();
     let own_cancel = info
         .is_blocking()
-        .then(|| runner.cancellation().child_token());
+        .then(|| runner.cancellation(signals).child_token());
     let _cancelled_on_drop = own_cancel.clone().map(CancellationToken::drop_guard);
     let cx = TaskContext {
         task: TaskRef {
@@ -42,6 +43,7 @@ pub(super) async fn attempt(
         },
         attempt,
         own_cancel,
+        signals,
         entry: guard.key(),
         runner: runner.clone(),
     };

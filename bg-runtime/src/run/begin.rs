@@ -11,8 +11,7 @@ use super::limits::{
     RunPermits,
 };
 use super::order::run_single;
-use super::outcome::Outcome;
-use super::task::TaskEnd;
+use super::task::{TaskEnd, aborted};
 use super::{AcceptedTask, Runner};
 use crate::task::{AbortReason, SkipReason};
 
@@ -34,10 +33,7 @@ impl NoRun {
                 task.skip(SkipReason::Expired);
                 Ok(())
             }
-            Self::ShutdownIsSooner => {
-                task.settle(Outcome::Aborted(AbortReason::Shutdown));
-                Err(TaskEnd::Shutdown)
-            }
+            Self::ShutdownIsSooner => Err(aborted(task, AbortReason::Shutdown)),
         }
     }
 }
@@ -83,7 +79,7 @@ pub(super) async fn wait(
         };
         tokio::select! {
             biased;
-            () = runner.shutdown.ends_before(until) => Err(NoRun::ShutdownIsSooner),
+            () = runner.periods.ends_before(until) => Err(NoRun::ShutdownIsSooner),
             () = task.permits.settled() => Err(NoRun::Settled),
             () = expiry.wait() => Err(NoRun::Expired),
             () = runner.dispatch.wait_until(until) => Ok(()),
@@ -205,7 +201,7 @@ async fn acquire_turn(
             NoTurn::UntilABegin => head.moved().await,
             NoTurn::Until(until) => tokio::select! {
                 biased;
-                () = runner.shutdown.ends_before(until) => return Err(NoRun::ShutdownIsSooner),
+                () = runner.periods.ends_before(until) => return Err(NoRun::ShutdownIsSooner),
                 () = head.moved() => {}
                 () = tokio::time::sleep_until(until) => {}
             },

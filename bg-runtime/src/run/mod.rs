@@ -20,9 +20,10 @@
 //! # Locks
 //!
 //! Two locks are held at once only in this order: the turn to hand lists over; a list's or a request's
-//! state, or a recording's tape; the permits of a task; one of the others (the books, the keys, the lines of
-//! rates, the excess of `max_pending`); the window of a rate. Nothing is reported under any of them, because
-//! sinks run the user's code.
+//! state, or a recording's tape; the state of the periods; the permits of a task; one of the others (the
+//! books, the keys, the lines of rates, the excess of `max_pending`); the window of a rate. Nothing is
+//! reported under any of them, because sinks run the user's code; and no waker is woken, because it is the
+//! user's code as well.
 
 mod aborts;
 mod accepted;
@@ -37,6 +38,7 @@ mod limits;
 mod next_run;
 mod order;
 mod outcome;
+mod period;
 mod queued_at;
 mod report;
 mod run_state;
@@ -63,8 +65,8 @@ pub(crate) use self::ledger::EntryKey;
 #[cfg(all(test, shuttle))]
 pub(crate) use self::limits::PendingLimit;
 pub(crate) use self::limits::{Limits, MAX_BLOCKING, PendingPermit};
+pub(crate) use self::period::{AlreadyShutDown, Serving};
 pub(crate) use self::report::Hooks;
-pub(crate) use self::shutdown::Deadline;
 pub(crate) use self::spawned::Spawned;
 
 use std::fmt;
@@ -81,8 +83,8 @@ use self::aborts::AbortRegistry;
 use self::ledger::{Ledger, OutcomeSender};
 use self::limits::{Denial, Permits};
 use self::outcome::Outcome;
+use self::period::Periods;
 use self::settle::OutcomeGuard;
-use self::shutdown::Shutdown;
 use self::slow_poll::SlowPolls;
 use crate::contain::contain;
 use crate::log_target::RUNTIME;
@@ -140,7 +142,7 @@ pub(crate) struct Runner {
     slow_polls: SlowPolls,
     ledger: Ledger,
     aborts: AbortRegistry,
-    shutdown: Shutdown,
+    periods: Periods,
     default_timeout: Option<Duration>,
 }
 
@@ -168,7 +170,7 @@ impl Runner {
             slow_polls: SlowPolls::new(slow_poll_threshold),
             ledger: Ledger::default(),
             aborts: AbortRegistry::default(),
-            shutdown: Shutdown::new(drain_timeout),
+            periods: Periods::new(drain_timeout),
             default_timeout,
         })
     }
@@ -190,7 +192,7 @@ impl Runner {
         self.dispatch.waits_for_sending()
     }
 
-    /// Accepts a task, which then has exactly one outcome. After a shutdown that is `aborted`, at once.
+    /// Accepts a task, which then has exactly one outcome: after a drain or a shutdown, at once.
     /// A task that a limit does not let in is settled at once as well.
     pub(crate) fn accept(
         self: &Arc<Self>,
@@ -372,27 +374,38 @@ impl Runner {
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {
-        self.shutdown.drain_timeout
+        self.periods.drain_timeout
     }
 
-    /// Cancelled when running tasks are asked to stop.
-    pub(crate) fn cancellation(&self) -> &CancellationToken {
-        &self.shutdown.cancel
+    /// Begins to serve: see [`Serving`].
+    pub(crate) async fn begin_serving(self: &Arc<Self>) -> Result<Serving, AlreadyShutDown> {
+        Serving::begin(self).await
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.periods.is_shut_down()
+    }
+
+    /// Returns a token that is cancelled when running tasks are asked to stop. `signals` is the number of
+    /// the signals that there were when the run began.
+    pub(crate) fn cancellation(&self, signals: u64) -> CancellationToken {
+        self.periods.cancellation(signals)
+    }
+
+    /// Returns a token that is cancelled when the shutdown begins. `signals` as in
+    /// [`cancellation`](Self::cancellation).
+    pub(crate) fn stopping(&self, signals: u64) -> CancellationToken {
+        self.periods.stopping(signals)
+    }
+
+    /// Returns the number of the signals that there are now.
+    pub(crate) fn signals(&self) -> u64 {
+        self.periods.number()
     }
 
     /// Waits for all tasks until `deadline`, asks those left to stop, and aborts those that do not.
     pub(crate) async fn shut_down(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
         shutdown::shut_down(self, deadline).await
-    }
-
-    /// Lets tasks that wait know when the shutdown will end, before it begins.
-    pub(crate) fn set_shutdown_deadline(&self, deadline: Instant) -> Deadline<'_> {
-        self.shutdown.set_deadline(deadline)
-    }
-
-    /// Ends the wait of a shutdown now.
-    pub(crate) fn hurry(&self) {
-        self.shutdown.hurry.cancel();
     }
 }
 
@@ -435,14 +448,32 @@ impl Runner {
     }
 
     pub(crate) fn close_books(self: &Arc<Self>) {
-        settle::close_books(self);
+        settle::close_books(self, period::Closed::ForGood);
     }
 
     pub(crate) async fn idle(&self) {
         self.ledger.idle().await;
     }
 
-    pub(crate) fn unfinished(&self) -> Vec<UnfinishedTask> {
-        self.ledger.unfinished()
+    /// Ends a server whose time is up, without the waits of a drain, which need a clock. `None` if others
+    /// run.
+    pub(crate) async fn end_serving(mut serving: Serving) -> Option<ShutdownReport> {
+        let now = Instant::now();
+        serving.stop(now);
+        match serving.leave(now) {
+            period::Leave::OthersRun => None,
+            period::Leave::Drain(mut guard) => {
+                guard.tell_tasks();
+                guard.give_up();
+                shutdown::abort_what_is_left(&mut guard);
+                guard.runner().ledger.idle().await;
+                Some(shutdown::end_period(*guard, Duration::ZERO))
+            }
+            period::Leave::Later { .. } => unreachable!("no shutdown is under way"),
+        }
+    }
+
+    pub(crate) fn report_so_far(&self) -> ShutdownReport {
+        self.ledger.report_so_far()
     }
 }

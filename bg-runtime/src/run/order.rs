@@ -140,7 +140,7 @@ impl TaskEnd {
                 guard.settle(Outcome::Failed { error, skipped });
                 ListEnd::Failed(info.name())
             }
-            Self::Shutdown => ListEnd::Shutdown,
+            Self::Aborted(reason) => ListEnd::Aborted(reason),
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::limits::Refusal;
+use super::period::Closed;
 use crate::contain::Contained;
 use crate::task::{AbortReason, BoxError, FailureKind, SkipReason, Skipped};
 
@@ -6,6 +7,14 @@ use crate::task::{AbortReason, BoxError, FailureKind, SkipReason, Skipped};
 pub(super) struct RunError {
     pub(super) kind: FailureKind,
     pub(super) error: Contained<BoxError>,
+}
+
+impl RunError {
+    /// Returns why the run was aborted, if it was: the runtime of a synchronous task was shut down before
+    /// the task had a thread. The error is the library's own, so no task can return it.
+    pub(super) fn aborted(&self) -> Option<AbortReason> {
+        self.error.downcast_ref().copied()
+    }
 }
 
 /// The end of a task.
@@ -33,6 +42,14 @@ pub(super) struct FailedOutcome {
 }
 
 impl Outcome {
+    /// Returns the outcome of a task that comes when the books are closed.
+    pub(super) fn of_late_task(closed: Closed) -> Self {
+        match closed {
+            Closed::UntilServe => Self::Refused(Refusal::Drained),
+            Closed::ForGood => Self::Aborted(AbortReason::AfterShutdown),
+        }
+    }
+
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Completed => "completed",

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use tracing::Span;
+
 use super::ledger::{Entry, EntryKey, OutcomeSender, Started};
 use super::limits::{Denial, Permits};
 use super::outcome::{Outcome, RunError};
+use super::period::Closed;
 use super::report::{self, Event, Step};
 use super::run_state::RunState;
 use super::{Hold, Runner};
@@ -29,7 +32,7 @@ pub(super) struct StartedRun {
 }
 
 impl OutcomeGuard {
-    /// Enters the task into the books. If those are closed, its outcome is `aborted` at once.
+    /// Enters the task into the books. If those are closed, it has its outcome at once.
     pub(super) fn new(
         runner: &Arc<Runner>,
         task: &BoxTask,
@@ -41,17 +44,23 @@ impl OutcomeGuard {
         let by_hook = entry.by_hook;
         // Before the task is in the books: from then on, a shutdown may report its end.
         report::publish(runner, &Event::of(&entry, Step::Queued));
-        let (key, after_close) = runner.ledger.enter(entry);
-        if let Some(entry) = after_close {
+        let (key, late) = runner.ledger.enter(entry);
+        let settled = late.is_some();
+        if let Some((mut entry, outcome)) = late {
             let _until_reported = Hold::adopt(runner);
-            let outcome = Outcome::Aborted(AbortReason::AfterShutdown);
+            if report::has_audience(runner, &task.info()) {
+                entry.arguments = task.shown_arguments();
+            }
+            if let Outcome::Refused(refusal) = &outcome {
+                runner.dispatch.note_skipped(task, refusal);
+            }
             report::end(runner, entry, outcome, None);
         }
         Self {
             runner: runner.clone(),
             key,
             by_hook,
-            settled: false,
+            settled,
         }
     }
 
@@ -102,11 +111,17 @@ impl OutcomeGuard {
 
     /// Marks the task as waiting for its next run, and reports the one that failed. Returns `false` if the
     /// task is settled already, and must not run again.
-    pub(super) fn wait_again(&self, attempt: u32, retries: u32, error: RunError) -> bool {
+    pub(super) fn wait_again(
+        &self,
+        span: &Span,
+        attempt: u32,
+        retries: u32,
+        error: RunError,
+    ) -> bool {
         let of = retries.saturating_add(1);
         match self.runner.ledger.wait_again(self.key, attempt, of) {
             Some(failed) => {
-                report::fail_run(&self.runner, failed, attempt, error);
+                report::fail_run(&self.runner, failed, span, attempt, error);
                 true
             }
             None => false,
@@ -170,10 +185,9 @@ pub(super) fn deny(
     report::end(runner, entry, outcome, task.into_unrun());
 }
 
-/// Settles every task that has no outcome yet as aborted. Tasks that come later are settled as aborted at
-/// once.
-pub(super) fn close_books(runner: &Arc<Runner>) {
-    for entry in runner.ledger.close() {
+/// Settles every task that has no outcome yet as aborted. Tasks that come later are settled at once.
+pub(super) fn close_books(runner: &Arc<Runner>, closed: Closed) {
+    for entry in runner.ledger.close(closed) {
         report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown), None);
     }
 }

@@ -15,7 +15,7 @@ use super::settle::OutcomeGuard;
 use super::{AcceptedTask, Runner};
 use crate::contain::contain;
 use crate::log_target::RUNTIME;
-use crate::task::{BoxTask, SkipReason, TaskInfo};
+use crate::task::{AbortReason, BoxTask, SkipReason, TaskInfo};
 
 /// The end of a task that did not succeed.
 pub(super) enum TaskEnd {
@@ -26,9 +26,9 @@ pub(super) enum TaskEnd {
         guard: OutcomeGuard,
         error: RunError,
     },
-    /// A shutdown ends before it could run, so it is aborted already. A list that stops at failures
-    /// aborts the tasks behind it, too.
-    Shutdown,
+    /// It is aborted already: a shutdown ends before it could run, or its runtime has refused it. A list
+    /// that stops at failures aborts the tasks behind it, too.
+    Aborted(AbortReason),
 }
 
 /// Runs the task, with its retries, and settles its outcome unless it failed.
@@ -102,6 +102,9 @@ pub(super) fn run_task<'a>(
                 }
                 Err(error) => error,
             };
+            if let Some(reason) = error.aborted() {
+                return Err(aborted(accepted, reason));
+            }
             let backoff = if may_run_again {
                 wait_for_next_run(&info, number, &error)
             } else {
@@ -119,7 +122,8 @@ pub(super) fn run_task<'a>(
             // Before the failure is reported, so that a hook that queues tasks finds this one waiting.
             limits.wait_again(&accepted.permits);
             let until = end_of_wait(Instant::now(), backoff);
-            if !accepted.guard.wait_again(number, retries, error) {
+            let span = accepted.task.span();
+            if !accepted.guard.wait_again(span, number, retries, error) {
                 return Ok(());
             }
             if let Err(no_run) = wait(runner, &mut accepted, false, until, slot).await {
@@ -128,6 +132,12 @@ pub(super) fn run_task<'a>(
             number = number.saturating_add(1);
         }
     }
+}
+
+/// Settles a task that ends without a run's own outcome.
+pub(super) fn aborted(task: AcceptedTask, reason: AbortReason) -> TaskEnd {
+    task.settle(Outcome::Aborted(reason));
+    TaskEnd::Aborted(reason)
 }
 
 /// Makes a copy for another run, before this one consumes the task. Returns `false`, with a warning in

@@ -17,7 +17,7 @@ pub(super) enum ListEnd {
     /// With the name of the task, as in the next.
     Failed(&'static str),
     Refused(&'static str),
-    Shutdown,
+    Aborted(AbortReason),
 }
 
 /// A walk through a list, and through those inside it that run in order.
@@ -262,7 +262,7 @@ impl ListEnd {
         match self {
             Self::Failed(failed) => task.skip(SkipReason::EarlierFailure { failed }),
             Self::Refused(refused) => task.skip(SkipReason::EarlierRefusal { refused }),
-            Self::Shutdown => task.abort(AbortReason::Shutdown),
+            Self::Aborted(reason) => task.abort(reason),
         }
     }
 }

@@ -13,6 +13,7 @@ use futures_util::future::{BoxFuture, Map};
 use http::Request;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 use super::layer::BackgroundService;
@@ -25,11 +26,14 @@ use crate::run::{Runner, ShutdownReport, end_of_wait};
 /// A server that knows when each response has been sent. Created by
 /// [`Background::serve`](crate::Background::serve), and run by `.await`.
 ///
-/// Dropping the future closes the listener. Connections that are open go on, and so do tasks.
+/// Dropping the future closes the listener. Connections that are open go on, and so do tasks. If it is
+/// dropped while it drains the tasks, they go on as well, as after a
+/// [`shutdown`](crate::Background::shutdown) that is dropped.
 ///
 /// # Errors
 ///
-/// Ends with an error if the handlers of the signals cannot be installed.
+/// Ends with an error if the handlers of the signals cannot be installed; and before it accepts a
+/// connection, if the `Background` was [shut down](crate::Background::shutdown).
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<L, S> {
     runner: Arc<Runner>,
@@ -92,6 +96,9 @@ where
             signal,
         } = self;
         warn_of_unmounted();
+        if runner.is_shut_down() {
+            return Err(shut_down());
+        }
         // Before the first request, so that a signal that comes during one finds the handlers installed.
         let (signal, mut hurry): (BoxFuture<'static, ()>, BoxFuture<'static, ()>) = match signal {
             Some(signal) => (signal, Box::pin(std::future::pending())),
@@ -100,22 +107,26 @@ where
                 (Box::pin(first), Box::pin(second))
             }
         };
+        let serving = runner.begin_serving().await.map_err(|_| shut_down())?;
 
-        let (stopping, stopped) = oneshot::channel();
+        let (told, is_told) = oneshot::channel();
         let connect = Connect {
             runner: runner.clone(),
             app,
         };
-        let server =
-            axum::serve(FlushedListener(listener), connect).with_graceful_shutdown(async move {
-                signal.await;
-                let _ = stopping.send(Instant::now());
-            });
+        let listener = FlushedListener {
+            listener,
+            stopping: serving.stopping().clone(),
+        };
+        let server = axum::serve(listener, connect).with_graceful_shutdown(async move {
+            signal.await;
+            let _ = told.send(Instant::now());
+        });
         let mut server = std::pin::pin!(server.into_future());
         let begun = tokio::select! {
             // The signal first: it may end an idle server at once, and the deadline counts from it.
             biased;
-            Ok(begun) = stopped => Some(begun),
+            Ok(begun) = is_told => Some(begun),
             ended = &mut server => {
                 ended?;
                 None
@@ -124,9 +135,9 @@ where
         // Connections and tasks share the time: a response that never ends must not hold up the
         // shutdown.
         let deadline = end_of_wait(begun.unwrap_or_else(Instant::now), runner.drain_timeout());
-        // Known to tasks from now on, not only when the last connection has ended.
-        let _deadline = runner.set_shutdown_deadline(deadline);
-        let mut hurried = false;
+        // Known to streams and tasks from now on, not only when the last connection has ended.
+        serving.stop(deadline);
+        let hurried = serving.hurry().clone();
         if begun.is_some() {
             tokio::select! {
                 ended = &mut server => ended?,
@@ -135,21 +146,28 @@ where
                 }
                 () = &mut hurry => {
                     tracing::warn!(target: RUNTIME, "a second signal: the open connections are left behind");
-                    hurried = true;
-                    runner.hurry();
+                    hurried.cancel();
                 }
             }
         }
-        let mut shutdown = std::pin::pin!(runner.shut_down(deadline));
+        let mut ended = std::pin::pin!(serving.end(deadline));
         tokio::select! {
             biased;
-            report = &mut shutdown => Ok(report),
-            () = &mut hurry, if !hurried => {
-                runner.hurry();
-                Ok(shutdown.await)
+            report = &mut ended => Ok(report),
+            () = &mut hurry, if !hurried.is_cancelled() => {
+                hurried.cancel();
+                Ok(ended.await)
             }
         }
     }
+}
+
+/// The error of a server that begins after the shutdown.
+fn shut_down() -> io::Error {
+    io::Error::other(
+        "this `Background` was shut down, which is for good: build another one to serve again, or let \
+         `serve` end without calling `shutdown()`",
+    )
 }
 
 impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
@@ -161,19 +179,23 @@ impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
 }
 
 /// A listener that wraps every accepted connection in [`FlushedIo`].
-struct FlushedListener<L>(L);
+struct FlushedListener<L> {
+    listener: L,
+    /// What each connection's requests see of the end of this server.
+    stopping: CancellationToken,
+}
 
 impl<L: Listener> Listener for FlushedListener<L> {
     type Io = FlushedIo<L::Io>;
     type Addr = L::Addr;
 
     async fn accept(&mut self) -> (Self::Io, L::Addr) {
-        let (io, address) = self.0.accept().await;
-        (FlushedIo::new(io), address)
+        let (io, address) = self.listener.accept().await;
+        (FlushedIo::of_server(io, self.stopping.clone()), address)
     }
 
     fn local_addr(&self) -> io::Result<L::Addr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 

@@ -4,6 +4,7 @@ use tokio::task_local;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Span;
 
+use super::failure::AbortReason;
 use super::result::TaskResult;
 use crate::contain::Contained;
 use crate::scope::{Scope, enter_by_hook, is_by_hook};
@@ -43,7 +44,7 @@ impl ThreadShare {
 ///
 /// # Errors
 ///
-/// The error of `work`, or a `JoinError` if the runtime shuts down first.
+/// The error of `work`, or an `AbortReason` if the runtime shuts down before `work` begins.
 ///
 /// # Panics
 ///
@@ -73,7 +74,8 @@ pub async fn blocking(work: impl FnOnce() -> TaskResult + Send + 'static) -> Tas
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(error.into()),
+            // Cancelled, and not by the handle, which is dropped only with this future.
+            Err(_) => Err(AbortReason::Dropped.into()),
         },
     }
 }

@@ -50,7 +50,8 @@ pub enum FailureKind {
     /// The task was refused when it was queued, because a limit was reached:
     /// [`max_pending`](crate::BackgroundBuilder::max_pending) with
     /// [`Overflow::Reject`](crate::Overflow::Reject), or `max_pending_per_key` or
-    /// `max_unfinished_per_key` of the task.
+    /// `max_unfinished_per_key` of the task; or because it came between a drain and the next
+    /// [`serve`](crate::Background::serve).
     Rejected,
     /// The task did not run. The error is a [`SkipReason`], which says why: most often the request or its
     /// response.

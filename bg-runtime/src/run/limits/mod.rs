@@ -153,10 +153,17 @@ impl Limits {
         }
     }
 
-    /// Releases every response that waits for room, now and later.
+    /// Releases every response that waits for room, now and until [`open`](Self::open).
     pub(super) fn close(&self) {
         if let Some((pending, _)) = &self.pending {
             pending.close();
+        }
+    }
+
+    /// Lets responses wait for room again.
+    pub(super) fn open(&self) {
+        if let Some((pending, _)) = &self.pending {
+            pending.open();
         }
     }
 
@@ -271,12 +278,22 @@ pub(super) enum Denial {
     Duplicate,
 }
 
-/// The limit that refused a task.
+/// Why a task was refused: the limit that was reached, or a drain.
 #[derive(Debug, Clone)]
 pub(crate) enum Refusal {
-    Pending { limit: usize },
-    Key { key: Arc<str>, limit: usize },
-    Unfinished { key: Arc<str>, limit: usize },
+    Pending {
+        limit: usize,
+    },
+    Key {
+        key: Arc<str>,
+        limit: usize,
+    },
+    Unfinished {
+        key: Arc<str>,
+        limit: usize,
+    },
+    /// It came after a drain, and before the next `serve`.
+    Drained,
 }
 
 impl fmt::Display for Refusal {
@@ -295,6 +312,10 @@ impl fmt::Display for Refusal {
                 f,
                 "`max_unfinished_per_key` is reached: no more than {limit} with the key `{}` may wait and run together",
                 OneLine(key)
+            ),
+            Self::Drained => f.write_str(
+                "it was queued after the drain: `serve` has ended, and this `Background` takes no task until \
+                 the next `serve`; queue it before the server stops, or call `serve` again",
             ),
         }
     }

@@ -32,7 +32,7 @@ pub(super) struct Event<'a> {
     pub(super) step: Step<'a>,
 }
 
-/// The steps of a task, in the order in which they happen. A refused task has only the last. Two threads
+/// The steps of a task, in the order in which they happen. A task that a limit refuses has only the last. Two threads
 /// may publish steps of one task in another order: a handle settles a task while a run of it fails.
 #[cfg_attr(
     not(feature = "metrics"),
@@ -150,7 +150,13 @@ pub(super) fn end(
 }
 
 /// Reports a run that failed, of a task that will run again.
-pub(super) fn fail_run(runner: &Arc<Runner>, run: FailedRun, attempt: u32, error: RunError) {
+pub(super) fn fail_run(
+    runner: &Arc<Runner>,
+    run: FailedRun,
+    span: &Span,
+    attempt: u32,
+    error: RunError,
+) {
     let failure = TaskFailure::new(FailureParts {
         task: run.task,
         kind: error.kind,
@@ -164,7 +170,7 @@ pub(super) fn fail_run(runner: &Arc<Runner>, run: FailedRun, attempt: u32, error
     });
     let event = Event {
         task: failure.task_ref(),
-        span: &run.span,
+        span,
         by_hook: run.by_hook,
         step: Step::RunFailed { failure: &failure },
     };
