@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::handler::Handler;
 use axum::response::Response;
 use axum::routing::{MethodRouter, on};
+use futures_util::future::BoxFuture;
 use http::Request;
 use pin_project_lite::pin_project;
 use tokio::task::JoinHandle;
@@ -72,16 +73,16 @@ where
         let call = if self.detach {
             let detached = DetachedGuard::new(tasks.clone());
             let scope = tasks.scope();
+            let finished = scope.scope(async move {
+                let mut response = self.handler.call(request, state).await;
+                detached.finish(&mut response);
+                response
+            });
+            // Boxed, so that `tokio::spawn` is compiled once. It would be compiled for the handler of
+            // each route otherwise, detached or not: some 15 KB of a program.
+            let finished: BoxFuture<'static, Response> = Box::pin(finished.in_current_span());
             Call::Detached {
-                handler: tokio::spawn(
-                    scope
-                        .scope(async move {
-                            let mut response = self.handler.call(request, state).await;
-                            detached.finish(&mut response);
-                            response
-                        })
-                        .in_current_span(),
-                ),
+                handler: tokio::spawn(finished),
             }
         } else {
             let future = self.handler.call(request, state);

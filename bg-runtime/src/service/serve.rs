@@ -1,10 +1,13 @@
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{IntoFuture, Ready, ready};
 use std::io;
+use std::mem::take;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use axum::serve::{IncomingStream, Listener};
@@ -103,7 +106,7 @@ where
         let (stopping, stopped) = oneshot::channel();
         let connect = Connect {
             runner: runner.clone(),
-            app,
+            app: converted(app),
         };
         let server =
             axum::serve(FlushedListener(listener), connect).with_graceful_shutdown(async move {
@@ -157,6 +160,15 @@ impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
             .field("listener", &self.listener)
             .finish_non_exhaustive()
     }
+}
+
+/// Has a router turn its handlers into services once, as axum's `into_make_service` does. Otherwise the
+/// router would do it for each request, which costs an allocation. Any other app is returned as it is.
+fn converted<S: 'static>(mut app: S) -> S {
+    if let Some(router) = (&mut app as &mut dyn Any).downcast_mut::<Router>() {
+        *router = take(router).with_state(());
+    }
+    app
 }
 
 /// A listener that wraps every accepted connection in [`FlushedIo`].
