@@ -5,12 +5,16 @@ use super::Background;
 use crate::run;
 
 impl Background {
-    /// Returns the `Background` that route attributes use where there is no layer: the installed one, or
-    /// one without states and error hooks that is made on first use.
+    /// Returns the global `Background`: the installed one, or one without states and error hooks that is
+    /// made on first use.
+    ///
+    /// A route attribute without a layer uses the installed one. If none is installed, it uses the only
+    /// `Background` that is alive, which is one that was built and not shut down; the one that is made on
+    /// first use only if there is no such `Background`.
     #[must_use]
     pub fn global() -> Self {
         Self {
-            runner: run::global().clone(),
+            runner: run::global(),
         }
     }
 
@@ -18,8 +22,9 @@ impl Background {
     ///
     /// # Errors
     ///
-    /// Returns an error if there is a global one already, because one was installed or because it has been
-    /// used.
+    /// Returns an error if there is a global one already, because one was installed or because one was made:
+    /// by [`global`](Self::global), or for tasks of a route or of a dropped list that no other `Background`
+    /// was there for.
     pub fn install_global(&self) -> Result<(), InstallGlobalError> {
         run::install_global(self.runner.clone()).map_err(|_| InstallGlobalError(()))
     }
@@ -32,7 +37,9 @@ pub struct InstallGlobalError(());
 impl fmt::Display for InstallGlobalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "there is a global `Background` already: one was installed, or one was needed by a route without a layer, or to report a list that was dropped",
+            "there is a global `Background` already: one was installed, or one was made, by `Background::global()`, or \
+             for a route or a dropped list for whose tasks there was not exactly one other `Background`: install \
+             yours before the first request",
         )
     }
 }

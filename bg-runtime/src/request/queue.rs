@@ -14,6 +14,7 @@ use std::sync::atomic::{Ordering, fence};
 use http::{Extensions, HeaderMap};
 
 use super::due::{RequestEnd, due};
+use super::place::HandlerRef;
 use super::sent::{Connection, Delivery};
 use super::{BackgroundTasks, IntoTasks};
 use crate::run::{AcceptedTask, Runner};
@@ -56,6 +57,9 @@ pub(super) struct RequestState {
     /// The response is held back until there is room for its tasks. A request that is dropped meanwhile
     /// ends with `NoRoom`.
     pub(super) waits_for_room: bool,
+    /// The handler whose tasks are skipped, because nothing says which `Background` they belong to. Rare,
+    /// so boxed.
+    pub(super) unplaced: Option<Box<HandlerRef>>,
     /// Rare, so boxed.
     pub(super) detached: Option<Box<DetachedState>>,
 }
@@ -119,6 +123,7 @@ impl RequestTasks {
                 handed_out: false,
                 panicked: false,
                 waits_for_room: false,
+                unplaced: None,
                 detached: None,
             }),
         })
@@ -177,7 +182,13 @@ impl RequestTasks {
 
     /// Accepts tasks. They run once the response has been sent; at once if it has been.
     pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Item<BoxTask>) {
-        let info = self.info();
+        let (info, unplaced) = {
+            let state = &mut *self.state();
+            (state.info.get(), state.unplaced.as_deref().copied())
+        };
+        if let Some(handler) = unplaced {
+            return self.skip_unplaced(handler, &info, tasks);
+        }
         // Before the lock: accepting a task formats its key, and calls hooks if it is refused.
         let Some(accepted) = tasks.filter_map(&mut |task| {
             let accepted = self.runner.accept(task, Some(info.clone()));

@@ -1,4 +1,6 @@
+use std::any::type_name;
 use std::convert::Infallible;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -16,9 +18,9 @@ use tracing::Instrument;
 
 use super::RouteDef;
 use crate::request::{
-    BackgroundTasks, DetachedGuard, IntoTasks, RequestGuard, RequestTasks, Source, current,
+    BackgroundTasks, DetachedGuard, HandlerRef, IntoTasks, RequestGuard, RequestTasks, Source,
+    current,
 };
-use crate::run;
 use crate::scope::Scoped;
 
 /// Adds a route to a router. The only way by which generated code calls a handler.
@@ -35,6 +37,8 @@ where
             RouteHandler {
                 handler,
                 detach: route.is_detached(),
+                path: route.path(),
+                location: route.location(),
             },
         ),
         None => MethodRouter::new(),
@@ -47,6 +51,20 @@ where
 struct RouteHandler<H> {
     handler: H,
     detach: bool,
+    path: &'static str,
+    location: &'static Location<'static>,
+}
+
+impl<H> RouteHandler<H> {
+    fn handler_ref(&self) -> HandlerRef {
+        // `H` is the function that the attribute writes beside the user's.
+        let function = type_name::<H>();
+        HandlerRef {
+            function: function.strip_suffix("::__handle").unwrap_or(function),
+            path: self.path,
+            location: self.location,
+        }
+    }
 }
 
 impl<H, T, S> Handler<T, S> for RouteHandler<H>
@@ -64,11 +82,7 @@ where
                 tasks.complete_info(request.headers(), request.extensions());
                 (tasks, None)
             }
-            None => {
-                let tasks = RequestTasks::new(run::global().clone(), None, &request);
-                request.extensions_mut().insert(tasks.clone());
-                (tasks.clone(), Some(RequestGuard::new(tasks)))
-            }
+            None => RequestTasks::placed(&mut request, || self.handler_ref()),
         };
         let call = if self.detach {
             let detached = DetachedGuard::new(tasks.clone());

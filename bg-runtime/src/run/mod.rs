@@ -35,6 +35,7 @@ mod ledger;
 mod limits;
 mod order;
 mod outcome;
+mod places;
 mod queued_at;
 mod report;
 mod run_state;
@@ -60,6 +61,7 @@ pub(crate) use self::ledger::EntryKey;
 #[cfg(all(test, shuttle))]
 pub(crate) use self::limits::PendingLimit;
 pub(crate) use self::limits::{Limits, PendingPermit};
+pub(crate) use self::places::{Several, add_built, place};
 pub(crate) use self::report::Hooks;
 pub(crate) use self::shutdown::Deadline;
 pub(crate) use self::spawned::Spawned;
@@ -85,7 +87,8 @@ use crate::contain::contain;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
 use crate::task::{
-    AbortReason, BoxTask, Progress, RequestInfo, SkipReason, States, TaskInfo, TaskList,
+    AbortReason, BoxTask, Progress, RequestInfo, SkipReason, SourceOfStates, States, TaskInfo,
+    TaskList,
 };
 
 /// The default of how long a shutdown waits.
@@ -107,6 +110,8 @@ pub(crate) struct Settings {
     pub(crate) dispatch: Dispatch,
     pub(crate) slow_poll_threshold: Duration,
     pub(crate) drain_timeout: Duration,
+    /// Whether these are the settings of a builder.
+    pub(crate) is_configured: bool,
 }
 
 /// The settings of a `Background` that was not configured. Its tasks may lack a state until they run.
@@ -121,6 +126,7 @@ impl Default for Settings {
             dispatch: Dispatch::Run,
             slow_poll_threshold: SLOW_POLL_THRESHOLD,
             drain_timeout: DRAIN_TIMEOUT,
+            is_configured: false,
         }
     }
 }
@@ -137,6 +143,7 @@ pub(crate) struct Runner {
     ledger: Ledger,
     aborts: AbortRegistry,
     shutdown: Shutdown,
+    is_configured: bool,
 }
 
 impl Runner {
@@ -150,6 +157,7 @@ impl Runner {
             dispatch,
             slow_poll_threshold,
             drain_timeout,
+            is_configured,
         } = settings;
         report::describe_metrics();
         Arc::new(Self {
@@ -163,6 +171,7 @@ impl Runner {
             ledger: Ledger::default(),
             aborts: AbortRegistry::default(),
             shutdown: Shutdown::new(drain_timeout),
+            is_configured,
         })
     }
 
@@ -176,6 +185,20 @@ impl Runner {
 
     pub(crate) fn stats(&self) -> Stats {
         self.ledger.stats()
+    }
+
+    /// Returns whether a shutdown has ended, after which nothing runs any more.
+    fn is_shut_down(&self) -> bool {
+        self.shutdown.is_over()
+    }
+
+    /// Returns how a task that misses a state could have got it.
+    pub(crate) fn source_of_states(&self) -> SourceOfStates {
+        match self.dispatch {
+            Dispatch::Run if self.is_configured => SourceOfStates::Builder,
+            Dispatch::Run => SourceOfStates::Global,
+            Dispatch::Record(_) => SourceOfStates::Recorder,
+        }
     }
 
     /// Returns whether a request's lists wait until its response has been sent.

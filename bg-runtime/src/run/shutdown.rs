@@ -44,6 +44,11 @@ impl Shutdown {
         Deadline(self)
     }
 
+    /// Returns whether a shutdown has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.report.initialized()
+    }
+
     /// Resolves once a shutdown is under way that ends before `until`.
     pub(super) async fn ends_before(&self, until: Instant) {
         let mut deadline = self.deadline.subscribe();

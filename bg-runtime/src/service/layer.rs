@@ -110,6 +110,14 @@ where
                 future: self.inner.call(request),
             };
         }
+        // Nothing is around a connection. Around a layer there may be the request of a handler that calls this
+        // service, or of a middleware that passes on a request that it made itself.
+        if self.connection.is_none() && RequestTasks::adopting(&mut request, &self.runner).is_some()
+        {
+            return ResponseFuture::Inside {
+                future: self.inner.call(request),
+            };
+        }
         let tasks = RequestTasks::new(self.runner.clone(), self.connection.clone(), &request);
         request.extensions_mut().insert(tasks.clone());
         let scope = tasks.scope();

@@ -258,6 +258,9 @@ pub enum SkipReason {
     ResponseNotPickedUp,
     /// The task's list was dropped without having been attached to anything.
     NeverAttached,
+    /// The task's route stands under no [`Background`](crate::Background), and more than one is alive. An
+    /// error in the log names the route.
+    NoBackground,
 }
 
 impl SkipReason {
@@ -294,6 +297,10 @@ impl fmt::Display for SkipReason {
             Self::NeverAttached => f.write_str(
                 "its list was dropped: return the list with the response, or take `BackgroundTasks` as an argument \
                  of the handler instead of making a new one",
+            ),
+            Self::NoBackground => f.write_str(
+                "its route stands under no `Background`, and more than one is alive: run the app with \
+                 `background.serve(..)`, or add `.layer(background.layer())` to the router after its routes",
             ),
         }
     }

@@ -44,7 +44,7 @@ pub(crate) use self::macro_support::render;
 pub(crate) use self::options::When;
 pub(crate) use self::registry::registered_tasks;
 pub(crate) use self::request_info::LazyInfo;
-pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
+pub(crate) use self::state::{SourceOfStates, States, StatesBuilder, TwiceGiven};
 pub(crate) use self::task_ref::TaskRef;
 
 use std::fmt;
