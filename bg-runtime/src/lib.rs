@@ -26,7 +26,9 @@ pub use self::request::{
     BackgroundTasks, IntoTasks, MissingBackground, NoRequest, WithBackground, after_response,
 };
 pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
-pub use self::service::{BackgroundLayer, BackgroundService, ResponseFuture, Serve};
+pub use self::service::{
+    BackgroundLayer, BackgroundService, DetachedLayer, DetachedService, ResponseFuture, Serve,
+};
 pub use self::task::{
     Backoff, BoxError, BoxTask, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState,
     Parameter, Progress, ProgressStream, RequestInfo, Retryable, SkipReason, State, StateDef, Task,

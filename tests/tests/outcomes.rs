@@ -18,7 +18,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use tests::{
-    Client, Http1, Protocol, Server, Serving, Setup, Timeline, in_own_process, logs, on_every_setup,
+    Client, Http1, Protocol, Server, Serving, Setup, Timeline, in_own_process, logs,
+    on_every_setup,
     tasks::{settled, skip_reason},
 };
 use tokio::sync::mpsc;

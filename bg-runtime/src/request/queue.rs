@@ -13,6 +13,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use http::{Extensions, HeaderMap};
 
+use super::detached::DetachedState;
 use super::due::{RequestEnd, due};
 use super::place::HandlerRef;
 use super::sent::{Connection, Delivery};
@@ -84,20 +85,13 @@ pub(super) struct Lists {
     pub(super) late: TaskList<AcceptedTask>,
 }
 
-/// The state of a handler that runs to its end even if the client has gone.
-#[derive(Default)]
-pub(super) struct DetachedState {
-    pub(super) finished: Option<RequestEnd>,
-    /// The [`RequestGuard`](super::RequestGuard) is gone, so the handler's end is the request's.
-    pub(super) guard_gone: bool,
-}
-
 impl RequestState {
     /// Returns whether a detached handler still runs. A response that is already there is not
     /// the handler's, but that of a timeout, say.
     pub(super) fn handler_runs_on(&self) -> bool {
-        let detached = self.detached.as_ref();
-        detached.is_some_and(|detached| detached.finished.is_none())
+        self.detached
+            .as_ref()
+            .is_some_and(|detached| detached.runs())
     }
 }
 

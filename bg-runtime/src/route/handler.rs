@@ -10,15 +10,13 @@ use axum::body::Body;
 use axum::handler::Handler;
 use axum::response::Response;
 use axum::routing::{MethodRouter, on};
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
 use http::Request;
 use pin_project_lite::pin_project;
-use tokio::task::JoinHandle;
-use tracing::Instrument;
 
 use super::RouteDef;
 use crate::request::{
-    BackgroundTasks, DetachedGuard, HandlerRef, IntoTasks, RequestGuard, RequestTasks, Source,
+    BackgroundTasks, DetachedHandler, HandlerRef, IntoTasks, RequestGuard, RequestTasks, Source,
     current,
 };
 use crate::scope::Scoped;
@@ -85,18 +83,10 @@ where
             None => RequestTasks::placed(&mut request, || self.handler_ref()),
         };
         let call = if self.detach {
-            let detached = DetachedGuard::new(tasks.clone());
-            let scope = tasks.scope();
-            let finished = scope.scope(async move {
-                let mut response = self.handler.call(request, state).await;
-                detached.finish(&mut response);
-                response
-            });
-            // Boxed, so that `tokio::spawn` is compiled once. It would be compiled for the handler of
-            // each route otherwise, detached or not: some 15 KB of a program.
-            let finished: BoxFuture<'static, Response> = Box::pin(finished.in_current_span());
             Call::Detached {
-                handler: tokio::spawn(finished),
+                handler: DetachedHandler::spawn(tasks.clone(), || {
+                    self.handler.call(request, state).map(Ok)
+                }),
             }
         } else {
             let future = self.handler.call(request, state);
@@ -123,8 +113,7 @@ pin_project! {
     #[project = CallProject]
     enum Call<F> {
         Attached { #[pin] handler: Scoped<F> },
-        // Dropping the handle lets the handler run on.
-        Detached { #[pin] handler: JoinHandle<Response> },
+        Detached { #[pin] handler: DetachedHandler<Infallible> },
     }
 }
 
@@ -155,14 +144,10 @@ impl<F: Future<Output = Response>> Call<F> {
     ) -> Poll<Response> {
         match self.project() {
             CallProject::Attached { handler } => tasks.watch_panics(|| handler.poll(cx)),
-            CallProject::Detached { handler } => match ready!(handler.poll(cx)) {
-                Ok(response) => Poll::Ready(response),
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => tasks.watch_panics(|| std::panic::resume_unwind(panic)),
-                    // Nothing aborts the handler, so the runtime is shutting down, and this future with it.
-                    Err(_) => Poll::Pending,
-                },
-            },
+            CallProject::Detached { handler } => {
+                let Ok(response) = ready!(handler.poll(cx));
+                Poll::Ready(response)
+            }
         }
     }
 }

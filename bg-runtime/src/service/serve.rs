@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tower_service::Service;
 
+use super::detached::DetachedService;
 use super::layer::BackgroundService;
 use super::signals::termination_signals;
 use crate::request::FlushedIo;
@@ -59,6 +60,30 @@ impl<L, S> Serve<L, S> {
     ) -> Self {
         self.signal = Some(Box::pin(signal));
         self
+    }
+}
+
+impl<L, S> Serve<L, S>
+where
+    S: Service<Request<axum::body::Body>, Error = Infallible>,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    /// Has every handler finished, and its tasks run, though its client leaves before it has responded.
+    /// See [`BackgroundLayer::detach`](crate::BackgroundLayer::detach).
+    pub fn detach(self) -> Serve<L, DetachedService<S>> {
+        let Self {
+            runner,
+            listener,
+            app,
+            signal,
+        } = self;
+        Serve {
+            runner,
+            listener,
+            app: DetachedService::new(app),
+            signal,
+        }
     }
 }
 
@@ -165,7 +190,14 @@ impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
 /// Has a router turn its handlers into services once, as axum's `into_make_service` does. Otherwise the
 /// router would do it for each request, which costs an allocation. Any other app is returned as it is.
 fn converted<S: 'static>(mut app: S) -> S {
-    if let Some(router) = (&mut app as &mut dyn Any).downcast_mut::<Router>() {
+    let any: &mut dyn Any = &mut app;
+    let router = if any.is::<Router>() {
+        any.downcast_mut::<Router>()
+    } else {
+        let detached = any.downcast_mut::<DetachedService<Router>>();
+        detached.map(|detached| &mut detached.inner)
+    };
+    if let Some(router) = router {
         *router = take(router).with_state(());
     }
     app
