@@ -28,7 +28,9 @@ pub use self::request::{
     after_response,
 };
 pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
-pub use self::service::{BackgroundLayer, BackgroundService, ResponseFuture, Serve};
+pub use self::service::{
+    BackgroundLayer, BackgroundService, DetachedLayer, DetachedService, ResponseFuture, Serve,
+};
 pub use self::task::{
     Backoff, BoxError, BoxTask, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState,
     NoRetry, OnFull, Parameter, Progress, ProgressStream, Rate, RequestInfo, RetryAfter, Retryable,

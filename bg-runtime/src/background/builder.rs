@@ -9,10 +9,11 @@ use super::Background;
 use super::build_error::{BuildError, Problem};
 use crate::run::{
     DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, MAX_BLOCKING, Overflow, Recording,
-    SLOW_POLL_THRESHOLD, Settings, SpanHook,
+    SLOW_POLL_THRESHOLD, Settings, SpanHook, add_built,
 };
 use crate::task::{
-    MissingState, State, States, StatesBuilder, TaskFailure, TaskInfo, registered_tasks,
+    MissingState, SourceOfStates, State, States, StatesBuilder, TaskFailure, TaskInfo,
+    registered_tasks,
 };
 
 /// Configures a [`Background`].
@@ -206,7 +207,9 @@ impl BackgroundBuilder {
             settings.executor = Executor::isolated(threads)
                 .map_err(|error| BuildError::new(vec![Problem::Threads(Arc::new(error))]))?;
         }
-        Ok(Background::new(settings))
+        let background = Background::new(settings);
+        add_built(background.runner());
+        Ok(background)
     }
 
     /// Builds a `Background` that records its tasks. It has no threads of its own, because tasks run where
@@ -252,6 +255,7 @@ impl BackgroundBuilder {
             slow_poll_threshold: self.slow_poll_threshold,
             drain_timeout: self.drain_timeout,
             default_timeout: self.default_timeout,
+            is_configured: true,
             ..Settings::default()
         })
     }
@@ -285,6 +289,7 @@ fn missing_states(tasks: &[TaskInfo], states: &States) -> impl Iterator<Item = P
                 task: *task,
                 parameter: state.parameter(),
                 type_name: state.type_name(),
+                source: SourceOfStates::Builder,
             })
         })
     })

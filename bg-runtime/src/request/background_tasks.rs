@@ -287,8 +287,9 @@ impl Drop for OwnList {
 /// Accepts and settles tasks that will never run, so that they are counted and reported like any
 /// other.
 ///
-/// Outside a request this falls to the [global runner](run::global), which is created if there is none
-/// yet. So dropping a list can make a later `Background::install_global` fail; that error says so.
+/// Outside a request this falls to the runner that [`run::place`] names, or to the global one if there are
+/// several. The global one is created if there is none yet, so dropping a list can make a later
+/// `Background::install_global` fail; that error says so.
 fn report_skipped(list: TaskList<BoxTask>, reason: SkipReason) {
     if list.is_empty() {
         return;
@@ -296,7 +297,7 @@ fn report_skipped(list: TaskList<BoxTask>, reason: SkipReason) {
     let request = current();
     let runner = match &request {
         Some(request) => request.runner().clone(),
-        None => run::global(),
+        None => run::place().unwrap_or_else(|run::Several| run::global()),
     };
     let info = request.map(|request| request.info());
     list.for_each(&mut |task| runner.skip(task, info.clone(), reason));

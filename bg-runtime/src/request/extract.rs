@@ -1,6 +1,5 @@
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
@@ -8,6 +7,7 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::BackgroundTasks;
+use super::after_response::current;
 use super::queue::RequestTasks;
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
@@ -28,12 +28,14 @@ impl<S: Sync> OptionalFromRequestParts<S> for BackgroundTasks {
     }
 }
 
+/// Returns the list of the request, or else that of the request that is being handled, on whose behalf this
+/// one is.
 fn find(parts: &Parts) -> Option<BackgroundTasks> {
-    let request = parts.extensions.get::<Arc<RequestTasks>>()?;
+    let request = RequestTasks::of(&parts.extensions).or_else(current)?;
     // A layer has seen the request before the router did.
     request.complete_info(&parts.headers, &parts.extensions);
     request.hand_out();
-    Some(BackgroundTasks::of_request(request.clone()))
+    Some(BackgroundTasks::of_request(request))
 }
 
 /// The rejection of [`BackgroundTasks`] and of [`Stopping`](crate::Stopping) if nothing collects the

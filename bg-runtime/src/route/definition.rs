@@ -50,6 +50,10 @@ impl RouteDef {
         self.path
     }
 
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
     pub(crate) fn is_detached(&self) -> bool {
         self.detach
     }

@@ -39,6 +39,7 @@ mod next_run;
 mod order;
 mod outcome;
 mod period;
+mod places;
 mod queued_at;
 mod report;
 mod run_state;
@@ -66,6 +67,7 @@ pub(crate) use self::ledger::EntryKey;
 pub(crate) use self::limits::PendingLimit;
 pub(crate) use self::limits::{Limits, MAX_BLOCKING, PendingPermit};
 pub(crate) use self::period::{AlreadyShutDown, Serving};
+pub(crate) use self::places::{Several, add_built, place};
 pub(crate) use self::report::Hooks;
 pub(crate) use self::spawned::Spawned;
 
@@ -90,7 +92,9 @@ use crate::contain::contain;
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
-use crate::task::{AbortReason, BoxTask, Progress, RequestInfo, SkipReason, States, TaskList};
+use crate::task::{
+    AbortReason, BoxTask, Progress, RequestInfo, SkipReason, SourceOfStates, States, TaskList,
+};
 
 /// The default of how long a shutdown waits.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -112,6 +116,8 @@ pub(crate) struct Settings {
     pub(crate) slow_poll_threshold: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) default_timeout: Option<Duration>,
+    /// Whether these are the settings of a builder.
+    pub(crate) is_configured: bool,
 }
 
 /// The settings of a `Background` that was not configured. Its tasks may lack a state until they run.
@@ -127,6 +133,7 @@ impl Default for Settings {
             slow_poll_threshold: SLOW_POLL_THRESHOLD,
             drain_timeout: DRAIN_TIMEOUT,
             default_timeout: None,
+            is_configured: false,
         }
     }
 }
@@ -144,6 +151,7 @@ pub(crate) struct Runner {
     aborts: AbortRegistry,
     periods: Periods,
     default_timeout: Option<Duration>,
+    is_configured: bool,
 }
 
 impl Runner {
@@ -158,6 +166,7 @@ impl Runner {
             slow_poll_threshold,
             drain_timeout,
             default_timeout,
+            is_configured,
         } = settings;
         report::describe_metrics();
         Arc::new(Self {
@@ -172,6 +181,7 @@ impl Runner {
             aborts: AbortRegistry::default(),
             periods: Periods::new(drain_timeout),
             default_timeout,
+            is_configured,
         })
     }
 
@@ -185,6 +195,15 @@ impl Runner {
 
     pub(crate) fn stats(&self) -> Stats {
         self.ledger.stats()
+    }
+
+    /// Returns how a task that misses a state could have got it.
+    pub(crate) fn source_of_states(&self) -> SourceOfStates {
+        match self.dispatch {
+            Dispatch::Run if self.is_configured => SourceOfStates::Builder,
+            Dispatch::Run => SourceOfStates::Global,
+            Dispatch::Record(_) => SourceOfStates::Recorder,
+        }
     }
 
     /// Returns whether a request's lists wait until its response has been sent.

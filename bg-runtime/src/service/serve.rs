@@ -1,10 +1,13 @@
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{IntoFuture, Ready, ready};
 use std::io;
+use std::mem::take;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use axum::serve::{IncomingStream, Listener};
@@ -16,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
+use super::detached::DetachedService;
 use super::layer::BackgroundService;
 use super::signals::termination_signals;
 use crate::log_target::RUNTIME;
@@ -61,6 +65,30 @@ impl<L, S> Serve<L, S> {
     ) -> Self {
         self.signal = Some(Box::pin(signal));
         self
+    }
+}
+
+impl<L, S> Serve<L, S>
+where
+    S: Service<Request<axum::body::Body>, Error = Infallible>,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    /// Has every handler finished, and its tasks run, though its client leaves before it has responded.
+    /// See [`BackgroundLayer::detach`](crate::BackgroundLayer::detach).
+    pub fn detach(self) -> Serve<L, DetachedService<S>> {
+        let Self {
+            runner,
+            listener,
+            app,
+            signal,
+        } = self;
+        Serve {
+            runner,
+            listener,
+            app: DetachedService::new(app),
+            signal,
+        }
     }
 }
 
@@ -112,7 +140,7 @@ where
         let (told, is_told) = oneshot::channel();
         let connect = Connect {
             runner: runner.clone(),
-            app,
+            app: converted(app),
         };
         let listener = FlushedListener {
             listener,
@@ -176,6 +204,22 @@ impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
             .field("listener", &self.listener)
             .finish_non_exhaustive()
     }
+}
+
+/// Has a router turn its handlers into services once, as axum's `into_make_service` does. Otherwise the
+/// router would do it for each request, which costs an allocation. Any other app is returned as it is.
+fn converted<S: 'static>(mut app: S) -> S {
+    let any: &mut dyn Any = &mut app;
+    let router = if any.is::<Router>() {
+        any.downcast_mut::<Router>()
+    } else {
+        let detached = any.downcast_mut::<DetachedService<Router>>();
+        detached.map(|detached| &mut detached.inner)
+    };
+    if let Some(router) = router {
+        *router = take(router).with_state(());
+    }
+    app
 }
 
 /// A listener that wraps every accepted connection in [`FlushedIo`].

@@ -189,6 +189,7 @@ impl TaskContext {
             task: self.task.task,
             parameter,
             type_name: std::any::type_name::<T>(),
+            source: self.runner.source_of_states(),
         })
     }
 }

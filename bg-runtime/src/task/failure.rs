@@ -316,6 +316,9 @@ pub enum SkipReason {
     Replaced,
     /// There are enough tasks of its key already ([`OnFull::Ignore`](crate::OnFull::Ignore)).
     Duplicate,
+    /// The task's route stands under no [`Background`](crate::Background), and more than one is alive. An
+    /// error in the log names the route.
+    NoBackground,
 }
 
 impl SkipReason {
@@ -362,6 +365,10 @@ impl fmt::Display for SkipReason {
             Self::Expired => f.write_str("it had not begun by the time at which it expires"),
             Self::Replaced => f.write_str("a newer task of its key replaced it"),
             Self::Duplicate => f.write_str("there are enough tasks of its key already"),
+            Self::NoBackground => f.write_str(
+                "its route stands under no `Background`, and more than one is alive: run the app with \
+                 `background.serve(..)`, or add `.layer(background.layer())` to the router after its routes",
+            ),
         }
     }
 }

@@ -55,7 +55,7 @@ pub(crate) use self::registry::registered_tasks;
 pub(crate) use self::request_info::LazyInfo;
 pub(crate) use self::retry::RetryAdvice;
 pub(crate) use self::skipped::{KeptBack, Row, Skipped};
-pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
+pub(crate) use self::state::{SourceOfStates, States, StatesBuilder, TwiceGiven};
 pub(crate) use self::task_ref::TaskRef;
 pub(crate) use self::unrun::UnrunTask;
 
