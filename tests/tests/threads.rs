@@ -77,13 +77,13 @@ impl Drop for Gate {
 const SOON: Duration = Duration::from_millis(10);
 
 #[background_task(name = "threads.keyed", key = key, max_per_key = 1)]
-fn keyed(key: u64, name: String, #[state] gate: Gate) {
+fn keyed(key: u64, name: String, #[state] gate: &Gate) {
     let _ = key;
     gate.visit(name);
 }
 
 #[background_task(name = "threads.alone", max_concurrent = 1)]
-fn alone(name: String, #[state] gate: Gate) {
+fn alone(name: String, #[state] gate: &Gate) {
     gate.visit(name);
 }
 
@@ -93,7 +93,7 @@ fn alone(name: String, #[state] gate: Gate) {
     backoff = "0s",
     timeout = "10ms"
 )]
-fn retried(name: String, #[state] gate: Gate) {
+fn retried(name: String, #[state] gate: &Gate) {
     gate.visit(name);
 }
 
