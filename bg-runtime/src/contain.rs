@@ -7,6 +7,7 @@ use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 
 /// Calls `f`, and contains its panic. Dropping the panic's payload may panic as well, and that is
@@ -75,7 +76,7 @@ impl<T> Drop for Contained<T> {
     fn drop(&mut self) {
         let Some(value) = self.0.take() else { return };
         if let Err(panic) = contain(|| drop(value)) {
-            tracing::error!(panic = %OneLine(panic), "a destructor panicked in a background task's value");
+            tracing::error!(target: RUNTIME, panic = %OneLine(panic), "a destructor panicked in a background task's value");
         }
     }
 }

@@ -18,7 +18,7 @@ use shuttle::{Config, Runner as Checker, future, thread};
 
 use crate::request::{Connection, RequestGuard, RequestTasks, Source};
 use crate::run::{AcceptedTask, Limits, Overflow, PendingLimit, Runner, Settings, Stats};
-use crate::task::{BoxTask, Item, Task, TaskContext, TaskDef, TaskList, TaskResult, named};
+use crate::task::{BoxTask, Item, OnFull, Task, TaskContext, TaskDef, TaskList, TaskResult, named};
 
 fn check(scenario: fn()) {
     const ORDERS: usize = 3_000;
@@ -79,14 +79,13 @@ fn list(
     tasks: impl IntoIterator<Item = BoxTask>,
 ) -> [TaskList<AcceptedTask>; 1] {
     let accept = |task| match runner.accept(task, None) {
-        Ok(accepted) => Item::Task(accepted),
-        Err(refused) => Item::Refused(refused),
+        Ok(accepted) => Some(Item::Task(accepted)),
+        Err(not_accepted) => not_accepted.gap(),
     };
-    let items = tasks.into_iter().map(accept).collect();
-    [TaskList {
-        items,
-        ..TaskList::default()
-    }]
+    let mut list = TaskList::default();
+    let items = tasks.into_iter().filter_map(accept);
+    items.for_each(|item| list.push(item));
+    [list]
 }
 
 fn assert_balanced(stats: Stats) {
@@ -136,7 +135,58 @@ fn a_task_that_is_accepted_while_the_books_close_has_one_outcome() {
         assert_eq!(stats.completed + stats.aborted, 4, "{stats}");
         assert!(stats.completed <= work.begun());
         // A task that came after the shutdown is aborted as well, but is not one that it left behind.
-        assert!(runner.unfinished().len() as u64 <= stats.aborted);
+        let unfinished = runner.report_so_far().unfinished().len();
+        assert!(unfinished as u64 <= stats.aborted);
+    });
+}
+
+/// P-SHUTDOWN-8
+#[test]
+fn every_task_is_in_one_report_while_servers_end_and_begin() {
+    check(|| {
+        let (runner, work) = (runner(Limits::default()), Workload::default());
+        let begin = |runner: &Arc<Runner>| {
+            future::block_on(runner.begin_serving()).expect("it is not shut down")
+        };
+        let first = begin(&runner);
+        let adding: Vec<_> = (0..2)
+            .map(|_| {
+                let (runner, work) = (runner.clone(), work.clone());
+                thread::spawn(move || {
+                    let lists = list(&runner, [work.task(), work.task()]);
+                    future::block_on(runner.run_here(lists));
+                })
+            })
+            .collect();
+        let ending = thread::spawn(move || future::block_on(Runner::end_serving(first)));
+        let again = {
+            let runner = runner.clone();
+            thread::spawn(move || {
+                // Joins the first server, or waits for its drain, or follows it.
+                let second = begin(&runner);
+                future::block_on(Runner::end_serving(second))
+            })
+        };
+        adding.into_iter().for_each(|thread| thread.join().unwrap());
+        let reports = [ending, again].map(|thread| thread.join().unwrap());
+        let stats = assert_all_settled(&runner, 4);
+        assert_eq!(
+            stats.completed + stats.aborted + stats.skipped,
+            4,
+            "{stats}"
+        );
+        assert!(stats.completed <= work.begun());
+
+        assert!(reports.iter().any(Option::is_some), "none has drained");
+        let reports = reports.into_iter().flatten();
+        let reports: Vec<_> = reports.chain([runner.report_so_far()]).collect();
+        let reported: u64 = reports.iter().map(|report| report.stats().accepted).sum();
+        assert_eq!(reported, 4);
+        for report in &reports {
+            assert_balanced(report.stats());
+            let unfinished = report.unfinished().len() as u64;
+            assert_eq!(unfinished, report.stats().aborted, "{report}");
+        }
     });
 }
 
@@ -267,6 +317,51 @@ fn tasks_of_a_key_take_turns_and_the_key_is_forgotten_with_the_last() {
         assert_eq!(stats.completed + stats.skipped, 3, "{stats}");
         assert!(stats.skipped <= 1, "one of a key may wait: {stats}");
         assert_eq!((work[0].most(), work[1].most()), (1, 1));
+        assert!(runner.limits().knows_no_keys());
+    });
+}
+
+struct Newest(Workload);
+
+impl Task for Newest {
+    const DEF: &'static TaskDef = &TaskDef::new("newest")
+        .max_per_key(1)
+        .max_pending_per_key(1)
+        .on_full(OnFull::Replace);
+
+    async fn run(self, _: TaskContext) -> TaskResult {
+        self.0.at_it().await;
+        Ok(())
+    }
+
+    fn key(&self) -> Option<String> {
+        Some("ada".to_owned())
+    }
+}
+
+#[test]
+fn a_task_runs_or_is_replaced_and_none_is_refused_or_aborted() {
+    check(|| {
+        let (runner, work) = (runner(Limits::default()), Workload::default());
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                let (runner, work) = (runner.clone(), work.clone());
+                thread::spawn(move || {
+                    let lists = list(&runner, [BoxTask::declared(Newest(work))]);
+                    let is_accepted = matches!(lists[0].items[..], [Item::Task(_)]);
+                    assert!(is_accepted, "one that waits can be replaced");
+                    future::block_on(runner.run_here(lists));
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        let stats = assert_all_settled(&runner, 3);
+        assert_eq!(stats.completed + stats.skipped, 3, "{stats}");
+        assert_eq!(stats.completed, work.begun(), "{stats}");
+        assert!(stats.skipped <= 2, "the newest runs: {stats}");
+        assert_eq!(work.most(), 1);
         assert!(runner.limits().knows_no_keys());
     });
 }

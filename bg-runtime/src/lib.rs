@@ -5,6 +5,7 @@ mod contain;
 pub mod guide;
 #[cfg(all(test, shuttle))]
 mod interleavings;
+mod log_target;
 mod one_line;
 mod request;
 mod route;
@@ -23,15 +24,18 @@ pub use self::background::{
     Background, BackgroundBuilder, BuildError, InstallGlobalError, TaskHandle,
 };
 pub use self::request::{
-    BackgroundTasks, IntoTasks, MissingBackground, NoRequest, WithBackground, after_response,
+    BackgroundTasks, IntoTasks, MissingBackground, NoRequest, Stopping, WithBackground,
+    after_response,
 };
 pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
-pub use self::service::{BackgroundLayer, BackgroundService, ResponseFuture, Serve};
+pub use self::service::{
+    BackgroundLayer, BackgroundService, DetachedLayer, DetachedService, ResponseFuture, Serve,
+};
 pub use self::task::{
     Backoff, BoxError, BoxTask, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState,
-    Parameter, Progress, ProgressStream, RequestInfo, Retryable, SkipReason, State, StateDef, Task,
-    TaskContext, TaskDef, TaskExt, TaskFailure, TaskId, TaskInfo, TaskLimits, TaskResult, named,
-    named_blocking,
+    NoRetry, OnFull, Parameter, Progress, ProgressStream, Rate, RequestInfo, RetryAfter, Retryable,
+    SkipReason, State, StateDef, Task, TaskContext, TaskDef, TaskExt, TaskFailure, TaskId,
+    TaskInfo, TaskLimits, TaskResult, named, named_blocking,
 };
 
 #[doc = include_str!("docs/background_task.md")]

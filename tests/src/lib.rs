@@ -12,6 +12,7 @@
 //! - [`stalls`]: tasks that block their thread, and what they hold up.
 //! - [`diary`]: what happened when, while time is paused.
 //! - [`logs`]: what was logged.
+//! - [`own_process`]: a process for a test of what is global to one.
 //! - [`sources`]: the workspace's own files, for tests that read them.
 
 pub mod client;
@@ -22,6 +23,7 @@ pub mod http1_responses;
 pub mod http2;
 pub mod http2_frames;
 pub mod logs;
+pub mod own_process;
 pub mod recorded_io;
 pub mod server;
 pub mod sources;
@@ -34,5 +36,6 @@ pub use diary::Diary;
 pub use flavours::Flavour;
 pub use http1::Http1;
 pub use http2::Http2;
+pub use own_process::in_own_process;
 pub use server::{Server, Serving, Setup, on_every_setup};
 pub use timeline::{Moment, Timeline, eventually, within};

@@ -23,6 +23,10 @@ pub enum Serving {
     Layer,
     /// `axum::serve`, and nothing of the library around the app. Not among [`Setup::all`].
     PlainAxum,
+    /// `Background::serve`, with `detach`. Not among [`Setup::all`].
+    DetachedBackground,
+    /// `axum::serve`, with `Background::layer` and `detach` around the app. Not among [`Setup::all`].
+    DetachedLayer,
 }
 
 /// One way to run a server.
@@ -44,6 +48,13 @@ impl Setup {
     /// Every setup.
     pub fn all() -> impl Iterator<Item = Self> {
         let both = [Serving::Background, Serving::Layer];
+        let all = Flavour::ALL.map(|flavour| both.map(|serving| Self { flavour, serving }));
+        all.into_iter().flatten()
+    }
+
+    /// Every setup that finishes handlers whose client has left.
+    pub fn detached() -> impl Iterator<Item = Self> {
+        let both = [Serving::DetachedBackground, Serving::DetachedLayer];
         let all = Flavour::ALL.map(|flavour| both.map(|serving| Self { flavour, serving }));
         all.into_iter().flatten()
     }
@@ -218,9 +229,16 @@ async fn serve(
             .with_graceful_shutdown(stop)
             .await
             .expect("served"),
-        Serving::Layer | Serving::PlainAxum => {
+        Serving::DetachedBackground => background
+            .serve(listener, app)
+            .with_graceful_shutdown(stop)
+            .detach()
+            .await
+            .expect("served"),
+        Serving::Layer | Serving::DetachedLayer | Serving::PlainAxum => {
             let app = match serving {
                 Serving::Layer => app.layer(background.layer()),
+                Serving::DetachedLayer => app.layer(background.layer().detach()),
                 _ => app,
             };
             let served = axum::serve(listener, app).with_graceful_shutdown(stop);

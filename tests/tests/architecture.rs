@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up. Each may use those before it, and itself.
-const MODULES: [&str; 11] = [
+const MODULES: [&str; 12] = [
     "sync",
+    "log_target",
     "one_line",
     "scope",
     "contain",
@@ -261,4 +262,50 @@ fn the_runner_has_its_methods_in_one_file() {
         .filter(|file| file.code.contains("impl Runner {"));
     let blocks: Vec<_> = blocks.map(|file| file.path.as_str()).collect();
     assert_eq!(blocks, ["run/mod.rs"]);
+}
+
+/// P-TRACE-4
+///
+/// Filters of the log name targets, so that these are public names and no paths of modules.
+#[test]
+fn everything_that_is_logged_has_one_of_the_listed_targets() {
+    const CALLS: [&str; 8] = [
+        "error!(",
+        "warn!(",
+        "info!(",
+        "debug!(",
+        "trace!(",
+        "event!(",
+        "_span!(",
+        "enabled!(",
+    ];
+    let mut calls = 0;
+    let mut wrong = Vec::new();
+    for file in source_files() {
+        for (at, _) in file.code.match_indices("tracing::") {
+            let rest = &file.code[at + "tracing::".len()..];
+            let Some((_, arguments)) = rest.split_once("!(") else {
+                continue;
+            };
+            let call = &rest[..rest.len() - arguments.len()];
+            let is_call = CALLS.iter().any(|name| call.ends_with(name));
+            if !is_call || call.contains(char::is_whitespace) {
+                continue;
+            }
+            calls += 1;
+            let arguments = arguments.trim_start();
+            let targets = ["RUNTIME", "TASK", "FAILURE"];
+            let is_listed = |target: &&str| arguments.starts_with(&format!("target: {target},"));
+            if !targets.iter().any(|target| is_listed(&target)) {
+                let line = file.code[..at].lines().count();
+                wrong.push(format!("{}:{line}: {call}", file.path));
+            }
+        }
+    }
+    assert!(calls > 15, "{calls} calls are not all");
+    assert!(
+        wrong.is_empty(),
+        "give these a `target` of `log_target.rs`:\n{}",
+        wrong.join("\n")
+    );
 }

@@ -30,7 +30,7 @@ use tests::{
     tasks::{Failures, is_balanced, respond_with, settled, skip_reason},
     within,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tower_http::timeout::TimeoutLayer;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -1326,6 +1326,39 @@ async fn with_every_limit_short_at_once_every_task_ends() {
     }
 }
 
+// The time of a run.
+
+/// P-TIMEOUT-1
+#[tokio::test(start_paused = true)]
+async fn the_default_timeout_is_for_tasks_that_set_none() {
+    visits!(
+        Declared,
+        TaskDef::new("declared").timeout(Duration::from_millis(100))
+    );
+    visits!(Endless, TaskDef::new("endless").timeout(Duration::MAX));
+
+    let (background, _) = background(|builder| builder.default_timeout(SECOND / 2));
+    let visits = Visits::begin();
+    let begun = Instant::now();
+    for (task, ends_after) in [
+        (OneByOne(visits.with_key(1)).into_task(), Some(SECOND / 2)),
+        (visits.diary.task("one-off", SECOND), Some(SECOND / 2)),
+        (Declared(visits.with_key(2)).into_task(), Some(SECOND / 10)),
+        (Endless(visits.with_key(3)).into_task(), None),
+        (OneByOne(visits.with_key(4)).timeout(Duration::MAX), None),
+        (OneByOne(visits.with_key(5)).timeout(2 * SECOND), None),
+    ] {
+        let before = begun.elapsed();
+        let ended = within("the outcome", background.spawn(task)).await;
+        let kind = ended.map_err(|failure| failure.kind());
+        let took = begun.elapsed() - before;
+        match ends_after {
+            Some(timeout) => assert_eq!((kind, took), (Err(FailureKind::Timeout), timeout)),
+            None => assert_eq!((kind, took), (Ok(()), SECOND)),
+        }
+    }
+}
+
 // No limit of zero.
 
 /// P-BUILD-1, P-BUILD-4
@@ -1334,11 +1367,19 @@ fn every_limit_of_zero_is_a_problem_of_the_build() {
     let built = Background::builder()
         .max_concurrent(0)
         .max_pending(0, Overflow::Wait)
+        .max_blocking(0)
         .isolated(0)
+        .default_timeout(Duration::ZERO)
         .build();
     let error = built.unwrap_err();
     let problems: Vec<String> = error.problems().collect();
-    let settings = ["max_concurrent", "max_pending", "isolated"];
+    let settings = [
+        "max_concurrent",
+        "max_pending",
+        "max_blocking",
+        "isolated",
+        "default_timeout",
+    ];
     assert_eq!(problems.len(), settings.len(), "{error}");
     for (problem, setting) in problems.iter().zip(settings) {
         assert!(

@@ -7,8 +7,8 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use axum::response::IntoResponse;
 use bg_runtime::{
-    Background, BackgroundBuilder, BackgroundTasks, WithBackground, after_response, get, named,
-    routes,
+    Background, BackgroundBuilder, BackgroundTasks, TaskContext, WithBackground, after_response,
+    background_task, get, named, routes,
 };
 use opentelemetry::trace::{SpanId, TracerProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
@@ -207,4 +207,35 @@ async fn a_skipped_task_is_in_the_trace_of_its_request_too() {
             .find(|event| event.name == "background task finished");
         assert!(finished.is_some(), "{name}: {task:#?}");
     }
+}
+
+/// P-TRACE-1
+#[tokio::test(start_paused = true)]
+async fn the_span_of_a_task_has_its_name_and_those_of_its_runs_are_inside() {
+    #[background_task(name = "mail.send", retries = 1)]
+    async fn send_mail(#[context] cx: TaskContext) -> Result<(), &'static str> {
+        match cx.attempt() {
+            1 => Err("no answer"),
+            _ => Ok(()),
+        }
+    }
+
+    let traces = Traces::here();
+    let background = Background::builder().build().unwrap();
+    background.spawn(SendMail).await.unwrap();
+    background.shutdown().await;
+
+    let task = traces.task("mail.send");
+    assert_eq!(task.name, "mail.send");
+    assert_eq!(attribute(&task, "task.attempt").as_deref(), Some("2"));
+    let ended = traces.ended();
+    let runs = ended
+        .iter()
+        .filter(|span| span.name == "background_task_run");
+    let runs: Vec<_> = runs
+        .map(|run| (attribute(run, "task.attempt"), run.parent_span_id))
+        .collect();
+    let parent = task.span_context.span_id();
+    let attempt = |number: &str| (Some(number.to_owned()), parent);
+    assert_eq!(runs, [attempt("1"), attempt("2")]);
 }

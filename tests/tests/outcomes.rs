@@ -18,7 +18,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use tests::{
-    Client, Http1, Protocol, Server, Serving, Setup, Timeline, logs, on_every_setup,
+    Client, Http1, Protocol, Server, Serving, Setup, Timeline, in_own_process, logs,
+    on_every_setup,
     tasks::{settled, skip_reason},
 };
 use tokio::sync::mpsc;
@@ -585,8 +586,15 @@ async fn a_handler_that_panics_under_catch_panic_has_its_tasks_skipped() {
 /// Without a layer, nothing looks at what a plain axum handler returns.
 ///
 /// P-UNPICKED-1
-#[tokio::test]
-async fn a_task_with_a_response_that_nothing_picks_up_is_logged_and_skipped() {
+#[test]
+fn a_task_with_a_response_that_nothing_picks_up_is_logged_and_skipped() {
+    in_own_process(
+        "a_task_with_a_response_that_nothing_picks_up_is_logged_and_skipped",
+        nothing_picks_up,
+    );
+}
+
+async fn nothing_picks_up() {
     logs::keep();
     async fn lonely(Path(how): Path<String>) -> Response {
         let task = named("lonely.task", async {});
@@ -603,7 +611,7 @@ async fn a_task_with_a_response_that_nothing_picks_up_is_logged_and_skipped() {
                 serving: Serving::PlainAxum,
                 ..Setup::DEFAULT
             };
-            Server::start(setup, &timeline, || (Background::global().clone(), app)).await
+            Server::start(setup, &timeline, || (Background::global(), app)).await
         }
     };
     let server = serve(Router::new().route("/{how}", routing::get(lonely))).await;
@@ -673,32 +681,6 @@ async fn without_a_layer_background_tasks_reject_and_the_log_says_what_to_add() 
             .iter()
             .any(|line| line.contains("ERROR") && line.contains("layer("))
     );
-}
-
-#[get("/on-its-own", background = timeline.task("route"))]
-async fn on_its_own(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> impl IntoResponse {
-    tasks.add_task(timeline.task("handler"));
-    (timeline.task("response"), "ok")
-}
-
-/// P-GLOBAL-1
-#[tokio::test]
-async fn a_route_attribute_needs_no_layer_and_uses_the_global_background() {
-    for protocol in Protocol::ALL {
-        let timeline = Timeline::new();
-        let setup = Setup {
-            serving: Serving::PlainAxum,
-            ..Setup::DEFAULT
-        };
-        let app = routes![on_its_own].with_state(timeline.clone());
-        let server = Server::start(setup, &timeline, || (Background::global().clone(), app)).await;
-        let mut client = Client::connect(protocol, server.address()).await;
-        let response = client.fetch("GET", "/on-its-own").await;
-        timeline.reached("response done").await;
-        assert_eq!(starts(&timeline), ["route", "handler", "response"]);
-        let write = server.last_write(response.end).await;
-        assert!(write.is_before(&timeline.reached("route").await));
-    }
 }
 
 /// P-AROUND-1

@@ -495,6 +495,104 @@ async fn every_task_whose_runtime_is_taken_away_is_counted_as_aborted() {
     .await;
 }
 
+/// P-SHUTDOWN-9
+#[tokio::test]
+async fn a_shutdown_names_the_tasks_whose_runtime_is_gone_meanwhile() {
+    let timeline = Timeline::new();
+    let background = timeline.background().build().unwrap();
+    let other = Flavour::Workers(1).runtime();
+    {
+        let _entered = other.enter();
+        background.spawn(timeline.waiting("waits"));
+    }
+    timeline.reached("waits").await;
+    let mut shutdown = pin!(background.shutdown());
+    assert!(shutdown.as_mut().now_or_never().is_none());
+    other.shutdown_background();
+    let report = within("a shutdown", shutdown).await;
+    assert_eq!(report.stats().aborted, 1, "{report}");
+    assert!(!report.is_clean());
+    assert_eq!(report.unfinished()[0].task().name(), "waits");
+    assert!(
+        report.to_string().contains("not finished: waits"),
+        "{report}"
+    );
+}
+
+/// P-SHUTDOWN-9
+#[tokio::test]
+async fn a_shutdown_names_the_tasks_whose_runtime_was_gone_before() {
+    const TASKS: usize = 1_002;
+    let background = Timeline::new().background().build().unwrap();
+    let other = Flavour::CurrentThread.runtime();
+    {
+        let _entered = other.enter();
+        for _ in 0..TASKS {
+            background.spawn(named("never runs", async {}));
+        }
+    }
+    other.shutdown_background();
+    background.spawn(named("runs", async {})).await.unwrap();
+    let report = background.shutdown().await;
+    let stats = report.stats();
+    assert_eq!((stats.completed, stats.aborted), (1, 1_002), "{stats}");
+    assert!(!report.is_clean());
+    // There is no bound on how many there are in a program that runs for long.
+    assert_eq!(report.unfinished().len(), 1_000);
+    assert!(report.to_string().ends_with("not finished: 2 more"));
+}
+
+/// P-SHUTDOWN-10
+#[tokio::test]
+async fn a_sync_task_that_an_ending_runtime_refuses_is_aborted() {
+    for retried in [false, true] {
+        let timeline = Timeline::new();
+        let failures = tests::tasks::Failures::default();
+        let background = timeline
+            .background()
+            .on_error(failures.hook(&timeline))
+            .build()
+            .unwrap();
+        let other = Flavour::Workers(1).runtime();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let first = timeline.clone();
+        // Blocks its thread until the runtime is ending, and then the list goes on in the same poll.
+        let list = bg_runtime::tasks![
+            named("first", async move {
+                first.mark("first");
+                may_go_on.recv().unwrap();
+            }),
+            Refused.retries(u32::from(retried) * 3),
+            Refused,
+        ];
+        {
+            let (background, _entered) = (background.clone(), other.enter());
+            other.spawn(async move { tests::tasks::respond_with(&background, list).await });
+        }
+        timeline.reached("first").await;
+        other.shutdown_background();
+        go_on.send(()).unwrap();
+        let stats = settled(&background, 3).await;
+        assert_eq!((stats.completed, stats.aborted), (1, 2), "{stats}");
+        assert_eq!(stats.retries, 0);
+        assert_eq!(failures.count(), 2);
+        for failure in failures.all() {
+            assert_eq!(failure.kind(), FailureKind::Aborted, "{failure}");
+            assert!(
+                failure.to_string().contains("no tokio runtime is left"),
+                "{failure}"
+            );
+        }
+        assert!(!background.shutdown().await.is_clean());
+    }
+}
+
+/// Never has a thread.
+#[background_task]
+fn refused() {
+    unreachable!("its runtime is ending");
+}
+
 #[test]
 fn the_tasks_of_a_response_dropped_outside_a_runtime_are_aborted() {
     use tower::ServiceExt;

@@ -4,14 +4,16 @@ use std::{convert::Infallible, time::Duration};
 
 use axum::{
     Router,
+    body::Body,
     extract::{
         State,
         ws::{Message, WebSocket, WebSocketUpgrade},
     },
+    http::Request,
     response::{IntoResponse, Response, Sse, sse::Event},
     routing,
 };
-use bg_runtime::{BackgroundTasks, after_response, get, routes};
+use bg_runtime::{Background, BackgroundTasks, WithBackground, after_response, get, named, routes};
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::BodyExt;
 use tests::{
@@ -19,6 +21,7 @@ use tests::{
     stalls::{Burst, none_is_stalled},
     tasks::settled,
 };
+use tower::ServiceExt;
 
 fn events(timeline: Timeline) -> impl Stream<Item = Result<Event, Infallible>> {
     stream::iter(1..=3).then(move |n| {
@@ -245,4 +248,22 @@ async fn a_body_that_adds_the_first_task_while_it_is_sent_is_waited_for() {
         }
     })
     .await;
+}
+
+/// An end of the body counts as sent, whichever it is.
+#[tokio::test]
+async fn the_tasks_of_a_response_run_when_its_body_fails_half_way() {
+    let background = Background::builder().build().unwrap();
+    let handler = async || {
+        let chunks = [Ok("half"), Err("and no more")];
+        let body = Body::from_stream(stream::iter(chunks));
+        body.with_background(named("task", async {}))
+    };
+    let app = Router::new()
+        .route("/", routing::get(handler))
+        .layer(background.layer());
+    let request = Request::get("/").body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    response.into_body().collect().await.unwrap_err();
+    eventually("the task has run", || background.stats().completed == 1).await;
 }

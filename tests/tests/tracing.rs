@@ -1,5 +1,6 @@
 //! What a subscriber of `tracing` sees of a task.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::future::pending;
 use std::pin::pin;
@@ -25,7 +26,7 @@ use tower_http::trace::TraceLayer;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::DefaultGuard;
-use tracing::{Event, Span, Subscriber, dispatcher, info_span};
+use tracing::{Event, Level, Span, Subscriber, dispatcher, info_span};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
@@ -120,7 +121,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Seen {
         if let Some(task) = fields.task_name {
             span.extensions_mut().insert(TaskName(task));
         }
-        self.push(format!("new {}{}", span.name(), fields.all));
+        let inside = span.parent().map(|outer| name(&outer.id(), &cx));
+        let inside = inside.map_or_else(String::new, |outer| format!(" in {outer}"));
+        self.push(format!("new {}{}{inside}", span.name(), fields.all));
     }
 
     fn on_record(&self, id: &Id, record: &Record<'_>, cx: Context<'_, S>) {
@@ -168,6 +171,26 @@ async fn count_visit(#[context] cx: TaskContext) {
     tracing::info!("counting");
 }
 
+#[background_task(
+    name = "visits.newest",
+    key = user,
+    max_pending_per_key = 1,
+    on_full = replace
+)]
+async fn newest(user: u64) {
+    let _ = user;
+}
+
+#[background_task(
+    name = "visits.once",
+    key = user,
+    max_unfinished_per_key = 1,
+    on_full = ignore
+)]
+async fn once(user: u64) {
+    let _ = user;
+}
+
 #[background_task(name = "visits.fail")]
 async fn fail() -> Result<(), &'static str> {
     Err("no more\nvisits")
@@ -179,6 +202,7 @@ async fn visit(id: u64, tasks: BackgroundTasks) -> String {
     format!("visit {id}")
 }
 
+/// P-TRACE-1
 #[tokio::test]
 async fn a_task_has_a_span_that_follows_from_the_requests() {
     let (seen, _guard) = Seen::here();
@@ -188,6 +212,7 @@ async fn a_task_has_a_span_that_follows_from_the_requests() {
 
     let span = seen.line("new background_task");
     assert!(span.contains(r#"task.name="visits.count""#), "{span}");
+    assert!(span.contains(r#"otel.name="visits.count""#), "{span}");
     assert!(span.contains("task.id="), "{span}");
     seen.line("record visits.count task.attempt=1");
     seen.line(r#"record visits.count http.route="/visits/{id}""#);
@@ -204,6 +229,56 @@ async fn a_task_has_a_span_that_follows_from_the_requests() {
         finished,
         "close visits.count",
     ]);
+}
+
+/// P-LIMIT-11, P-LIMIT-12
+#[tokio::test]
+async fn a_replaced_or_ignored_task_has_an_event_in_its_span_and_no_failure() {
+    let (seen, _guard) = Seen::here();
+    let background = Background::builder().build().unwrap();
+    let tasks = [
+        background.spawn(Newest::new(7)),
+        background.spawn(Newest::new(7)),
+        background.spawn(Once::new(7)),
+        background.spawn(Once::new(7)),
+    ];
+    let ended = tasks.map(FutureExt::now_or_never);
+    assert!(ended.iter().filter(|ended| ended.is_some()).count() == 2);
+    for (task, reason) in [
+        ("newest", "a newer task of its key replaced it"),
+        ("once", "there are enough tasks of its key already"),
+    ] {
+        let finished = format!("event in visits.{task} message=background task finished");
+        let finished = seen.line(&finished);
+        assert!(finished.contains(r#"outcome="skipped""#), "{finished}");
+        assert!(finished.contains(&format!("reason={reason}")), "{finished}");
+        let skipped = format!("event in visits.{task} message=background task skipped");
+        assert!(!seen.has(&skipped), "{seen:?}");
+    }
+}
+
+/// P-EXPIRY-1
+#[tokio::test]
+async fn a_task_that_expires_is_a_warning_in_the_log() {
+    let levels = Levels::default();
+    let subscriber = tracing_subscriber::registry().with(levels.clone());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let background = Background::builder().build().unwrap();
+    let task = named("late", async {}).expires_in(Duration::ZERO);
+    background.spawn(task).await.unwrap_err();
+    let levels = levels.0.lock().unwrap();
+    assert!(levels.contains(&Level::WARN), "{levels:?}");
+    assert!(!levels.contains(&Level::ERROR), "{levels:?}");
+}
+
+/// The levels of all events.
+#[derive(Clone, Default)]
+struct Levels(Arc<Mutex<Vec<Level>>>);
+
+impl<S: Subscriber> Layer<S> for Levels {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.lock().unwrap().push(*event.metadata().level());
+    }
 }
 
 /// P-REPORT-2
@@ -257,23 +332,6 @@ async fn spans_and_events_show_the_id_that_the_handle_has() {
         let shows_it = line.split(' ').any(|field| field == id);
         assert!(shows_it, "{id} is not in {line}");
     }
-}
-
-/// A failure is logged only if no hook can be told.
-#[tokio::test]
-async fn a_failure_that_an_async_hook_gets_is_not_logged_as_well() {
-    let (seen, _guard) = Seen::here();
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let hook = move |failure| {
-        let tell = tell.clone();
-        async move { tell.send(failure).expect("the test waits for it") }
-    };
-    let background = Background::builder().on_error_async(hook).build().unwrap();
-    background.spawn(Fail).await.unwrap_err();
-    told.recv().await.expect("the hook was told");
-    // The hook is over, too.
-    background.shutdown().await;
-    assert!(!seen.has("event in visits.fail message=background task failed"));
 }
 
 #[derive(Clone)]
@@ -357,27 +415,93 @@ async fn flaky(#[context] cx: TaskContext) -> Result<(), &'static str> {
     }
 }
 
+/// P-TRACE-3
 #[tokio::test(start_paused = true)]
-async fn every_run_of_a_task_is_in_one_span_with_its_number() {
+async fn each_run_of_a_retried_task_has_a_span_within_that_of_the_task() {
     let (seen, _guard) = Seen::here();
     let background = Background::builder().build().unwrap();
     background.spawn(Flaky).await.unwrap();
 
-    assert_eq!(seen.lines("new background_task").len(), 1, "{seen:#?}");
+    assert_eq!(seen.lines("new background_task ").len(), 1, "{seen:#?}");
     let failed = "event in flaky message=background task failed, and will run again";
     assert_eq!(seen.lines(failed).len(), 2, "{seen:#?}");
     seen.assert_order([
-        "record flaky task.attempt=1",
-        "event in flaky message=run 1",
+        "new background_task_run task.attempt=1 in flaky",
+        "event in background_task_run message=run 1",
         failed,
-        "record flaky task.attempt=2",
-        "event in flaky message=run 2",
-        "record flaky task.attempt=3",
-        "event in flaky message=run 3",
+        "new background_task_run task.attempt=2 in flaky",
+        "event in background_task_run message=run 2",
+        "new background_task_run task.attempt=3 in flaky",
+        "event in background_task_run message=run 3",
         "event in flaky message=background task finished",
+        "record flaky task.attempt=3",
+        "close flaky",
     ]);
+    assert_eq!(seen.lines("record flaky task.attempt").len(), 1);
     let finished = seen.line("event in flaky message=background task finished");
     assert!(finished.contains("attempts=3"), "{finished}");
+}
+
+/// P-TRACE-2
+#[tokio::test]
+async fn a_task_that_is_queued_is_an_event_in_its_span() {
+    let (seen, _guard) = Seen::here();
+    let background = Background::builder().build().unwrap();
+    let waits = background.spawn(named("first", pending::<()>()).delay(Duration::MAX));
+    let second = background.spawn(CountVisit);
+    let id = second.id();
+    second.await.unwrap();
+
+    let queued = "event in visits.count message=background task queued";
+    let event = seen.line(queued);
+    for field in [
+        r#"task.name="visits.count""#.to_owned(),
+        format!("task.id={id}"),
+        "pending=1".to_owned(),
+    ] {
+        assert!(event.contains(&field), "{field} is not in {event}");
+    }
+    seen.assert_order([queued, "enter visits.count", "close visits.count"]);
+    waits.abort();
+}
+
+/// Keeps the target of each span and event.
+#[derive(Clone, Default)]
+struct Targets(Arc<Mutex<BTreeSet<&'static str>>>);
+
+impl<S: Subscriber> Layer<S> for Targets {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        self.0
+            .lock()
+            .unwrap()
+            .insert(attributes.metadata().target());
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.lock().unwrap().insert(event.metadata().target());
+    }
+}
+
+/// P-TRACE-4
+#[tokio::test(start_paused = true)]
+async fn the_targets_of_the_log_are_three_public_names() {
+    let targets = Targets::default();
+    let subscriber = tracing_subscriber::registry().with(targets.clone());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let background = Background::builder()
+        .on_span(|_, _| panic!("no tracer"))
+        .on_error(|_| panic!("no hook"))
+        .build()
+        .unwrap();
+    background.spawn(Flaky).await.unwrap();
+    background.spawn(Fail).await.unwrap_err();
+
+    let mut seen = targets.0.lock().unwrap().clone();
+    seen.retain(|target| *target != module_path!());
+    assert_eq!(
+        seen,
+        ["bg_runtime", "bg_runtime::failure", "bg_runtime::task"].into()
+    );
 }
 
 #[tokio::test]

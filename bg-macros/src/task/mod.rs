@@ -7,7 +7,9 @@ mod expand;
 mod kept;
 mod key;
 mod number;
+mod on_full;
 mod parameter;
+mod rate;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -10,6 +10,7 @@ mod apps;
 #[expect(dead_code, reason = "the figures use the rest")]
 mod work;
 
+mod lists;
 mod waiting;
 
 use std::alloc::System;
@@ -38,6 +39,11 @@ fn main() {
     );
     println!("waiting_for_response={:.0}", waiting::for_response());
     println!("waiting_for_slot={:.0}", waiting::for_slot());
+    for count in [1, 10, 100, 1_000, 10_000] {
+        println!("concurrent_{count}={:.0}", lists::concurrent_first(count));
+        println!("small_lists_{count}={:.0}", lists::small_lists(count));
+        println!("nested_lists_{count}={:.0}", lists::nested_lists(count));
+    }
 }
 
 fn allocations(work: Work) -> f64 {

@@ -40,4 +40,12 @@ pub(crate) fn measure() {
         " B",
     )
     .print();
+    for (shape, name) in [
+        ("concurrent", "a concurrent list before as many tasks"),
+        ("small_lists", "as many lists of one task"),
+        ("nested_lists", "as many lists, one inside the other"),
+    ] {
+        let each = [1, 10, 100, 1_000, 10_000].map(|count| measured[&format!("{shape}_{count}")]);
+        println!("  bytes allocated for each task, {name}, of 1, 10, 100, 1,000, 10,000: {each:?}");
+    }
 }

@@ -19,6 +19,7 @@ pub(super) enum Problem {
     MissingState(MissingState),
     StateTwice(TwiceGiven),
     Zero { setting: &'static str },
+    ZeroTimeout,
     Threads(Arc<io::Error>),
 }
 
@@ -81,6 +82,9 @@ impl fmt::Display for Problem {
             Self::Zero { setting } => write!(
                 f,
                 "`{setting}` is zero, so no task would ever run: set it to at least 1, or leave it out"
+            ),
+            Self::ZeroTimeout => f.write_str(
+                "`default_timeout` is zero, so every run that waits even once would fail: set it to more, or leave it out"
             ),
             Self::Threads(error) => {
                 write!(f, "the threads of `isolated` could not be started: {error}")

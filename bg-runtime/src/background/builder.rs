@@ -8,11 +8,12 @@ use tracing::Span;
 use super::Background;
 use super::build_error::{BuildError, Problem};
 use crate::run::{
-    DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, Overflow, Recording, SLOW_POLL_THRESHOLD,
-    Settings, SpanHook,
+    DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, MAX_BLOCKING, Overflow, Recording,
+    SLOW_POLL_THRESHOLD, Settings, SpanHook, add_built,
 };
 use crate::task::{
-    MissingState, State, States, StatesBuilder, TaskFailure, TaskInfo, registered_tasks,
+    MissingState, SourceOfStates, State, States, StatesBuilder, TaskFailure, TaskInfo,
+    registered_tasks,
 };
 
 /// Configures a [`Background`].
@@ -23,9 +24,11 @@ pub struct BackgroundBuilder {
     on_span: Option<SpanHook>,
     max_concurrent: Option<usize>,
     max_pending: Option<(usize, Overflow)>,
+    max_blocking: usize,
     isolated: Option<usize>,
     slow_poll_threshold: Duration,
     drain_timeout: Duration,
+    default_timeout: Option<Duration>,
 }
 
 impl BackgroundBuilder {
@@ -36,9 +39,11 @@ impl BackgroundBuilder {
             on_span: None,
             max_concurrent: None,
             max_pending: None,
+            max_blocking: MAX_BLOCKING,
             isolated: None,
             slow_poll_threshold: SLOW_POLL_THRESHOLD,
             drain_timeout: DRAIN_TIMEOUT,
+            default_timeout: None,
         }
     }
 
@@ -57,11 +62,12 @@ impl BackgroundBuilder {
     /// It is also called for each failed run that is followed by another; then
     /// [`TaskFailure::will_retry`] returns `true`.
     ///
-    /// It is called where the outcome is known, after the task's own `on_error`, and should not block. A
-    /// panic in it is caught and logged. It may queue tasks; their failures are logged and not reported
-    /// to hooks, because a hook whose task fails would otherwise be called for ever. Without any hook,
-    /// failures are `tracing` events of level `ERROR` (`WARN` for a run that is followed by another,
-    /// `INFO` for tasks skipped because of an error response or a client that went away).
+    /// It is called where the outcome is known, after the failure is logged and after the task's own
+    /// `on_error`, and should not block. A panic in it is caught, and logged beside the failure. It may
+    /// queue tasks; their failures are logged and not reported to hooks, because a hook whose task fails
+    /// would otherwise be called for ever.
+    ///
+    /// A hook does not replace the log: see [`log_failures`](Self::log_failures).
     pub fn on_error(mut self, hook: impl Fn(&TaskFailure) + Send + Sync + 'static) -> Self {
         self.hooks.push_sync(hook);
         self
@@ -79,6 +85,21 @@ impl BackgroundBuilder {
         F: Future<Output = ()> + Send + 'static,
     {
         self.hooks.push_async(hook);
+        self
+    }
+
+    /// Sets whether each failure is a `tracing` event, which it is by default, with or without hooks.
+    ///
+    /// The event is of level `ERROR`; of level `WARN` for a run that is followed by another and for a task
+    /// that a limit refuses; and of level `INFO` for a task that is skipped because of an error response
+    /// or a client that went away. Its target is `bg_runtime::failure`.
+    ///
+    /// With `false`, what a hook hears about is not logged. A failure of which no hook hears is logged even
+    /// so: if each of the hooks panicked, if there was no runtime for an async one, or if a hook queued the
+    /// task. Without any hook, neither the task's own `on_error` nor one given here, `false` leaves failures
+    /// to the counts and to [`TaskHandle`](crate::TaskHandle)s.
+    pub fn log_failures(mut self, log_failures: bool) -> Self {
+        self.hooks.set_log_failures(log_failures);
         self
     }
 
@@ -123,6 +144,19 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Limits how many synchronous tasks (a plain `fn`, or [`named_blocking`](crate::named_blocking)) run at
+    /// once. Others wait, in order. 128 by default.
+    ///
+    /// They run on the blocking pool of the runtime, which has 512 threads by default and serves files,
+    /// name resolution and `spawn_blocking` as well: tasks that took all of them would hold up responses. On
+    /// a runtime with fewer (`max_blocking_threads`), set a limit below that.
+    ///
+    /// A thread counts until it ends, even if its task was aborted or has timed out.
+    pub fn max_blocking(mut self, tasks: usize) -> Self {
+        self.max_blocking = tasks;
+        self
+    }
+
     /// Runs tasks on `threads` threads of their own, named `background-task`, instead of on the runtime
     /// that serves requests. Off by default.
     ///
@@ -148,13 +182,23 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Sets how long one run of a task may take that sets no timeout of its own, neither where it is declared
+    /// nor with [`.timeout(..)`](crate::TaskExt::timeout). No limit by default.
+    ///
+    /// It is for one-off tasks as well. A task that may take any time says so with a timeout of
+    /// [`Duration::MAX`].
+    pub fn default_timeout(mut self, timeout: Duration) -> Self {
+        self.default_timeout = Some(timeout);
+        self
+    }
+
     /// Builds the `Background`.
     ///
     /// # Errors
     ///
     /// Returns every problem at once: each name that two registered tasks share, each state that a
     /// registered task needs and that was not given, each type of which two states were given, and each
-    /// limit of zero. If there is none of these, returns an error if the threads of
+    /// limit and default timeout of zero. If there is none of these, returns an error if the threads of
     /// [`isolated`](Self::isolated) could not be started.
     pub fn build(self) -> Result<Background, BuildError> {
         let isolated = self.isolated;
@@ -163,7 +207,9 @@ impl BackgroundBuilder {
             settings.executor = Executor::isolated(threads)
                 .map_err(|error| BuildError::new(vec![Problem::Threads(Arc::new(error))]))?;
         }
-        Ok(Background::new(settings))
+        let background = Background::new(settings);
+        add_built(background.runner());
+        Ok(background)
     }
 
     /// Builds a `Background` that records its tasks. It has no threads of its own, because tasks run where
@@ -190,9 +236,13 @@ impl BackgroundBuilder {
         let limits = [
             ("max_concurrent", self.max_concurrent),
             ("max_pending", self.max_pending.map(|(tasks, _)| tasks)),
+            ("max_blocking", Some(self.max_blocking)),
             ("isolated", self.isolated),
         ];
         problems.extend(zeros(limits).map(|setting| Problem::Zero { setting }));
+        if self.default_timeout == Some(Duration::ZERO) {
+            problems.push(Problem::ZeroTimeout);
+        }
         if !problems.is_empty() {
             return Err(BuildError::new(problems));
         }
@@ -200,9 +250,12 @@ impl BackgroundBuilder {
             states,
             hooks: self.hooks,
             on_span: self.on_span,
-            limits: Limits::new(self.max_concurrent, self.max_pending),
+            limits: Limits::new(self.max_concurrent, self.max_pending)
+                .with_max_blocking(self.max_blocking),
             slow_poll_threshold: self.slow_poll_threshold,
             drain_timeout: self.drain_timeout,
+            default_timeout: self.default_timeout,
+            is_configured: true,
             ..Settings::default()
         })
     }
@@ -236,6 +289,7 @@ fn missing_states(tasks: &[TaskInfo], states: &States) -> impl Iterator<Item = P
                 task: *task,
                 parameter: state.parameter(),
                 type_name: state.type_name(),
+                source: SourceOfStates::Builder,
             })
         })
     })
@@ -246,9 +300,11 @@ impl fmt::Debug for BackgroundBuilder {
         f.debug_struct("BackgroundBuilder")
             .field("max_concurrent", &self.max_concurrent)
             .field("max_pending", &self.max_pending)
+            .field("max_blocking", &self.max_blocking)
             .field("isolated", &self.isolated)
             .field("slow_poll_threshold", &self.slow_poll_threshold)
             .field("drain_timeout", &self.drain_timeout)
+            .field("default_timeout", &self.default_timeout)
             .finish_non_exhaustive()
     }
 }

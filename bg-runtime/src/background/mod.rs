@@ -82,13 +82,28 @@ impl Background {
     /// `ConnectInfo` works without `into_make_service_with_connect_info`. Connections and tasks share the
     /// [`drain_timeout`](BackgroundBuilder::drain_timeout).
     ///
+    /// # Several servers
+    ///
+    /// A `Background` can run several servers, at once or in turn. One that ends while others run waits
+    /// for its own connections, and leaves the tasks to the others: its report is the state at that
+    /// moment. The last one to end drains the tasks. From then on new tasks are refused
+    /// ([`FailureKind::Rejected`](crate::FailureKind::Rejected)), until the next `serve`, whose report
+    /// counts what came after the one before. A server that begins while the tasks are drained accepts
+    /// connections when that is over; until then, clients wait in the listener's queue.
+    ///
+    /// Ctrl-C and SIGTERM stop all servers that have no
+    /// [`with_graceful_shutdown`](Serve::with_graceful_shutdown).
+    ///
+    /// # Signals
+    ///
     /// tokio does not restore the default signal handlers: once `serve` has returned, Ctrl-C and SIGTERM
     /// no longer end the process. If a synchronous task may hang, end `main` with
     /// `Runtime::shutdown_timeout` or `std::process::exit`.
     ///
     /// # Errors
     ///
-    /// Awaiting it returns an error if the signal handlers cannot be installed.
+    /// Awaiting it returns an error if the signal handlers cannot be installed; and before it accepts a
+    /// connection, if this `Background` was [shut down](Self::shutdown), which is for good.
     pub fn serve<L, S>(&self, listener: L, app: S) -> Serve<L, S> {
         Serve::new(self.runner.clone(), listener, app)
     }
@@ -117,15 +132,30 @@ impl Background {
         registered_tasks()
     }
 
-    /// Waits until every task has its outcome, and returns the report.
+    /// Waits until the shutdown begins: the last [`serve`](Self::serve) that runs is told to stop, or
+    /// [`shutdown`](Self::shutdown) is called. For work that is neither a task nor a response.
+    ///
+    /// If it has begun, this completes at once, until another `serve` begins. Tasks have
+    /// [`TaskContext::stopping`](crate::TaskContext::stopping); for streams and sockets there is
+    /// [`Stopping`](crate::Stopping). Cancel safe.
+    pub async fn stopping(&self) {
+        let stopping = self.runner.stopping(self.runner.signals());
+        stopping.cancelled().await;
+    }
+
+    /// Waits until every task has its outcome, closes this `Background` for good, and returns the report:
+    /// what was counted since the report before it, if a [`serve`](Self::serve) has made one.
     ///
     /// At the end of the [`drain_timeout`](BackgroundBuilder::drain_timeout), tasks are asked to stop
     /// through [`TaskContext::cancelled`](crate::TaskContext::cancelled); a second later, those that still
     /// run are aborted and named in the report. From then on, every task that is queued is aborted at
-    /// once. A synchronous task cannot be stopped: its thread goes on, though its outcome is `aborted`.
+    /// once, and `serve` is an error. A synchronous task cannot be stopped: its thread goes on, though its
+    /// outcome is `aborted`.
     ///
     /// For use with plain `axum::serve(..).with_graceful_shutdown(..)`: call it when that has returned.
-    /// Every call returns the report of the first.
+    /// Every call returns the report of the first. If a server drains the tasks just then, this waits for
+    /// that, and reports what came after it. Servers of this `Background` that run are not stopped: they
+    /// go on to answer requests, whose tasks are aborted, and their own reports count these.
     ///
     /// # Cancel safety
     ///

@@ -112,16 +112,20 @@ impl BackgroundTasks {
     }
 
     pub(super) fn add_item(&self, item: Item<BoxTask>) {
-        let own = match &self.0 {
-            Target::Request(request) => return request.add(Source::Handler, item),
-            Target::Own(own) => own,
-        };
-        let moved_to = match &mut *own.0.lock() {
-            OwnState::Open { list, .. } => return list.push(item),
-            OwnState::Moved(target) => target.clone(),
-        };
-        // After the lock: a request accepts the task, which may call error hooks.
-        moved_to.add_item(item);
+        let mut target = self.resolve();
+        loop {
+            let own = match &target.0 {
+                Target::Request(request) => return request.add(Source::Handler, item),
+                Target::Own(own) => own,
+            };
+            // After the lock: a request accepts the task, which may call error hooks.
+            let moved_to = match &mut *own.0.lock() {
+                OwnState::Open { list, .. } => return list.push(item),
+                OwnState::Moved(target) => target.clone(),
+            };
+            // Handed over since it was resolved.
+            target = moved_to.resolve();
+        }
     }
 
     /// Adds a task, and returns the list:
@@ -144,6 +148,29 @@ impl BackgroundTasks {
             }
         }
         self
+    }
+
+    /// Returns the number of tasks that the list holds, with those of the lists in it.
+    ///
+    /// Tasks that were handed over are not counted: 0 once the list has been attached. On the list of a
+    /// request these are the tasks that were added to it and that wait for the response, by handlers,
+    /// extractors and middleware, or with [`after_response`](crate::after_response): neither those of the
+    /// route nor those that come with the response. 0 once they have been handed over to run.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Target::Request(request) => request.handler_tasks(),
+            Target::Own(own) => match &*own.0.lock() {
+                OwnState::Open { list, .. } => list.len(),
+                OwnState::Moved(_) => 0,
+            },
+        }
+    }
+
+    /// Returns whether [`len`](Self::len) is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Hands the tasks over to another list, as one item. Tasks that are added from now on go there as
@@ -177,16 +204,33 @@ impl BackgroundTasks {
         }
     }
 
-    /// Follows `Moved` to the list that takes the tasks in the end.
+    /// Follows `Moved` to the list that takes the tasks in the end. The lists on the way point there
+    /// afterwards, so that a long way is gone once.
     fn resolve(&self) -> Self {
-        let next = match &self.0 {
-            Target::Request(_) => None,
-            Target::Own(own) => match &*own.0.lock() {
-                OwnState::Open { .. } => None,
-                OwnState::Moved(target) => Some(target.clone()),
-            },
+        let mut passed = Vec::new();
+        let mut target = self.clone();
+        while let Some(next) = target.moved_to() {
+            passed.push(std::mem::replace(&mut target, next));
+        }
+        // The last one points there already.
+        passed.pop();
+        for Self(passed) in passed {
+            if let Target::Own(own) = passed {
+                own.point_to(target.clone());
+            }
+        }
+        target
+    }
+
+    /// Returns where the tasks were handed over to; `None` if they were not.
+    fn moved_to(&self) -> Option<Self> {
+        let Target::Own(own) = &self.0 else {
+            return None;
         };
-        next.map_or_else(|| self.clone(), |next| next.resolve())
+        match &*own.0.lock() {
+            OwnState::Open { .. } => None,
+            OwnState::Moved(target) => Some(target.clone()),
+        }
     }
 
     /// Returns the request whose own list this is; `None` if it is not a request's.
@@ -198,14 +242,44 @@ impl BackgroundTasks {
     }
 }
 
+impl OwnList {
+    /// Shortens the way from a list whose tasks were handed over.
+    fn point_to(&self, target: BackgroundTasks) {
+        let replaced = match &mut *self.0.lock() {
+            OwnState::Moved(nearer) => std::mem::replace(nearer, target),
+            OwnState::Open { .. } => return,
+        };
+        // After the lock, because it may be the last handle to that list.
+        drop(replaced);
+    }
+
+    /// Takes out what the list stands for, with its end reported if that falls to it. Returns the list
+    /// that it pointed to.
+    fn end(&mut self) -> Option<Arc<Self>> {
+        let emptied = OwnState::Open {
+            list: TaskList::default(),
+            reason_when_dropped: SkipReason::NeverAttached,
+        };
+        match std::mem::replace(self.0.get_mut(), emptied) {
+            OwnState::Open {
+                list,
+                reason_when_dropped,
+            } => {
+                report_skipped(list, reason_when_dropped);
+                None
+            }
+            OwnState::Moved(BackgroundTasks(Target::Own(own))) => Some(own),
+            OwnState::Moved(BackgroundTasks(Target::Request(_))) => None,
+        }
+    }
+}
+
+/// Drops the lists that this one points to in a loop, because the way may be long.
 impl Drop for OwnList {
     fn drop(&mut self) {
-        if let OwnState::Open {
-            list,
-            reason_when_dropped,
-        } = self.0.get_mut()
-        {
-            report_skipped(std::mem::take(list), *reason_when_dropped);
+        let mut next = self.end();
+        while let Some(mut own) = next.and_then(Arc::into_inner) {
+            next = own.end();
         }
     }
 }
@@ -213,8 +287,9 @@ impl Drop for OwnList {
 /// Accepts and settles tasks that will never run, so that they are counted and reported like any
 /// other.
 ///
-/// Outside a request this falls to the [global runner](run::global), which is created if there is none
-/// yet. So dropping a list can make a later `Background::install_global` fail; that error says so.
+/// Outside a request this falls to the runner that [`run::place`] names, or to the global one if there are
+/// several. The global one is created if there is none yet, so dropping a list can make a later
+/// `Background::install_global` fail; that error says so.
 fn report_skipped(list: TaskList<BoxTask>, reason: SkipReason) {
     if list.is_empty() {
         return;
@@ -222,7 +297,7 @@ fn report_skipped(list: TaskList<BoxTask>, reason: SkipReason) {
     let request = current();
     let runner = match &request {
         Some(request) => request.runner().clone(),
-        None => run::global().clone(),
+        None => run::place().unwrap_or_else(|run::Several| run::global()),
     };
     let info = request.map(|request| request.info());
     list.for_each(&mut |task| runner.skip(task, info.clone(), reason));

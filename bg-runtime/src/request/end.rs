@@ -9,7 +9,7 @@ use http::Response;
 use http_body::Body as HttpBody;
 
 use super::due::{NoResponse, RequestEnd, due, is_due};
-use super::queue::{DetachedState, Lists, Phase, RequestTasks};
+use super::queue::{Lists, Phase, RequestTasks};
 use super::response_parts;
 use super::sent::GuardedBody;
 use crate::task::BoxError;
@@ -36,10 +36,10 @@ impl RequestTasks {
         let wait = {
             let mut state = self.state();
             if let Some(detached) = &mut state.detached {
-                if detached.finished.is_none() {
+                if detached.runs() {
                     // The response is not the handler's, but that of a timeout, say. The handler will
                     // end the request.
-                    detached.guard_gone = true;
+                    detached.leave();
                     return response.map(Body::new);
                 }
             }
@@ -63,7 +63,7 @@ impl RequestTasks {
     }
 
     /// Ends a request that has no response, or no client to send it to. What is due runs now.
-    fn end_unsent(self: &Arc<Self>, end: RequestEnd) {
+    pub(super) fn end_unsent(self: &Arc<Self>, end: RequestEnd) {
         self.state().phase = Phase::Responding(end);
         self.skip_what_is_not_due(end);
         self.run_due();
@@ -127,6 +127,20 @@ impl RequestTasks {
         ]);
     }
 
+    /// Gives up the tasks that wait, whose guards settle them. From now on, tasks that are added run at
+    /// once. Has no effect after [`run_due`](Self::run_due), and is not to be called under a lock either.
+    pub(super) fn stop_waiting(&self) {
+        let given_up = {
+            let state = &mut *self.state();
+            let Phase::Responding(end) = state.phase else {
+                return;
+            };
+            state.phase = Phase::Responded(end);
+            take(&mut state.lists)
+        };
+        drop(given_up);
+    }
+
     /// Runs what waits, although the body is still to be sent: see [`Delivery::NotAwaited`].
     ///
     /// [`Delivery::NotAwaited`]: super::sent::Delivery::NotAwaited
@@ -165,44 +179,16 @@ impl RequestTasks {
         let end = {
             let state = &mut *self.state();
             match &mut state.detached {
-                Some(detached) => {
-                    detached.guard_gone = true;
-                    match detached.finished {
-                        Some(end) => end,
-                        // The handler will end the request.
-                        None => return,
-                    }
-                }
+                Some(detached) => match detached.leave() {
+                    Some(end) => end,
+                    // The handler will end the request.
+                    None => return,
+                },
                 None if state.waits_for_room => RequestEnd::None(NoResponse::NoRoom),
                 None if state.panicked => RequestEnd::None(NoResponse::HandlerPanicked),
                 None => RequestEnd::None(NoResponse::HandlerCancelled),
             }
         };
         self.end_unsent(end);
-    }
-
-    /// Marks the handler as one that runs to its end even if the client leaves.
-    pub(super) fn set_detached(&self) {
-        self.state().detached = Some(Box::new(DetachedState::default()));
-    }
-
-    /// Notes how a detached handler ended, and ends the request unless its
-    /// [`RequestGuard`](super::RequestGuard) is still there to do so.
-    pub(super) fn finish_detached(self: &Arc<Self>, end: RequestEnd) {
-        let guard_gone = {
-            let mut state = self.state();
-            let Some(detached) = &mut state.detached else {
-                return;
-            };
-            if detached.finished.is_some() {
-                // `DetachedGuard::finish` is followed by its `drop`.
-                return;
-            }
-            detached.finished = Some(end);
-            detached.guard_gone
-        };
-        if guard_gone {
-            self.end_unsent(end);
-        }
     }
 }

@@ -1,6 +1,5 @@
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
@@ -8,16 +7,16 @@ use http::StatusCode;
 use http::request::Parts;
 
 use super::BackgroundTasks;
+use super::after_response::current;
 use super::queue::RequestTasks;
+use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 
 impl<S: Sync> FromRequestParts<S> for BackgroundTasks {
     type Rejection = MissingBackground;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingBackground> {
-        find(parts).ok_or_else(|| MissingBackground {
-            path: parts.uri.path().to_owned(),
-        })
+        find(parts).ok_or_else(|| MissingBackground::new("BackgroundTasks", parts))
     }
 }
 
@@ -29,31 +28,45 @@ impl<S: Sync> OptionalFromRequestParts<S> for BackgroundTasks {
     }
 }
 
+/// Returns the list of the request, or else that of the request that is being handled, on whose behalf this
+/// one is.
 fn find(parts: &Parts) -> Option<BackgroundTasks> {
-    let request = parts.extensions.get::<Arc<RequestTasks>>()?;
+    let request = RequestTasks::of(&parts.extensions).or_else(current)?;
     // A layer has seen the request before the router did.
     request.complete_info(&parts.headers, &parts.extensions);
     request.hand_out();
-    Some(BackgroundTasks::of_request(request.clone()))
+    Some(BackgroundTasks::of_request(request))
 }
 
-/// The rejection of [`BackgroundTasks`] if nothing collects the request's tasks.
+/// The rejection of [`BackgroundTasks`] and of [`Stopping`](crate::Stopping) if nothing collects the
+/// request's tasks.
 ///
 /// As a response it is a 500 whose body says nothing private. What to add to the app is logged as an
 /// error.
 #[derive(Debug)]
 pub struct MissingBackground {
+    extractor: &'static str,
     path: String,
+}
+
+impl MissingBackground {
+    pub(super) fn new(extractor: &'static str, parts: &Parts) -> Self {
+        Self {
+            extractor,
+            path: parts.uri.path().to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for MissingBackground {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "the handler of \"{}\" takes `BackgroundTasks`, but nothing collects them: run the app with \
-             `background.serve(..)`, add `.layer(background.layer())` to the router, or put a route \
+            "the handler of \"{}\" takes `{}`, but nothing collects the tasks of its requests: run the app \
+             with `background.serve(..)`, add `.layer(background.layer())` to the router, or put a route \
              attribute such as `#[post(..)]` on the handler",
-            OneLine(&self.path)
+            OneLine(&self.path),
+            self.extractor
         )
     }
 }
@@ -62,7 +75,7 @@ impl std::error::Error for MissingBackground {}
 
 impl IntoResponse for MissingBackground {
     fn into_response(self) -> Response {
-        tracing::error!("{self}");
+        tracing::error!(target: RUNTIME, "{self}");
         (StatusCode::INTERNAL_SERVER_ERROR, "internal server error").into_response()
     }
 }

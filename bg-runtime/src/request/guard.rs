@@ -11,9 +11,7 @@ use futures_util::future::BoxFuture;
 use http::Response;
 use http_body::Body as HttpBody;
 
-use super::due::{NoResponse, RequestEnd};
 use super::queue::RequestTasks;
-use crate::run::Hold;
 use crate::task::BoxError;
 
 /// Ends its request: with the response from [`poll_response`](Self::poll_response), or without one when
@@ -111,43 +109,5 @@ impl Drop for RequestGuard {
         if let Some(request) = self.request.take() {
             request.abandon();
         }
-    }
-}
-
-/// Held by a detached handler, so that its end is noted even if it panics.
-pub(crate) struct DetachedGuard {
-    request: Arc<RequestTasks>,
-    /// Keeps a shutdown waiting for the handler. As a field it is released after `drop` has ended the
-    /// request.
-    _hold: Hold,
-}
-
-impl DetachedGuard {
-    pub(crate) fn new(request: Arc<RequestTasks>) -> Self {
-        request.set_detached();
-        let hold = request.runner().hold();
-        Self {
-            request,
-            _hold: hold,
-        }
-    }
-
-    /// Ends the handler with its response. Takes the tasks out of that here, because nothing else will if
-    /// the client has left.
-    pub(crate) fn finish<B>(self, response: &mut Response<B>) {
-        self.request.pick_up(response);
-        let end = RequestEnd::Response(response.status());
-        self.request.finish_detached(end);
-    }
-}
-
-impl Drop for DetachedGuard {
-    fn drop(&mut self) {
-        let reason = if std::thread::panicking() {
-            NoResponse::HandlerPanicked
-        } else {
-            NoResponse::HandlerCancelled
-        };
-        self.request.finish_detached(RequestEnd::None(reason));
     }
 }

@@ -8,28 +8,35 @@
 //!  collects     the response        it has left
 //! ```
 //!
-//! guard.rs makes sure that every request ends, and backpressure.rs holds a response back while there is
+//! place.rs finds the request that takes a task, guard.rs makes sure that every request ends, detached.rs has
+//! handlers run on without a client, and backpressure.rs holds a response back while there is
 //! no room for its tasks.
 
 mod after_response;
 mod background_tasks;
 mod backpressure;
+mod detached;
 mod due;
 mod end;
 mod extract;
 mod guard;
 mod into_tasks;
+mod place;
 mod queue;
 mod response_parts;
 mod sent;
+mod stopping;
 
 pub use self::after_response::{NoRequest, after_response};
 pub use self::background_tasks::BackgroundTasks;
 pub use self::extract::MissingBackground;
 pub use self::into_tasks::IntoTasks;
 pub use self::response_parts::{WithBackground, attach};
+pub use self::stopping::Stopping;
 
 pub(crate) use self::after_response::current;
-pub(crate) use self::guard::{DetachedGuard, RequestGuard};
+pub(crate) use self::detached::DetachedHandler;
+pub(crate) use self::guard::RequestGuard;
+pub(crate) use self::place::HandlerRef;
 pub(crate) use self::queue::{RequestTasks, Source};
 pub(crate) use self::sent::{Connection, FlushedIo};

@@ -13,7 +13,9 @@ use std::sync::atomic::{Ordering, fence};
 
 use http::{Extensions, HeaderMap};
 
+use super::detached::DetachedState;
 use super::due::{RequestEnd, due};
+use super::place::HandlerRef;
 use super::sent::{Connection, Delivery};
 use super::{BackgroundTasks, IntoTasks};
 use crate::run::{AcceptedTask, Runner};
@@ -56,6 +58,9 @@ pub(super) struct RequestState {
     /// The response is held back until there is room for its tasks. A request that is dropped meanwhile
     /// ends with `NoRoom`.
     pub(super) waits_for_room: bool,
+    /// The handler whose tasks are skipped, because nothing says which `Background` they belong to. Rare,
+    /// so boxed.
+    pub(super) unplaced: Option<Box<HandlerRef>>,
     /// Rare, so boxed.
     pub(super) detached: Option<Box<DetachedState>>,
 }
@@ -80,20 +85,13 @@ pub(super) struct Lists {
     pub(super) late: TaskList<AcceptedTask>,
 }
 
-/// The state of a handler that runs to its end even if the client has gone.
-#[derive(Default)]
-pub(super) struct DetachedState {
-    pub(super) finished: Option<RequestEnd>,
-    /// The [`RequestGuard`](super::RequestGuard) is gone, so the handler's end is the request's.
-    pub(super) guard_gone: bool,
-}
-
 impl RequestState {
     /// Returns whether a detached handler still runs. A response that is already there is not
     /// the handler's, but that of a timeout, say.
     pub(super) fn handler_runs_on(&self) -> bool {
-        let detached = self.detached.as_ref();
-        detached.is_some_and(|detached| detached.finished.is_none())
+        self.detached
+            .as_ref()
+            .is_some_and(|detached| detached.runs())
     }
 }
 
@@ -119,6 +117,7 @@ impl RequestTasks {
                 handed_out: false,
                 panicked: false,
                 waits_for_room: false,
+                unplaced: None,
                 detached: None,
             }),
         })
@@ -162,6 +161,13 @@ impl RequestTasks {
         self.state().lists.handler.continue_on_error = true;
     }
 
+    /// Returns the number of tasks in the handler's list, and of those that came while the body was being
+    /// sent.
+    pub(super) fn handler_tasks(&self) -> usize {
+        let lists = &self.state().lists;
+        lists.handler.len() + lists.late.len()
+    }
+
     pub(super) fn attach_handler_list(&self) {
         self.state().handler_list_attached = true;
     }
@@ -177,29 +183,49 @@ impl RequestTasks {
 
     /// Accepts tasks. They run once the response has been sent; at once if it has been.
     pub(crate) fn add(self: &Arc<Self>, source: Source, tasks: Item<BoxTask>) {
-        let info = self.info();
+        let (info, unplaced) = {
+            let state = &mut *self.state();
+            (state.info.get(), state.unplaced.as_deref().copied())
+        };
+        if let Some(handler) = unplaced {
+            return self.skip_unplaced(handler, &info, tasks);
+        }
         // Before the lock: accepting a task formats its key, and calls hooks if it is refused.
+        let mut has_independent = false;
         let Some(accepted) = tasks.filter_map(&mut |task| {
-            let accepted = self.runner.accept(task, Some(info.clone()));
-            Some(accepted.map_or_else(Item::Refused, Item::Task))
+            let is_independent = task.options().independent;
+            has_independent |= is_independent;
+            match self.runner.accept(task, Some(info.clone())) {
+                Ok(accepted) => Some(Item::Task(accepted)),
+                // No list stops at it, as it would be in none.
+                Err(_) if is_independent => None,
+                Err(not_accepted) => not_accepted.gap(),
+            }
         }) else {
             return;
         };
 
         let (mut list, mut is_late) = (TaskList::default(), false);
+        list.has_independent = has_independent;
         let end = {
             let state = &mut *self.state();
             match state.phase {
                 Phase::Collecting => {
+                    let list = match source {
+                        Source::Route => &mut state.lists.route,
+                        Source::Handler => &mut state.lists.handler,
+                        Source::Response => &mut state.lists.response,
+                    };
+                    list.has_independent |= has_independent;
                     return match source {
                         // These two always stop at a failure, so a list inside them that does the
                         // same can be merged into them.
-                        Source::Route => state.lists.route.push_flat(accepted),
-                        Source::Response => state.lists.response.push_flat(accepted),
-                        Source::Handler => state.lists.handler.push(accepted),
+                        Source::Route | Source::Response => list.push_flat(accepted),
+                        Source::Handler => list.push(accepted),
                     };
                 }
                 Phase::Responding(_) if self.delivery.is_awaited() => {
+                    state.lists.late.has_independent |= has_independent;
                     return state.lists.late.push(accepted);
                 }
                 Phase::Responding(end) => {

@@ -2,6 +2,7 @@ use std::panic::Location;
 
 use axum::routing::MethodFilter;
 
+use crate::log_target::RUNTIME;
 use crate::sync::Mutex;
 
 /// A route as its attribute declares it: a constant that `routes!` mounts.
@@ -49,6 +50,10 @@ impl RouteDef {
         self.path
     }
 
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
     pub(crate) fn is_detached(&self) -> bool {
         self.detach
     }
@@ -86,8 +91,11 @@ pub(crate) fn warn_of_unmounted() {
     for route in inventory::iter::<&'static RouteDef> {
         if !mounted.contains(&route.location) {
             tracing::warn!(
-                http.route = route.path,
-                declared = %route.location,
+                target: RUNTIME,
+                {
+                    http.route = route.path,
+                    declared = %route.location,
+                },
                 "a route is declared, but not mounted: add its handler to `routes![..]`"
             );
         }

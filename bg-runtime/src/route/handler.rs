@@ -1,4 +1,6 @@
+use std::any::type_name;
 use std::convert::Infallible;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -8,16 +10,15 @@ use axum::body::Body;
 use axum::handler::Handler;
 use axum::response::Response;
 use axum::routing::{MethodRouter, on};
+use futures_util::FutureExt;
 use http::Request;
 use pin_project_lite::pin_project;
-use tokio::task::JoinHandle;
-use tracing::Instrument;
 
 use super::RouteDef;
 use crate::request::{
-    BackgroundTasks, DetachedGuard, IntoTasks, RequestGuard, RequestTasks, Source, current,
+    BackgroundTasks, DetachedHandler, HandlerRef, IntoTasks, RequestGuard, RequestTasks, Source,
+    current,
 };
-use crate::run;
 use crate::scope::Scoped;
 
 /// Adds a route to a router. The only way by which generated code calls a handler.
@@ -34,6 +35,8 @@ where
             RouteHandler {
                 handler,
                 detach: route.is_detached(),
+                path: route.path(),
+                location: route.location(),
             },
         ),
         None => MethodRouter::new(),
@@ -46,6 +49,20 @@ where
 struct RouteHandler<H> {
     handler: H,
     detach: bool,
+    path: &'static str,
+    location: &'static Location<'static>,
+}
+
+impl<H> RouteHandler<H> {
+    fn handler_ref(&self) -> HandlerRef {
+        // `H` is the function that the attribute writes beside the user's.
+        let function = type_name::<H>();
+        HandlerRef {
+            function: function.strip_suffix("::__handle").unwrap_or(function),
+            path: self.path,
+            location: self.location,
+        }
+    }
 }
 
 impl<H, T, S> Handler<T, S> for RouteHandler<H>
@@ -63,25 +80,13 @@ where
                 tasks.complete_info(request.headers(), request.extensions());
                 (tasks, None)
             }
-            None => {
-                let tasks = RequestTasks::new(run::global().clone(), None, &request);
-                request.extensions_mut().insert(tasks.clone());
-                (tasks.clone(), Some(RequestGuard::new(tasks)))
-            }
+            None => RequestTasks::placed(&mut request, || self.handler_ref()),
         };
         let call = if self.detach {
-            let detached = DetachedGuard::new(tasks.clone());
-            let scope = tasks.scope();
             Call::Detached {
-                handler: tokio::spawn(
-                    scope
-                        .scope(async move {
-                            let mut response = self.handler.call(request, state).await;
-                            detached.finish(&mut response);
-                            response
-                        })
-                        .in_current_span(),
-                ),
+                handler: DetachedHandler::spawn(tasks.clone(), || {
+                    self.handler.call(request, state).map(Ok)
+                }),
             }
         } else {
             let future = self.handler.call(request, state);
@@ -108,8 +113,7 @@ pin_project! {
     #[project = CallProject]
     enum Call<F> {
         Attached { #[pin] handler: Scoped<F> },
-        // Dropping the handle lets the handler run on.
-        Detached { #[pin] handler: JoinHandle<Response> },
+        Detached { #[pin] handler: DetachedHandler<Infallible> },
     }
 }
 
@@ -140,14 +144,10 @@ impl<F: Future<Output = Response>> Call<F> {
     ) -> Poll<Response> {
         match self.project() {
             CallProject::Attached { handler } => tasks.watch_panics(|| handler.poll(cx)),
-            CallProject::Detached { handler } => match ready!(handler.poll(cx)) {
-                Ok(response) => Poll::Ready(response),
-                Err(error) => match error.try_into_panic() {
-                    Ok(panic) => tasks.watch_panics(|| std::panic::resume_unwind(panic)),
-                    // Nothing aborts the handler, so the runtime is shutting down, and this future with it.
-                    Err(_) => Poll::Pending,
-                },
-            },
+            CallProject::Detached { handler } => {
+                let Ok(response) = ready!(handler.poll(cx));
+                Poll::Ready(response)
+            }
         }
     }
 }

@@ -19,13 +19,15 @@ pub(super) struct AbortRegistry(Mutex<Registrations>);
 #[derive(Default)]
 struct Registrations {
     states: Slab<SpawnState>,
-    /// Whether everything was aborted. Futures that come later are aborted, too.
-    aborted: bool,
+    /// Everything was aborted, and futures that come later are aborted, too.
+    closed: bool,
 }
 
 enum SpawnState {
     /// It is being spawned, and may be running already.
     Spawning,
+    /// Like `Spawning`, and it is aborted as soon as its handle is known.
+    Aborted,
     Spawned(JoinHandle<()>),
     /// It ended before its handle was known.
     Ended,
@@ -50,7 +52,15 @@ impl AbortRegistry {
 
     /// Registers a future until it is dropped.
     fn register<F>(runner: &Arc<Runner>, future: F) -> (usize, Registered<F>) {
-        let key = runner.aborts.0.lock().states.insert(SpawnState::Spawning);
+        let key = {
+            let registrations = &mut *runner.aborts.0.lock();
+            let state = if registrations.closed {
+                SpawnState::Aborted
+            } else {
+                SpawnState::Spawning
+            };
+            registrations.states.insert(state)
+        };
         let registration = Registration {
             runner: runner.clone(),
             key,
@@ -68,7 +78,7 @@ impl AbortRegistry {
             (SpawnState::Ended, _) => drop(registrations.states.remove(key)),
             (_, None) => {}
             (state, Some(handle)) => {
-                if registrations.aborted {
+                if matches!(state, SpawnState::Aborted) {
                     handle.abort();
                 }
                 *state = SpawnState::Spawned(handle);
@@ -76,17 +86,25 @@ impl AbortRegistry {
         }
     }
 
-    /// Aborts all futures at their next await point, and every future that is spawned later.
+    /// Aborts all futures at their next await point, and every future that is spawned until
+    /// [`open`](Self::open).
     pub(super) fn abort_all(&self) {
         let registrations = &mut *self.0.lock();
-        registrations.aborted = true;
-        for (_, state) in &registrations.states {
-            if let SpawnState::Spawned(handle) = state {
+        registrations.closed = true;
+        for (_, state) in &mut registrations.states {
+            match state {
                 // Only marks the future, which its runtime drops. Dropped here, it would deadlock: the
                 // destructor of its registration takes this lock.
-                handle.abort();
+                SpawnState::Spawned(handle) => handle.abort(),
+                SpawnState::Spawning => *state = SpawnState::Aborted,
+                SpawnState::Aborted | SpawnState::Ended => {}
             }
         }
+    }
+
+    /// Lets futures run again that are spawned from now on.
+    pub(super) fn open(&self) {
+        self.0.lock().closed = false;
     }
 }
 
@@ -120,7 +138,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         let registrations = &mut *self.runner.aborts.0.lock();
         match &mut registrations.states[self.key] {
-            state @ SpawnState::Spawning => *state = SpawnState::Ended,
+            state @ (SpawnState::Spawning | SpawnState::Aborted) => *state = SpawnState::Ended,
             SpawnState::Spawned(_) | SpawnState::Ended => {
                 drop(registrations.states.remove(self.key));
             }
@@ -177,5 +195,19 @@ mod tests {
         assert_eq!(registered(&runner), 2);
         tokio::task::yield_now().await;
         assert_eq!(registered(&runner), 0);
+    }
+    #[tokio::test]
+    async fn a_future_is_aborted_though_its_handle_comes_when_others_run_again() {
+        let runner = runner();
+        let (key, future) = AbortRegistry::register(&runner, pending::<()>());
+        let handle = tokio::spawn(future);
+        runner.aborts.abort_all();
+        runner.aborts.open();
+        AbortRegistry::spawn(&runner, pending(), |future| Some(tokio::spawn(future)));
+        runner.aborts.set_handle(key, Some(handle));
+        assert_eq!(registered(&runner), 2);
+        tokio::task::yield_now().await;
+        assert_eq!(registered(&runner), 1);
+        runner.aborts.abort_all();
     }
 }

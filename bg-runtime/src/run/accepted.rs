@@ -2,7 +2,7 @@ use super::limits::{PendingPermit, Permits};
 use super::outcome::Outcome;
 use super::report;
 use super::settle::OutcomeGuard;
-use crate::task::{AbortReason, BoxTask, SkipReason, Task};
+use crate::task::{AbortReason, BoxTask, Item, SkipReason, Task, TaskInfo};
 
 /// A task that ends in exactly one outcome, even if it is dropped.
 pub(crate) struct AcceptedTask {
@@ -10,6 +10,24 @@ pub(crate) struct AcceptedTask {
     pub(crate) task: BoxTask,
     pub(super) guard: OutcomeGuard,
     pub(super) permits: Permits,
+}
+
+/// A task that was not accepted, and has its outcome.
+pub(crate) enum NotAccepted {
+    /// A limit refused it, which counts as a failure in its list.
+    Refused(TaskInfo),
+    /// It is one too many, and its list goes on as if it were not there.
+    Ignored,
+}
+
+impl NotAccepted {
+    /// Returns the gap that the task leaves in its list.
+    pub(crate) fn gap<T>(self) -> Option<Item<T>> {
+        match self {
+            Self::Refused(task) => Some(Item::Refused(task)),
+            Self::Ignored => None,
+        }
+    }
 }
 
 impl AcceptedTask {
@@ -59,12 +77,18 @@ impl AcceptedTask {
         }
     }
 
-    /// Settles the outcome. Drops the task first, so that its span closes before a shutdown that waits
-    /// for the outcome returns.
+    /// Settles the outcome. The report of a task that did not run gets the task itself; otherwise the task is
+    /// dropped first. In both cases its span closes before a shutdown that waits for the outcome returns.
     pub(super) fn settle(self, outcome: Outcome) {
         let Self { task, guard, .. } = self;
-        drop(task);
-        guard.settle(outcome);
+        let unrun = match outcome {
+            Outcome::Skipped(_) | Outcome::Aborted(_) => task.into_unrun(),
+            Outcome::Completed | Outcome::Failed { .. } | Outcome::Refused(_) => {
+                drop(task);
+                None
+            }
+        };
+        guard.settle_with(outcome, unrun);
     }
 
     /// Takes the task itself out, which then does not run.

@@ -9,29 +9,31 @@ use futures_util::future::{self, Either, FutureExt};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::ledger::Started;
+use super::limits::RunLease;
 use super::outcome::RunError;
+use super::settle::StartedRun;
 use super::{AcceptedTask, Runner};
 use crate::contain::{Contained, Panicked, contain};
 use crate::scope::by_hook;
 use crate::task::{BoxError, FailureKind, TaskContext, TaskRef, TimedOut};
 
-/// Runs the task once.
+/// Runs the task once. The thread of a synchronous task has a share of the lease.
 pub(super) async fn attempt(
     runner: &Arc<Runner>,
     accepted: &mut AcceptedTask,
-    started: Started,
+    started: StartedRun,
+    lease: Option<&RunLease>,
     attempt: u32,
     timeout: Option<Duration>,
 ) -> Result<(), RunError> {
     // Copied out of the task: borrows of it would take up space in the future until the run has ended.
     let AcceptedTask { task, guard, .. } = accepted;
-    task.span().record("task.attempt", attempt);
-    let (info, span) = (task.info(), task.span().clone());
+    let (info, span) = (task.info(), task.run_span(attempt));
     // Dropping the future of a synchronous task does not stop the task, so that cancels its context.
+    let signals = runner.signals();
     let own_cancel = info
         .is_blocking()
-        .then(|| runner.cancellation().child_token());
+        .then(|| runner.cancellation(signals).child_token());
     let _cancelled_on_drop = own_cancel.clone().map(CancellationToken::drop_guard);
     let cx = TaskContext {
         task: TaskRef {
@@ -41,12 +43,20 @@ pub(super) async fn attempt(
         },
         attempt,
         own_cancel,
+        signals,
         entry: guard.key(),
         runner: runner.clone(),
     };
 
     // Lazy, so that a panic of the call that makes the task's future is caught as well.
-    let work = future::lazy(move |_| task.run(cx)).flatten();
+    let work = future::lazy(move |_| {
+        let run = task.run(cx);
+        match lease {
+            None => run,
+            Some(lease) => lease.share().scope(run).boxed(),
+        }
+    })
+    .flatten();
     // `Either` rather than an `async` block, which would store the work twice.
     let work = if guard.is_by_hook() {
         Either::Left(by_hook(work))

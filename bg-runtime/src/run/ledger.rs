@@ -3,7 +3,7 @@
 //! One lock guards the entries and the counts, so that a snapshot always balances, and so that the
 //! first to remove an entry (the run, a handle, a shutdown) decides the outcome.
 
-use std::mem::take;
+use std::mem::{replace, take};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +12,20 @@ use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::Stats;
-use super::limits::{Permits, Refusal};
+use super::limits::Permits;
 use super::outcome::Outcome;
+use super::period::Closed;
 use super::queued_at::QueuedAt;
 use super::run_state::RunState;
 use super::unfinished::UnfinishedTask;
+use super::{ShutdownReport, Stats};
 use crate::scope::is_by_hook;
 use crate::sync::Mutex;
 use crate::task::{AbortReason, BoxTask, Progress, RequestInfo, TaskFailure, TaskId, TaskRef};
+
+/// How many tasks whose runtime is gone a report names. There is no bound on how many there are before a
+/// period ends.
+const MOST_NAMED: usize = 1_000;
 
 /// Sends a spawned task's outcome to its handle.
 pub(super) type OutcomeSender = oneshot::Sender<Result<(), TaskFailure>>;
@@ -34,21 +39,20 @@ pub(super) struct Ledger {
 #[derive(Default)]
 struct Books {
     entries: Slab<Entry>,
-    accepted: u64,
-    running: u64,
-    completed: u64,
-    failed: u64,
-    skipped: u64,
-    aborted: u64,
-    retries: u64,
+    /// The counts since the start. `pending` is not kept up to date: see [`Books::stats`].
+    counts: Stats,
+    /// The counts at the last report of a period.
+    reported: Stats,
     /// Work besides tasks that a shutdown waits for. An entry leaves the books and a hold for its report
     /// is counted under one lock, and [`Hold::adopt`](super::Hold::adopt) takes that hold over: otherwise
     /// the books would be idle for a moment, and a shutdown would end before the report is out.
     holds: u64,
-    /// Set at the end of a shutdown: nothing is entered any more.
-    closed: bool,
-    /// The tasks that a shutdown aborted.
+    /// Set at the end of a period: nothing is entered any more.
+    closed: Option<Closed>,
+    /// The tasks of this period that were aborted, by its drain or because their runtime is gone.
     unfinished: Vec<UnfinishedTask>,
+    /// How many more there are of the second kind than [`MOST_NAMED`].
+    unnamed: u64,
 }
 
 /// An accepted task without an outcome.
@@ -67,7 +71,7 @@ pub(super) struct Entry {
 }
 
 /// Identifies an entry of the books.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct EntryKey {
     index: usize,
     // The slab reuses the slots of settled tasks. Ids are never reused.
@@ -84,7 +88,6 @@ pub(super) struct Started {
 /// task will run again.
 pub(super) struct FailedRun {
     pub(super) task: TaskRef,
-    pub(super) span: Span,
     pub(super) arguments: Option<Box<str>>,
     pub(super) elapsed: Duration,
     pub(super) by_hook: bool,
@@ -92,24 +95,25 @@ pub(super) struct FailedRun {
 
 impl Ledger {
     pub(super) fn stats(&self) -> Stats {
-        let books = self.books.lock();
-        Stats {
-            accepted: books.accepted,
-            pending: books.entries.len() as u64 - books.running,
-            running: books.running,
-            completed: books.completed,
-            failed: books.failed,
-            skipped: books.skipped,
-            aborted: books.aborted,
-            retries: books.retries,
-        }
+        self.books.lock().stats()
     }
 
-    /// Returns the tasks that a shutdown aborted, oldest first.
-    pub(super) fn unfinished(&self) -> Vec<UnfinishedTask> {
-        let mut unfinished = self.books.lock().unfinished.clone();
-        unfinished.sort_by_key(UnfinishedTask::id);
-        unfinished
+    /// Returns the state since the last report of a period, which this is not.
+    pub(super) fn report_so_far(&self) -> ShutdownReport {
+        let books = self.books.lock();
+        let stats = books.stats().since(&books.reported);
+        ShutdownReport::new(stats, books.unfinished(), books.unnamed, None)
+    }
+
+    /// Ends a period with its report. The next one counts from here.
+    pub(super) fn report(&self, drained_for: Duration) -> ShutdownReport {
+        let mut books = self.books.lock();
+        let stats = books.stats();
+        let since = replace(&mut books.reported, stats);
+        let unfinished = books.unfinished();
+        books.unfinished.clear();
+        let unnamed = take(&mut books.unnamed);
+        ShutdownReport::new(stats.since(&since), unfinished, unnamed, Some(drained_for))
     }
 
     /// Keeps [`idle`](Self::idle) waiting until [`release_hold`](Self::release_hold).
@@ -118,9 +122,12 @@ impl Ledger {
     }
 
     pub(super) fn release_hold(&self) {
-        let mut books = self.books.lock();
-        books.holds -= 1;
-        self.notify_if_idle(&books);
+        let is_idle = {
+            let mut books = self.books.lock();
+            books.holds -= 1;
+            books.is_idle()
+        };
+        self.notify_if(is_idle);
     }
 
     /// Resolves once every task has an outcome, and nothing is held.
@@ -136,37 +143,39 @@ impl Ledger {
         }
     }
 
-    fn notify_if_idle(&self, books: &Books) {
-        if books.is_idle() {
+    /// Not to be called under the lock of the books: it wakes the user's wakers.
+    fn notify_if(&self, is_idle: bool) {
+        if is_idle {
             self.idle.notify_waiters();
         }
     }
 
-    /// Enters a task. If the books are closed, the entry is returned, counted as aborted, with a hold
-    /// for its report.
-    pub(super) fn enter(&self, entry: Entry) -> (EntryKey, Option<Entry>) {
+    /// Enters a task. If the books are closed, the entry is returned with its outcome, which is counted,
+    /// and a hold for its report.
+    pub(super) fn enter(&self, entry: Entry) -> (EntryKey, Option<(Entry, Outcome)>) {
         let id = entry.task.id;
         let mut books = self.books.lock();
-        books.accepted += 1;
-        if books.closed {
-            books.count(&entry, &Outcome::Aborted(AbortReason::AfterShutdown));
+        books.counts.accepted += 1;
+        if let Some(closed) = books.closed {
+            let outcome = Outcome::of_late_task(closed);
+            books.count(&entry, &outcome);
             books.holds += 1;
             let nowhere = usize::MAX;
-            return (EntryKey { index: nowhere, id }, Some(entry));
+            return (EntryKey { index: nowhere, id }, Some((entry, outcome)));
         }
         let index = books.entries.insert(entry);
         (EntryKey { index, id }, None)
     }
 
-    /// Counts a task that a limit refuses and that is not entered, and takes a hold for its report.
-    pub(super) fn refuse(&self, entry: &Entry, refusal: Refusal) -> Outcome {
+    /// Counts a task that a limit does not let in and that is not entered, and takes a hold for its report.
+    /// Returns its outcome, which is another one if the books are closed.
+    pub(super) fn deny(&self, entry: &Entry, outcome: Outcome) -> Outcome {
         let mut books = self.books.lock();
-        let outcome = if books.closed {
-            Outcome::Aborted(AbortReason::AfterShutdown)
-        } else {
-            Outcome::Refused(refusal)
+        let outcome = match books.closed {
+            Some(closed) => Outcome::of_late_task(closed),
+            None => outcome,
         };
-        books.accepted += 1;
+        books.counts.accepted += 1;
         books.holds += 1;
         books.count(entry, &outcome);
         outcome
@@ -179,18 +188,18 @@ impl Ledger {
         }
     }
 
-    /// Marks the task as running. `None` if it is settled already.
-    pub(super) fn start(&self, key: EntryKey, attempt: u32) -> Option<Started> {
+    /// Marks the task as in run `attempt`, of at most `of`. `None` if it is settled already.
+    pub(super) fn start(&self, key: EntryKey, attempt: u32, of: u32) -> Option<Started> {
         let mut books = self.books.lock();
         let entry = books.entry(key)?;
         let since = Instant::now();
-        entry.run = RunState::Running { attempt, since };
+        entry.run = RunState::Running { attempt, of, since };
         let started = Started {
             request: entry.task.request.clone(),
             queued_at: entry.queued_at,
         };
-        books.running += 1;
-        books.retries += u64::from(attempt > 1);
+        books.counts.running += 1;
+        books.counts.retries += u64::from(attempt > 1);
         Some(started)
     }
 
@@ -201,13 +210,12 @@ impl Ledger {
         let entry = books.entry(key)?;
         let failed = FailedRun {
             task: entry.task.clone(),
-            span: entry.span.clone(),
             arguments: entry.arguments.clone(),
             elapsed: entry.run.elapsed().unwrap_or_default(),
             by_hook: entry.by_hook,
         };
         entry.run = RunState::After { attempt, of };
-        books.running -= 1;
+        books.counts.running -= 1;
         Some(failed)
     }
 
@@ -253,17 +261,25 @@ impl Ledger {
     ///
     /// Takes no holds for their reports: `shutdown::drain` makes the reports before it waits for the books
     /// again.
-    pub(super) fn close(&self) -> Vec<Entry> {
-        let mut books = self.books.lock();
-        books.closed = true;
-        let entries = take(&mut books.entries).into_iter();
-        let mut entries: Vec<Entry> = entries.map(|(_, entry)| entry).collect();
-        entries.sort_by_key(|entry| entry.task.id);
-        for entry in &entries {
-            books.count(entry, &Outcome::Aborted(AbortReason::Shutdown));
-        }
-        self.notify_if_idle(&books);
+    pub(super) fn close(&self, closed: Closed) -> Vec<Entry> {
+        let (entries, is_idle) = {
+            let mut books = self.books.lock();
+            books.closed = Some(closed);
+            let entries = take(&mut books.entries).into_iter();
+            let mut entries: Vec<Entry> = entries.map(|(_, entry)| entry).collect();
+            entries.sort_by_key(|entry| entry.task.id);
+            for entry in &entries {
+                books.count(entry, &Outcome::Aborted(AbortReason::Shutdown));
+            }
+            (entries, books.is_idle())
+        };
+        self.notify_if(is_idle);
         entries
+    }
+
+    /// Opens the books for another period.
+    pub(super) fn open(&self) {
+        self.books.lock().closed = None;
     }
 }
 
@@ -277,21 +293,52 @@ impl Books {
         entry.filter(|entry| entry.task.id == key.id)
     }
 
+    fn stats(&self) -> Stats {
+        Stats {
+            pending: self.entries.len() as u64 - self.counts.running,
+            ..self.counts
+        }
+    }
+
+    /// Returns the unfinished tasks, oldest first.
+    fn unfinished(&self) -> Vec<UnfinishedTask> {
+        let mut unfinished = self.unfinished.clone();
+        unfinished.sort_by_key(UnfinishedTask::id);
+        unfinished
+    }
+
     fn count(&mut self, entry: &Entry, outcome: &Outcome) {
+        let counts = &mut self.counts;
         if entry.run.is_running() {
-            self.running -= 1;
+            counts.running -= 1;
         }
         match outcome {
-            Outcome::Completed => self.completed += 1,
-            Outcome::Failed { .. } => self.failed += 1,
-            Outcome::Skipped(_) | Outcome::Refused(_) => self.skipped += 1,
-            Outcome::Aborted(AbortReason::Shutdown) => {
-                self.aborted += 1;
-                let unfinished = UnfinishedTask::new(entry.task.clone(), entry.run);
-                self.unfinished.push(unfinished);
+            Outcome::Completed => counts.completed += 1,
+            Outcome::Failed { .. } => counts.failed += 1,
+            Outcome::Skipped(_) | Outcome::Refused(_) => counts.skipped += 1,
+            Outcome::Aborted(reason) => {
+                counts.aborted += 1;
+                self.note_aborted(entry, *reason);
             }
-            Outcome::Aborted(_) => self.aborted += 1,
         }
+    }
+
+    /// Notes a task that did not finish, unless a handle or a test aborted it, or it came too late.
+    fn note_aborted(&mut self, entry: &Entry, reason: AbortReason) {
+        match reason {
+            AbortReason::Shutdown => {}
+            AbortReason::Dropped if self.unfinished.len() < MOST_NAMED => {}
+            AbortReason::Dropped => {
+                self.unnamed += 1;
+                return;
+            }
+            AbortReason::AfterShutdown
+            | AbortReason::Handle
+            | AbortReason::Taken
+            | AbortReason::RecorderDropped => return,
+        }
+        let unfinished = UnfinishedTask::new(entry.task.clone(), entry.run);
+        self.unfinished.push(unfinished);
     }
 }
 

@@ -1,8 +1,8 @@
 //! Running tasks: from an accepted task to its one outcome. Knows no request.
 //!
 //! ```text
-//! accepted.rs ──> dispatch/ ──> order.rs ──> task.rs ──> attempt.rs
-//!     │         to the executor   lists       one task     one run
+//! accepted.rs ──> dispatch/ ──> order.rs, walk.rs ──> task.rs ──> begin.rs ──> attempt.rs
+//!     │         to the executor       lists            one task    its waits    one run
 //!     │         or to a test
 //! settle.rs ──> ledger.rs ──> report/
 //!  the duty      the books      one event, its sinks
@@ -20,21 +20,26 @@
 //! # Locks
 //!
 //! Two locks are held at once only in this order: the turn to hand lists over; a list's or a request's
-//! state, or a recording's tape; the permits of a task; one of the others (the books, the keys, the excess
-//! of `max_pending`). Nothing is reported
-//! under any of them, because sinks run the user's code.
+//! state, or a recording's tape; the state of the periods; the permits of a task; one of the others (the
+//! books, the keys, the lines of rates, the excess of `max_pending`); the window of a rate. Nothing is
+//! reported under any of them, because sinks run the user's code; and no waker is woken, because it is the
+//! user's code as well.
 
 mod aborts;
 mod accepted;
 mod attempt;
+mod begin;
 mod dispatch;
 mod end_of_wait;
 mod executor;
 mod global;
 mod ledger;
 mod limits;
+mod next_run;
 mod order;
 mod outcome;
+mod period;
+mod places;
 mod queued_at;
 mod report;
 mod run_state;
@@ -45,13 +50,14 @@ mod spawned;
 mod stats;
 mod task;
 mod unfinished;
+mod walk;
 
 pub use self::limits::Overflow;
 pub use self::shutdown::ShutdownReport;
 pub use self::stats::Stats;
 pub use self::unfinished::UnfinishedTask;
 
-pub(crate) use self::accepted::AcceptedTask;
+pub(crate) use self::accepted::{AcceptedTask, NotAccepted};
 pub(crate) use self::dispatch::{Dispatch, Recording, replay};
 pub(crate) use self::end_of_wait::end_of_wait;
 pub(crate) use self::executor::Executor;
@@ -59,9 +65,10 @@ pub(crate) use self::global::{global, install_global};
 pub(crate) use self::ledger::EntryKey;
 #[cfg(all(test, shuttle))]
 pub(crate) use self::limits::PendingLimit;
-pub(crate) use self::limits::{Limits, PendingPermit};
+pub(crate) use self::limits::{Limits, MAX_BLOCKING, PendingPermit};
+pub(crate) use self::period::{AlreadyShutDown, Serving};
+pub(crate) use self::places::{Several, add_built, place};
 pub(crate) use self::report::Hooks;
-pub(crate) use self::shutdown::Deadline;
 pub(crate) use self::spawned::Spawned;
 
 use std::fmt;
@@ -76,16 +83,17 @@ use tracing::Span;
 
 use self::aborts::AbortRegistry;
 use self::ledger::{Ledger, OutcomeSender};
-use self::limits::Permits;
+use self::limits::{Denial, Permits};
 use self::outcome::Outcome;
+use self::period::Periods;
 use self::settle::OutcomeGuard;
-use self::shutdown::Shutdown;
 use self::slow_poll::SlowPolls;
 use crate::contain::contain;
+use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
 use crate::task::{
-    AbortReason, BoxTask, Progress, RequestInfo, SkipReason, States, TaskInfo, TaskList,
+    AbortReason, BoxTask, Progress, RequestInfo, SkipReason, SourceOfStates, States, TaskList,
 };
 
 /// The default of how long a shutdown waits.
@@ -107,6 +115,9 @@ pub(crate) struct Settings {
     pub(crate) dispatch: Dispatch,
     pub(crate) slow_poll_threshold: Duration,
     pub(crate) drain_timeout: Duration,
+    pub(crate) default_timeout: Option<Duration>,
+    /// Whether these are the settings of a builder.
+    pub(crate) is_configured: bool,
 }
 
 /// The settings of a `Background` that was not configured. Its tasks may lack a state until they run.
@@ -121,6 +132,8 @@ impl Default for Settings {
             dispatch: Dispatch::Run,
             slow_poll_threshold: SLOW_POLL_THRESHOLD,
             drain_timeout: DRAIN_TIMEOUT,
+            default_timeout: None,
+            is_configured: false,
         }
     }
 }
@@ -136,7 +149,9 @@ pub(crate) struct Runner {
     slow_polls: SlowPolls,
     ledger: Ledger,
     aborts: AbortRegistry,
-    shutdown: Shutdown,
+    periods: Periods,
+    default_timeout: Option<Duration>,
+    is_configured: bool,
 }
 
 impl Runner {
@@ -150,6 +165,8 @@ impl Runner {
             dispatch,
             slow_poll_threshold,
             drain_timeout,
+            default_timeout,
+            is_configured,
         } = settings;
         report::describe_metrics();
         Arc::new(Self {
@@ -162,7 +179,9 @@ impl Runner {
             slow_polls: SlowPolls::new(slow_poll_threshold),
             ledger: Ledger::default(),
             aborts: AbortRegistry::default(),
-            shutdown: Shutdown::new(drain_timeout),
+            periods: Periods::new(drain_timeout),
+            default_timeout,
+            is_configured,
         })
     }
 
@@ -178,18 +197,27 @@ impl Runner {
         self.ledger.stats()
     }
 
+    /// Returns how a task that misses a state could have got it.
+    pub(crate) fn source_of_states(&self) -> SourceOfStates {
+        match self.dispatch {
+            Dispatch::Run if self.is_configured => SourceOfStates::Builder,
+            Dispatch::Run => SourceOfStates::Global,
+            Dispatch::Record(_) => SourceOfStates::Recorder,
+        }
+    }
+
     /// Returns whether a request's lists wait until its response has been sent.
     pub(crate) fn waits_for_sending(&self) -> bool {
         self.dispatch.waits_for_sending()
     }
 
-    /// Accepts a task, which then has exactly one outcome. After a shutdown that is `aborted`, at once.
-    /// A task that a limit refuses is settled at once as well, and only its name is left.
+    /// Accepts a task, which then has exactly one outcome: after a drain or a shutdown, at once.
+    /// A task that a limit does not let in is settled at once as well.
     pub(crate) fn accept(
         self: &Arc<Self>,
         task: BoxTask,
         request: Option<Arc<RequestInfo>>,
-    ) -> Result<AcceptedTask, TaskInfo> {
+    ) -> Result<AcceptedTask, NotAccepted> {
         self.accept_for(task, request, None)
     }
 
@@ -199,22 +227,41 @@ impl Runner {
         mut task: BoxTask,
         request: Option<Arc<RequestInfo>>,
         sender: Option<OutcomeSender>,
-    ) -> Result<AcceptedTask, TaskInfo> {
+    ) -> Result<AcceptedTask, NotAccepted> {
         let info = task.info();
         self.prepare_span(&mut task, request.as_deref());
-        match self.limits.admit(&info, || task.key()) {
+        if let Some(expires) = task.expires() {
+            task.options_mut().expires_at = Some(end_of_wait(Instant::now(), expires));
+        }
+        let replace = |entry| {
+            let outcome = Outcome::Skipped(SkipReason::Replaced);
+            settle::settle(self, entry, outcome);
+        };
+        match self.limits.admit(&info, || task.key(), replace) {
             Ok(permits) => {
                 let guard = OutcomeGuard::new(self, &task, request, sender, permits.clone());
+                if !permits.enter(guard.key()) {
+                    replace(guard.key());
+                }
                 Ok(AcceptedTask {
                     task,
                     guard,
                     permits,
                 })
             }
-            Err(refusal) => {
-                self.dispatch.note_skipped(&task, &refusal);
-                settle::refuse(self, &task, request, sender, refusal);
-                Err(info)
+            Err(denial) => {
+                let not_accepted = match &denial {
+                    Denial::Refused(refusal) => {
+                        self.dispatch.note_skipped(&task, refusal);
+                        NotAccepted::Refused(info)
+                    }
+                    Denial::Duplicate => {
+                        self.dispatch.note_skipped(&task, &SkipReason::Duplicate);
+                        NotAccepted::Ignored
+                    }
+                };
+                settle::deny(self, task, request, sender, denial);
+                Err(not_accepted)
             }
         }
     }
@@ -248,8 +295,11 @@ impl Runner {
         if let Some(on_span) = &self.on_span {
             if let Err(panic) = contain(|| on_span(task.span(), &origin)) {
                 tracing::error!(
-                    task.name = task.info().name(),
-                    panic = %OneLine(panic),
+                    target: RUNTIME,
+                    {
+                        task.name = task.info().name(),
+                        panic = %OneLine(panic),
+                    },
                     "`on_span` panicked"
                 );
             }
@@ -307,6 +357,13 @@ impl Runner {
         self.ledger.watch_progress(key)
     }
 
+    /// Returns how long one run of the task may take. [`Duration::MAX`] is how a task says that it has no
+    /// timeout.
+    fn timeout_of(&self, task: &BoxTask) -> Option<Duration> {
+        let timeout = task.timeout().or(self.default_timeout);
+        timeout.filter(|timeout| *timeout != Duration::MAX)
+    }
+
     /// Makes sure that each task of the lists holds a permit to wait, if `max_pending` is set.
     fn ensure_pending(&self, lists: &mut [TaskList<AcceptedTask>]) {
         for list in lists {
@@ -336,27 +393,38 @@ impl Runner {
     }
 
     pub(crate) fn drain_timeout(&self) -> Duration {
-        self.shutdown.drain_timeout
+        self.periods.drain_timeout
     }
 
-    /// Cancelled when running tasks are asked to stop.
-    pub(crate) fn cancellation(&self) -> &CancellationToken {
-        &self.shutdown.cancel
+    /// Begins to serve: see [`Serving`].
+    pub(crate) async fn begin_serving(self: &Arc<Self>) -> Result<Serving, AlreadyShutDown> {
+        Serving::begin(self).await
+    }
+
+    pub(crate) fn is_shut_down(&self) -> bool {
+        self.periods.is_shut_down()
+    }
+
+    /// Returns a token that is cancelled when running tasks are asked to stop. `signals` is the number of
+    /// the signals that there were when the run began.
+    pub(crate) fn cancellation(&self, signals: u64) -> CancellationToken {
+        self.periods.cancellation(signals)
+    }
+
+    /// Returns a token that is cancelled when the shutdown begins. `signals` as in
+    /// [`cancellation`](Self::cancellation).
+    pub(crate) fn stopping(&self, signals: u64) -> CancellationToken {
+        self.periods.stopping(signals)
+    }
+
+    /// Returns the number of the signals that there are now.
+    pub(crate) fn signals(&self) -> u64 {
+        self.periods.number()
     }
 
     /// Waits for all tasks until `deadline`, asks those left to stop, and aborts those that do not.
     pub(crate) async fn shut_down(self: &Arc<Self>, deadline: Instant) -> ShutdownReport {
         shutdown::shut_down(self, deadline).await
-    }
-
-    /// Lets tasks that wait know when the shutdown will end, before it begins.
-    pub(crate) fn set_shutdown_deadline(&self, deadline: Instant) -> Deadline<'_> {
-        self.shutdown.set_deadline(deadline)
-    }
-
-    /// Ends the wait of a shutdown now.
-    pub(crate) fn hurry(&self) {
-        self.shutdown.hurry.cancel();
     }
 }
 
@@ -399,14 +467,32 @@ impl Runner {
     }
 
     pub(crate) fn close_books(self: &Arc<Self>) {
-        settle::close_books(self);
+        settle::close_books(self, period::Closed::ForGood);
     }
 
     pub(crate) async fn idle(&self) {
         self.ledger.idle().await;
     }
 
-    pub(crate) fn unfinished(&self) -> Vec<UnfinishedTask> {
-        self.ledger.unfinished()
+    /// Ends a server whose time is up, without the waits of a drain, which need a clock. `None` if others
+    /// run.
+    pub(crate) async fn end_serving(mut serving: Serving) -> Option<ShutdownReport> {
+        let now = Instant::now();
+        serving.stop(now);
+        match serving.leave(now) {
+            period::Leave::OthersRun => None,
+            period::Leave::Drain(mut guard) => {
+                guard.tell_tasks();
+                guard.give_up();
+                shutdown::abort_what_is_left(&mut guard);
+                guard.runner().ledger.idle().await;
+                Some(shutdown::end_period(*guard, Duration::ZERO))
+            }
+            period::Leave::Later { .. } => unreachable!("no shutdown is under way"),
+        }
+    }
+
+    pub(crate) fn report_so_far(&self) -> ShutdownReport {
+        self.ledger.report_so_far()
     }
 }

@@ -3,23 +3,16 @@
 use std::mem::take;
 use std::sync::Arc;
 
-use futures_util::future::{BoxFuture, Either, FutureExt};
+use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use super::limits::ListSlot;
 use super::outcome::Outcome;
 use super::task::{TaskEnd, run_task};
+use super::walk::{ListEnd, Members, Next, Walk};
 use super::{AcceptedTask, Runner};
 use crate::scope::Scope;
-use crate::task::{AbortReason, Item, SkipReason, TaskInfo, TaskList};
-
-/// The end of a list that did not succeed, which decides what becomes of the tasks behind it.
-#[derive(Clone, Copy)]
-enum ListEnd {
-    Failed(TaskInfo),
-    Refused(TaskInfo),
-    Shutdown,
-}
+use crate::task::{Item, Skipped, TaskList};
 
 /// Runs lists one after the other. A failure in one never stops the next.
 #[expect(
@@ -37,7 +30,7 @@ pub(super) fn run_lists(
         for list in lists.as_mut() {
             let list = take(list);
             if !list.is_empty() {
-                let _ = run_list(&runner, list, &[], &mut slot).await;
+                let _ = run_list(&runner, Walk::new(list), &mut slot).await;
             }
         }
     }
@@ -55,154 +48,99 @@ pub(super) fn run_single(
 ) -> impl Future<Output = ()> + Send {
     async move {
         if let Err(end) = run_task(&runner, task, &mut slot).await {
-            end.settle(Vec::new);
+            end.settle(Skipped::default);
         }
     }
 }
 
-/// Runs a list. `after` are the tasks outside the list that a failure in it keeps from running.
+/// Runs a list, and those inside it, in a loop: a future for each list would hold the next one, to any
+/// depth.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an `async fn` has space for its arguments twice"
+)]
 fn run_list<'a>(
     runner: &'a Arc<Runner>,
-    list: TaskList<AcceptedTask>,
-    after: &'a [TaskInfo],
+    mut walk: Walk,
     slot: &'a mut ListSlot,
 ) -> impl Future<Output = Result<(), ListEnd>> + Send + 'a {
-    if list.concurrent {
-        // Rare, so boxed.
-        Either::Left(run_concurrently(runner, list, after, slot).boxed())
-    } else {
-        let stop_on_error = !list.continue_on_error;
-        Either::Right(run_in_order(runner, list.items, stop_on_error, after, slot))
-    }
-}
-
-async fn run_in_order(
-    runner: &Arc<Runner>,
-    items: Vec<Item<AcceptedTask>>,
-    stop_on_error: bool,
-    after: &[TaskInfo],
-    slot: &mut ListSlot,
-) -> Result<(), ListEnd> {
-    let mut result = Ok(());
-    let mut items = items.into_iter();
-    loop {
-        let ended = match items.next() {
-            None => return result,
-            Some(Item::Task(task)) => run_task(runner, task, slot)
-                .await
-                .map_err(|end| end.settle(|| kept_back(stop_on_error, items.as_slice(), after))),
-            Some(Item::List(list)) => {
-                let after = kept_back(stop_on_error, items.as_slice(), after);
-                run_nested(runner, list, after, slot).await
-            }
-            Some(Item::Refused(task)) => Err(ListEnd::Refused(task)),
-        };
-        if let Err(end) = ended {
-            result = result.and(Err(end));
-            if stop_on_error {
-                items.for_each(|item| item.for_each(&mut |task| end.keep_back(task)));
-                return result;
+    async move {
+        loop {
+            let ended = match walk.next() {
+                Next::Task(task) => run_task(runner, task, slot)
+                    .await
+                    .map_err(|end| end.settle(|| walk.skipped())),
+                Next::Concurrent(members) => run_concurrently(runner, members, slot).await,
+                Next::End(ended) => return ended,
+            };
+            if let Err(end) = ended {
+                walk.fail(end);
             }
         }
     }
 }
 
-async fn run_concurrently(
-    runner: &Arc<Runner>,
-    list: TaskList<AcceptedTask>,
-    after: &[TaskInfo],
-    slot: &mut ListSlot,
-) -> Result<(), ListEnd> {
+/// Boxed, because it is rare, and because a concurrent list may hold others.
+fn run_concurrently<'a>(
+    runner: &'a Arc<Runner>,
+    members: Box<Members>,
+    slot: &'a mut ListSlot,
+) -> BoxFuture<'a, Result<(), ListEnd>> {
     // Each item has a slot of its own. This list needs none while it waits for them, and the task
     // behind it acquires one again.
     slot.release();
-    let mut result = Ok(());
-    // A `JoinSet`, because only the future that waits for the items is in the `AbortRegistry`: aborting
-    // it drops the set, which aborts the items' runs, and their guards settle them.
-    let mut running = JoinSet::new();
-    for item in list.items {
-        let (runner, after) = (runner.clone(), after.to_vec());
-        let turn = runner.limits.line_up();
-        let item_run = async move {
-            let mut slot = turn.wait().await;
-            match item {
-                Item::Task(task) => run_task(&runner, task, &mut slot)
-                    .await
-                    .map_err(|end| end.settle(|| after)),
-                Item::List(list) => run_nested(&runner, list, after, &mut slot).await,
-                Item::Refused(task) => Err(ListEnd::Refused(task)),
-            }
-        };
-        let scope = Scope::current();
-        // The scope is entered with the first poll: an item that is dropped before that is reported
-        // outside the request.
-        running.spawn(async move {
-            match scope {
-                Some(scope) => scope.scope(item_run).await,
-                None => item_run.await,
-            }
-        });
-    }
-    while let Some(ended) = running.join_next().await {
-        // Only a runtime that shuts down causes a join error, and the dropped guards have settled the
-        // tasks then.
-        result = result.and(ended.unwrap_or(Ok(())));
-    }
-    result
-}
-
-/// Boxed, because a list may hold lists.
-fn run_nested<'a>(
-    runner: &'a Arc<Runner>,
-    list: TaskList<AcceptedTask>,
-    after: Vec<TaskInfo>,
-    slot: &'a mut ListSlot,
-) -> BoxFuture<'a, Result<(), ListEnd>> {
-    Box::pin(async move { run_list(runner, list, &after, slot).await })
+    Box::pin(async move {
+        let around = Arc::new(members.around());
+        let mut result = Ok(());
+        // A `JoinSet`, because only the future that waits for the items is in the `AbortRegistry`:
+        // aborting it drops the set, which aborts the items' runs, and their guards settle them.
+        let mut running = JoinSet::new();
+        for (position, item) in *members {
+            let (runner, around) = (runner.clone(), around.clone());
+            let turn = runner.limits.line_up();
+            let item_run = async move {
+                let mut slot = turn.wait().await;
+                match item {
+                    Item::Task(task) => run_task(&runner, task, &mut slot)
+                        .await
+                        .map_err(|end| end.settle(|| around.skipped())),
+                    Item::List(list) => {
+                        let walk = Walk::inside(list, position, (*around).clone());
+                        // Rare, so boxed.
+                        Box::pin(run_list(&runner, walk, &mut slot)).await
+                    }
+                    Item::Refused(task) => Err(ListEnd::Refused(task.name())),
+                }
+            };
+            let scope = Scope::current();
+            // The scope is entered with the first poll: an item that is dropped before that is reported
+            // outside the request.
+            running.spawn(async move {
+                match scope {
+                    Some(scope) => scope.scope(item_run).await,
+                    None => item_run.await,
+                }
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            // Only a runtime that shuts down causes a join error, and the dropped guards have settled
+            // the tasks then.
+            result = result.and(ended.unwrap_or(Ok(())));
+        }
+        result
+    })
 }
 
 impl TaskEnd {
     /// Settles a task that failed, with the tasks that it keeps from running.
-    fn settle(self, kept_back: impl FnOnce() -> Vec<TaskInfo>) -> ListEnd {
+    fn settle(self, skipped: impl FnOnce() -> Skipped) -> ListEnd {
         match self {
             Self::Failed { info, guard, error } => {
-                let skipped = kept_back();
+                let skipped = skipped();
                 guard.settle(Outcome::Failed { error, skipped });
-                ListEnd::Failed(info)
+                ListEnd::Failed(info.name())
             }
-            Self::Shutdown => ListEnd::Shutdown,
+            Self::Aborted(reason) => ListEnd::Aborted(reason),
         }
     }
-}
-
-impl ListEnd {
-    /// Settles a task behind the list, which does not run.
-    fn keep_back(self, task: AcceptedTask) {
-        match self {
-            Self::Failed(failed) => task.skip(SkipReason::EarlierFailure {
-                failed: failed.name(),
-            }),
-            Self::Refused(refused) => task.skip(SkipReason::EarlierRefusal {
-                refused: refused.name(),
-            }),
-            Self::Shutdown => task.abort(AbortReason::Shutdown),
-        }
-    }
-}
-
-/// Returns the tasks that a failure keeps from running: those of `items`, which come after it, if the list
-/// stops at failures; and `after`, which are behind the list.
-fn kept_back(
-    stop_on_error: bool,
-    items: &[Item<AcceptedTask>],
-    after: &[TaskInfo],
-) -> Vec<TaskInfo> {
-    let mut infos = Vec::new();
-    if stop_on_error {
-        for item in items {
-            item.visit(&mut |accepted| infos.push(accepted.task.info()));
-        }
-    }
-    infos.extend_from_slice(after);
-    infos
 }

@@ -1,11 +1,20 @@
 use super::limits::Refusal;
+use super::period::Closed;
 use crate::contain::Contained;
-use crate::task::{AbortReason, BoxError, FailureKind, SkipReason, TaskInfo};
+use crate::task::{AbortReason, BoxError, FailureKind, SkipReason, Skipped};
 
 /// The failure of one run.
 pub(super) struct RunError {
     pub(super) kind: FailureKind,
     pub(super) error: Contained<BoxError>,
+}
+
+impl RunError {
+    /// Returns why the run was aborted, if it was: the runtime of a synchronous task was shut down before
+    /// the task had a thread. The error is the library's own, so no task can return it.
+    pub(super) fn aborted(&self) -> Option<AbortReason> {
+        self.error.downcast_ref().copied()
+    }
 }
 
 /// The end of a task.
@@ -15,7 +24,7 @@ pub(super) enum Outcome {
     Failed {
         error: RunError,
         /// The tasks that will not run because of it.
-        skipped: Vec<TaskInfo>,
+        skipped: Skipped,
     },
     Skipped(SkipReason),
     /// A limit left no room for it.
@@ -27,12 +36,20 @@ pub(super) enum Outcome {
 pub(super) struct FailedOutcome {
     pub(super) kind: FailureKind,
     pub(super) error: Contained<BoxError>,
-    pub(super) skipped: Vec<TaskInfo>,
+    pub(super) skipped: Skipped,
     /// Whether error hooks and the log hear about it.
     pub(super) is_reported: bool,
 }
 
 impl Outcome {
+    /// Returns the outcome of a task that comes when the books are closed.
+    pub(super) fn of_late_task(closed: Closed) -> Self {
+        match closed {
+            Closed::UntilServe => Self::Refused(Refusal::Drained),
+            Closed::ForGood => Self::Aborted(AbortReason::AfterShutdown),
+        }
+    }
+
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Completed => "completed",
@@ -61,7 +78,7 @@ impl Outcome {
         Some(FailedOutcome {
             kind,
             error: Contained::new(error),
-            skipped: Vec::new(),
+            skipped: Skipped::default(),
             is_reported,
         })
     }

@@ -9,15 +9,14 @@ pub(super) enum RunState {
     First,
     /// A limit refused it: it neither waits nor runs.
     Refused,
+    /// It is in run `attempt`, of at most `of`.
     Running {
         attempt: u32,
+        of: u32,
         since: Instant,
     },
     /// It waits for the run after `attempt`, of at most `of` runs.
-    After {
-        attempt: u32,
-        of: u32,
-    },
+    After { attempt: u32, of: u32 },
 }
 
 impl RunState {
@@ -26,6 +25,14 @@ impl RunState {
         match self {
             Self::First | Self::Refused => 0,
             Self::Running { attempt, .. } | Self::After { attempt, .. } => attempt,
+        }
+    }
+
+    /// Returns whether the task may have more than one run. `false` before its first.
+    pub(super) fn is_one_of_several(self) -> bool {
+        match self {
+            Self::First | Self::Refused => false,
+            Self::Running { of, .. } | Self::After { of, .. } => of > 1,
         }
     }
 

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use tracing::Span;
+
 use super::ledger::{Entry, EntryKey, OutcomeSender, Started};
-use super::limits::{Permits, Refusal};
+use super::limits::{Denial, Permits};
 use super::outcome::{Outcome, RunError};
+use super::period::Closed;
 use super::report::{self, Event, Step};
 use super::run_state::RunState;
 use super::{Hold, Runner};
-use crate::task::{AbortReason, BoxTask, RequestInfo, TaskRef};
+use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskRef, UnrunTask};
 
 /// The right and the duty to settle one task's outcome. Dropping it settles the task as aborted.
 ///
@@ -22,8 +25,14 @@ pub(crate) struct OutcomeGuard {
     settled: bool,
 }
 
+/// The parts of a task's entry in the books that its run needs. Not the whole `TaskRef`, which would take up
+/// space in the future of the run.
+pub(super) struct StartedRun {
+    pub(super) request: Option<Arc<RequestInfo>>,
+}
+
 impl OutcomeGuard {
-    /// Enters the task into the books. If those are closed, its outcome is `aborted` at once.
+    /// Enters the task into the books. If those are closed, it has its outcome at once.
     pub(super) fn new(
         runner: &Arc<Runner>,
         task: &BoxTask,
@@ -35,17 +44,23 @@ impl OutcomeGuard {
         let by_hook = entry.by_hook;
         // Before the task is in the books: from then on, a shutdown may report its end.
         report::publish(runner, &Event::of(&entry, Step::Queued));
-        let (key, after_close) = runner.ledger.enter(entry);
-        if let Some(entry) = after_close {
+        let (key, late) = runner.ledger.enter(entry);
+        let settled = late.is_some();
+        if let Some((mut entry, outcome)) = late {
             let _until_reported = Hold::adopt(runner);
-            let outcome = Outcome::Aborted(AbortReason::AfterShutdown);
-            report::end(runner, entry, outcome);
+            if report::has_audience(runner, &task.info()) {
+                entry.arguments = task.shown_arguments();
+            }
+            if let Outcome::Refused(refusal) = &outcome {
+                runner.dispatch.note_skipped(task, refusal);
+            }
+            report::end(runner, entry, outcome, None);
         }
         Self {
             runner: runner.clone(),
             key,
             by_hook,
-            settled: false,
+            settled,
         }
     }
 
@@ -74,8 +89,9 @@ impl OutcomeGuard {
     }
 
     /// Marks the task as running. `None` if it is settled already, and must not run.
-    pub(super) fn start(&self, attempt: u32, task: &BoxTask) -> Option<Started> {
-        let Started { request, queued_at } = self.runner.ledger.start(self.key, attempt)?;
+    pub(super) fn start(&self, attempt: u32, task: &BoxTask) -> Option<StartedRun> {
+        let Started { request, queued_at } =
+            self.runner.ledger.start(self.key, attempt, task.runs())?;
         let task_ref = TaskRef {
             task: task.info(),
             id: task.id(),
@@ -88,29 +104,38 @@ impl OutcomeGuard {
             step: Step::Started { attempt, queued_at },
         };
         report::publish(&self.runner, &event);
-        // Not the whole `TaskRef`, which would take up space in the future of the run.
-        Some(Started {
+        Some(StartedRun {
             request: task_ref.request,
-            queued_at,
         })
     }
 
     /// Marks the task as waiting for its next run, and reports the one that failed. Returns `false` if the
     /// task is settled already, and must not run again.
-    pub(super) fn wait_again(&self, attempt: u32, retries: u32, error: RunError) -> bool {
+    pub(super) fn wait_again(
+        &self,
+        span: &Span,
+        attempt: u32,
+        retries: u32,
+        error: RunError,
+    ) -> bool {
         let of = retries.saturating_add(1);
         match self.runner.ledger.wait_again(self.key, attempt, of) {
             Some(failed) => {
-                report::fail_run(&self.runner, failed, attempt, error);
+                report::fail_run(&self.runner, failed, span, attempt, error);
                 true
             }
             None => false,
         }
     }
 
-    pub(super) fn settle(mut self, outcome: Outcome) {
+    pub(super) fn settle(self, outcome: Outcome) {
+        self.settle_with(outcome, None);
+    }
+
+    /// Settles a task that does not run, with the task itself for the report.
+    pub(super) fn settle_with(mut self, outcome: Outcome, unrun: Option<UnrunTask>) {
         self.settled = true;
-        settle(&self.runner, self.key, outcome);
+        settle_with(&self.runner, self.key, outcome, unrun);
     }
 }
 
@@ -127,35 +152,42 @@ impl Drop for OutcomeGuard {
 
 /// Counts and reports an outcome. Does nothing if the task is settled already.
 pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
+    settle_with(runner, key, outcome, None);
+}
+
+fn settle_with(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome, unrun: Option<UnrunTask>) {
     if let Some(entry) = runner.ledger.close_entry(key, &outcome) {
         let _until_reported = Hold::adopt(runner);
-        report::end(runner, entry, outcome);
+        report::end(runner, entry, outcome, unrun);
     }
 }
 
-/// Counts and reports a task that a limit refuses. It is never entered into the books, which would show
-/// more tasks waiting than may wait, if only for a moment.
-pub(super) fn refuse(
+/// Counts and reports a task that a limit does not let in. It is never entered into the books, which would
+/// show more tasks waiting than may wait, if only for a moment.
+pub(super) fn deny(
     runner: &Arc<Runner>,
-    task: &BoxTask,
+    task: BoxTask,
     request: Option<Arc<RequestInfo>>,
     sender: Option<OutcomeSender>,
-    refusal: Refusal,
+    denial: Denial,
 ) {
-    let mut entry = Entry::new(task, request, sender, Permits::default());
+    let outcome = match denial {
+        Denial::Refused(refusal) => Outcome::Refused(refusal),
+        Denial::Duplicate => Outcome::Skipped(SkipReason::Duplicate),
+    };
+    let mut entry = Entry::new(&task, request, sender, Permits::default());
     entry.run = RunState::Refused;
     if report::has_audience(runner, &task.info()) {
         entry.arguments = task.shown_arguments();
     }
-    let outcome = runner.ledger.refuse(&entry, refusal);
+    let outcome = runner.ledger.deny(&entry, outcome);
     let _until_reported = Hold::adopt(runner);
-    report::end(runner, entry, outcome);
+    report::end(runner, entry, outcome, task.into_unrun());
 }
 
-/// Settles every task that has no outcome yet as aborted. Tasks that come later are settled as aborted at
-/// once.
-pub(super) fn close_books(runner: &Arc<Runner>) {
-    for entry in runner.ledger.close() {
-        report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown));
+/// Settles every task that has no outcome yet as aborted. Tasks that come later are settled at once.
+pub(super) fn close_books(runner: &Arc<Runner>, closed: Closed) {
+    for entry in runner.ledger.close(closed) {
+        report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown), None);
     }
 }

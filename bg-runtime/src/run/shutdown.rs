@@ -3,71 +3,52 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OnceCell, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
+use super::period::{BeginShutdown, DrainGuard, Leave, Serving};
 use super::settle::close_books;
 use super::unfinished::UnfinishedTask;
-use super::{Runner, Stats};
+use super::{Runner, Stats, global};
+use crate::log_target::RUNTIME;
 
 /// The time that tasks have after [`TaskContext::cancelled`](crate::TaskContext::cancelled) has completed,
 /// and the time that async error hooks have after that.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The state that a shutdown shares with the tasks that it waits for.
-pub(super) struct Shutdown {
-    pub(super) drain_timeout: Duration,
-    /// The end of the shutdown that is under way.
-    deadline: watch::Sender<Option<Instant>>,
-    /// Asks running tasks to stop, through their `TaskContext`.
-    pub(super) cancel: CancellationToken,
-    /// Ends the wait of a shutdown early.
-    pub(super) hurry: CancellationToken,
-    report: OnceCell<ShutdownReport>,
-}
-
-impl Shutdown {
-    pub(super) fn new(drain_timeout: Duration) -> Self {
-        Self {
-            drain_timeout,
-            deadline: watch::Sender::new(None),
-            cancel: CancellationToken::new(),
-            hurry: CancellationToken::new(),
-            report: OnceCell::new(),
+/// Waits for all tasks until `deadline`, asks those left to stop, aborts those that do not, and closes the
+/// books for good. Every call gets the report of the first.
+pub(super) async fn shut_down(runner: &Arc<Runner>, deadline: Instant) -> ShutdownReport {
+    loop {
+        match DrainGuard::begin_shutdown(runner, deadline) {
+            BeginShutdown::Done(report) => return report,
+            BeginShutdown::Later(drained) => drained.cancelled().await,
+            BeginShutdown::Drain(guard) => {
+                let report = drain(guard, deadline).await;
+                global::forget(runner);
+                return report;
+            }
         }
     }
-
-    /// Lets tasks that wait know when the shutdown ends. Those that would wait for longer give up.
-    pub(super) fn set_deadline(&self, deadline: Instant) -> Deadline<'_> {
-        self.deadline.send_replace(Some(deadline));
-        Deadline(self)
-    }
-
-    /// Resolves once a shutdown is under way that ends before `until`.
-    pub(super) async fn ends_before(&self, until: Instant) {
-        let mut deadline = self.deadline.subscribe();
-        let is_sooner = |deadline: &Option<Instant>| deadline.is_some_and(|end| end < until);
-        // Never an error, because `self` has the sender.
-        let _ = deadline.wait_for(is_sooner).await;
-    }
 }
 
-/// Makes the end of a shutdown known while this lives, and no longer: the future of the shutdown may be
-/// dropped, and then tasks wait as before.
-pub(crate) struct Deadline<'a>(&'a Shutdown);
-
-impl Drop for Deadline<'_> {
-    fn drop(&mut self) {
-        self.0.deadline.send_replace(None);
+/// Ends a server. The last one drains the tasks; for the others, the report is the state now.
+pub(super) async fn end_serving(serving: &mut Serving, deadline: Instant) -> ShutdownReport {
+    loop {
+        match serving.leave(deadline) {
+            Leave::OthersRun => return serving.runner().ledger.report_so_far(),
+            Leave::Drain(guard) => return drain(guard, deadline).await,
+            Leave::Later { ended, hurry } => {
+                tokio::select! {
+                    biased;
+                    () = ended.cancelled() => {}
+                    () = serving.hurry().cancelled() => {
+                        hurry.cancel();
+                        ended.cancelled().await;
+                    }
+                }
+            }
+        }
     }
-}
-
-/// Waits for all tasks until `deadline`, asks those left to stop, and aborts those that do not.
-/// Every call gets the report of the first.
-pub(super) async fn shut_down(runner: &Arc<Runner>, deadline: Instant) -> ShutdownReport {
-    let report = &runner.shutdown.report;
-    report.get_or_init(|| drain(runner, deadline)).await.clone()
 }
 
 /// Resolves once every task has an outcome, and nothing is held. In a test, runs what is recorded first.
@@ -76,84 +57,124 @@ async fn idle(runner: &Arc<Runner>) {
     runner.ledger.idle().await;
 }
 
-/// Makes the report of [`shut_down`]. May be dropped and begun again: what it has done so far stays in the
-/// books.
-async fn drain(runner: &Arc<Runner>, deadline: Instant) -> ShutdownReport {
+/// Ends a period, and makes its report. May be dropped and begun again: what it has done so far stays in
+/// the books.
+async fn drain(mut guard: Box<DrainGuard>, deadline: Instant) -> ShutdownReport {
     let begun = Instant::now();
-    let shutdown = &runner.shutdown;
-    let _deadline = shutdown.set_deadline(deadline);
+    let runner = &guard.runner().clone();
+    guard.tell_tasks();
     let mut idle = pin!(idle(runner));
     tokio::select! {
         biased;
         // Replaced, because the wait below polls it again.
         () = &mut idle => idle.set(self::idle(runner)),
         () = tokio::time::sleep_until(deadline) => {}
-        () = shutdown.hurry.cancelled() => {}
+        () = guard.hurry().cancelled() => {}
     }
-    // First, tasks that wait give up; then, tasks that run are asked to stop.
-    shutdown.deadline.send_replace(Some(Instant::now()));
-    shutdown.cancel.cancel();
+    guard.give_up();
     let _ = tokio::time::timeout(GRACE, idle).await;
 
-    // The books before the futures: the guards in what is aborted below find their tasks settled already,
-    // and do not report them as left without a runtime. The books before the limits, too: a response that
-    // is released below finds its tasks settled, so that none of them starts.
-    close_books(runner);
-    runner.limits.close();
-    runner.aborts.abort_all();
+    abort_what_is_left(&mut guard);
     // The async hooks that report the aborted tasks hold the books.
     let told = tokio::time::timeout(GRACE, runner.ledger.idle());
     if told.await.is_err() {
         tracing::error!(
+            target: RUNTIME,
             "async error hooks or detached handlers did not finish, and are left behind"
         );
     }
-    ShutdownReport {
-        stats: runner.stats(),
-        unfinished: runner.ledger.unfinished(),
-        elapsed: begun.elapsed(),
-    }
+    end_period(*guard, begun.elapsed())
 }
 
-/// The result of a shutdown: the final counts, and the tasks that did not finish.
+/// Settles what has no outcome yet, and aborts its futures.
+pub(super) fn abort_what_is_left(guard: &mut DrainGuard) {
+    let closed = guard.close_books();
+    let runner = guard.runner();
+    // The books before the futures: the guards in what is aborted below find their tasks settled already,
+    // and do not report them as left without a runtime. The books before the limits, too: a response that
+    // is released below finds its tasks settled, so that none of them starts.
+    close_books(runner, closed);
+    runner.limits.close();
+    runner.aborts.abort_all();
+}
+
+/// Makes the report of a period, which is over.
+pub(super) fn end_period(guard: DrainGuard, drained_for: Duration) -> ShutdownReport {
+    let report = guard.runner().ledger.report(drained_for);
+    guard.finish(report.clone());
+    report
+}
+
+/// The result of a [`serve`](crate::Background::serve) or a
+/// [`shutdown`](crate::Background::shutdown): the counts since the report before it, and the tasks that did
+/// not finish.
+///
+/// Every task is in exactly one report of a drain, but for those that a [`Serve`](crate::Serve) reports
+/// that ends while others run: its report is the state at that moment, and the one that drains the tasks
+/// counts them again.
 ///
 /// Displays as one line of totals, and one line for each task that did not finish.
 #[derive(Debug, Clone)]
 pub struct ShutdownReport {
     stats: Stats,
     unfinished: Vec<UnfinishedTask>,
-    elapsed: Duration,
+    /// How many tasks are unfinished, and not named, because they are too many.
+    unnamed: u64,
+    /// `None` if nothing was drained, because other servers run.
+    elapsed: Option<Duration>,
 }
 
 impl ShutdownReport {
-    /// The final counts. Nothing is pending or running any more.
+    pub(super) fn new(
+        stats: Stats,
+        unfinished: Vec<UnfinishedTask>,
+        unnamed: u64,
+        elapsed: Option<Duration>,
+    ) -> Self {
+        Self {
+            stats,
+            unfinished,
+            unnamed,
+            elapsed,
+        }
+    }
+
+    /// The counts since the report before this one; since the start, if it is the first.
+    ///
+    /// After a drain, nothing is pending or running any more. In the report of a server that ended while
+    /// others run, these two are the tasks that it leaves to them.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.stats
     }
 
-    /// The tasks that the shutdown aborted, oldest first.
+    /// The tasks that the shutdown aborted, and those that were aborted before it because their runtime
+    /// is gone; oldest first.
+    ///
+    /// Of the second kind, the first 1,000 since the report before this one are named.
     #[must_use]
     pub fn unfinished(&self) -> &[UnfinishedTask] {
         &self.unfinished
     }
 
-    /// Returns `true` if every task finished in time.
+    /// Returns `true` if no task is [unfinished](Self::unfinished).
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.unfinished.is_empty()
     }
 
-    /// The time for which the shutdown waited for tasks.
+    /// The time for which the shutdown waited for tasks. Zero if it left them to other servers.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
-        self.elapsed
+        self.elapsed.unwrap_or_default()
     }
 }
 
 impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Stats {
+            pending,
+            running,
             completed,
             failed,
             skipped,
@@ -162,12 +183,21 @@ impl fmt::Display for ShutdownReport {
         } = self.stats;
         write!(
             f,
-            "background tasks: {completed} completed, {failed} failed, {skipped} skipped, {aborted} aborted; \
-             drained in {:.1?}",
-            self.elapsed
+            "background tasks: {completed} completed, {failed} failed, {skipped} skipped, {aborted} aborted; "
         )?;
+        match self.elapsed {
+            Some(elapsed) => write!(f, "drained in {elapsed:.1?}")?,
+            None => write!(
+                f,
+                "{} left to the servers that still run",
+                pending.saturating_add(running)
+            )?,
+        }
         for task in &self.unfinished {
             write!(f, "\n  not finished: {task}")?;
+        }
+        if self.unnamed > 0 {
+            write!(f, "\n  not finished: {} more", self.unnamed)?;
         }
         Ok(())
     }

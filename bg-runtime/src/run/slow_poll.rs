@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use pin_project_lite::pin_project;
 
+use crate::log_target::RUNTIME;
 use crate::sync::Mutex;
 use crate::task::TaskInfo;
 
@@ -41,9 +42,12 @@ impl SlowPolls {
         let is_first = self.warned.lock().insert(task.name());
         if is_first {
             tracing::warn!(
-                task.name = task.name(),
-                task.file = task.file(),
-                task.line = task.line(),
+                target: RUNTIME,
+                {
+                    task.name = task.name(),
+                    task.file = task.file(),
+                    task.line = task.line(),
+                },
                 "a background task blocks its thread for {} ms: make the fn sync, or use \
                  `spawn_blocking` (said once for each task)",
                 took.as_millis()

@@ -16,13 +16,32 @@ pub struct Stats {
     pub completed: u64,
     /// Tasks whose last run ended with an error, a panic or a timeout.
     pub failed: u64,
-    /// Tasks that did not run, for a [reason](crate::SkipReason), or because a limit was reached.
+    /// Tasks that did not run, for a [reason](crate::SkipReason), because a limit was reached, or because
+    /// they came between a drain and the next [`serve`](crate::Background::serve).
     pub skipped: u64,
     /// Tasks that were stopped, or not started, by a shutdown, by their handle, or because the runtime
     /// that they were to run on is gone.
     pub aborted: u64,
     /// Runs after a task's first, of all tasks together.
     pub retries: u64,
+}
+
+impl Stats {
+    /// Returns what has been counted since `earlier`, with the tasks that wait and run now.
+    ///
+    /// No task waited or ran at that moment, so the counts of the difference add up as well.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            accepted: self.accepted - earlier.accepted,
+            pending: self.pending,
+            running: self.running,
+            completed: self.completed - earlier.completed,
+            failed: self.failed - earlier.failed,
+            skipped: self.skipped - earlier.skipped,
+            aborted: self.aborted - earlier.aborted,
+            retries: self.retries - earlier.retries,
+        }
+    }
 }
 
 impl fmt::Display for Stats {

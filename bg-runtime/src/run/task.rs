@@ -1,17 +1,21 @@
-//! One task, from its turn to its outcome: the wait before it, its runs, and the waits between them.
+//! One task, from its turn to its outcome: its runs, and the waits before and between them.
 
+use std::mem::take;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::attempt::attempt;
+use super::begin::{acquire, wait};
 use super::end_of_wait::end_of_wait;
-use super::limits::ListSlot;
+use super::limits::{ListSlot, RunLease, RunLimit};
+use super::next_run::wait_for_next_run;
 use super::outcome::{Outcome, RunError};
 use super::settle::OutcomeGuard;
 use super::{AcceptedTask, Runner};
 use crate::contain::contain;
-use crate::task::{AbortReason, BoxTask, TaskInfo};
+use crate::log_target::RUNTIME;
+use crate::task::{AbortReason, BoxTask, SkipReason, TaskInfo};
 
 /// The end of a task that did not succeed.
 pub(super) enum TaskEnd {
@@ -22,9 +26,9 @@ pub(super) enum TaskEnd {
         guard: OutcomeGuard,
         error: RunError,
     },
-    /// A shutdown ends before it could run, so it is aborted already. A list that stops at failures
-    /// aborts the tasks behind it, too.
-    Shutdown,
+    /// It is aborted already: a shutdown ends before it could run, or its runtime has refused it. A list
+    /// that stops at failures aborts the tasks behind it, too.
+    Aborted(AbortReason),
 }
 
 /// Runs the task, with its retries, and settles its outcome unless it failed.
@@ -40,31 +44,57 @@ pub(super) fn run_task<'a>(
     async move {
         accepted.keep_arguments();
         let retries = accepted.task.retries();
-        let timeout = accepted.task.timeout();
+        let timeout = runner.timeout_of(&accepted.task);
 
         let delay = accepted.task.options().delay;
         if !delay.is_zero() {
             let until = end_of_wait(Instant::now(), delay);
-            if wait(runner, until, slot).await.is_err() {
-                accepted.settle(Outcome::Aborted(AbortReason::Shutdown));
-                return Err(TaskEnd::Shutdown);
+            if let Err(no_run) = wait(runner, &mut accepted, true, until, slot).await {
+                return no_run.settle(accepted);
             }
         }
+        // Another run of a synchronous task waits for the thread of the one before.
+        let has_one_thread = retries > 0 && accepted.task.info().is_blocking();
+        let thread = has_one_thread.then(|| RunLimit::new(1));
         let mut number = 1;
         loop {
             let info = accepted.task.info();
             let limits = &runner.limits;
-            let run_permits = limits.acquire_run(&info, &accepted.permits, slot).await;
+            let acquired = acquire(runner, &mut accepted, number == 1, thread.as_ref(), slot).await;
+            let mut run_permits = match acquired {
+                Ok(run_permits) => run_permits,
+                Err(no_run) => return no_run.settle(accepted),
+            };
             let may_run_again = number <= retries && copy(&mut accepted.task);
+            if !accepted.permits.leave_line() {
+                // The newer task may still be about to settle it.
+                accepted.settle(Outcome::Skipped(SkipReason::Replaced));
+                return Ok(());
+            }
             let Some(started) = accepted.guard.start(number, &accepted.task) else {
                 // A shutdown or the handle has settled it meanwhile.
                 return Ok(());
             };
             limits.start(&accepted.permits);
-            let ended = attempt(runner, &mut accepted, started, number, timeout).await;
+            run_permits.begin();
+            let lease = info
+                .is_blocking()
+                .then(|| RunLease::new(take(&mut run_permits), slot));
+            let ended = attempt(
+                runner,
+                &mut accepted,
+                started,
+                lease.as_ref(),
+                number,
+                timeout,
+            )
+            .await;
             // Before the outcome is reported, and before the wait for another run, so that others of the
             // same key or name can run meanwhile.
             drop(run_permits);
+            if let Some(lease) = lease {
+                lease.end(slot);
+            }
             let error = match ended {
                 Ok(()) => {
                     accepted.settle(Outcome::Completed);
@@ -72,7 +102,15 @@ pub(super) fn run_task<'a>(
                 }
                 Err(error) => error,
             };
-            if !may_run_again {
+            if let Some(reason) = error.aborted() {
+                return Err(aborted(accepted, reason));
+            }
+            let backoff = if may_run_again {
+                wait_for_next_run(&info, number, &error)
+            } else {
+                None
+            };
+            let Some(backoff) = backoff else {
                 // The rest of `accepted` is dropped here, so that the task's span closes before the list
                 // settles the guard.
                 return Err(TaskEnd::Failed {
@@ -80,43 +118,27 @@ pub(super) fn run_task<'a>(
                     guard: accepted.guard,
                     error,
                 });
-            }
+            };
             // Before the failure is reported, so that a hook that queues tasks finds this one waiting.
             limits.wait_again(&accepted.permits);
-            let backoff = info.backoff().wait(number, fastrand::u64(..));
             let until = end_of_wait(Instant::now(), backoff);
-            if !accepted.guard.wait_again(number, retries, error) {
+            let span = accepted.task.span();
+            if !accepted.guard.wait_again(span, number, retries, error) {
                 return Ok(());
             }
-            if wait(runner, until, slot).await.is_err() {
-                accepted.settle(Outcome::Aborted(AbortReason::Shutdown));
-                return Err(TaskEnd::Shutdown);
+            if let Err(no_run) = wait(runner, &mut accepted, false, until, slot).await {
+                return no_run.settle(accepted);
             }
             number = number.saturating_add(1);
         }
     }
 }
 
-/// Waits outside the slot, unless a shutdown ends before the wait does.
-///
-/// Rare, so boxed.
-async fn wait(
-    runner: &Runner,
-    until: Instant,
-    slot: &mut ListSlot,
-) -> Result<(), ShutdownIsSooner> {
-    slot.release();
-    Box::pin(async move {
-        tokio::select! {
-            biased;
-            () = runner.shutdown.ends_before(until) => Err(ShutdownIsSooner),
-            () = runner.dispatch.wait_until(until) => Ok(()),
-        }
-    })
-    .await
+/// Settles a task that ends without a run's own outcome.
+pub(super) fn aborted(task: AcceptedTask, reason: AbortReason) -> TaskEnd {
+    task.settle(Outcome::Aborted(reason));
+    TaskEnd::Aborted(reason)
 }
-
-struct ShutdownIsSooner;
 
 /// Makes a copy for another run, before this one consumes the task. Returns `false`, with a warning in
 /// the log, if there is none: the user's `clone` may also panic.
@@ -133,10 +155,13 @@ fn copy(task: &mut BoxTask) -> bool {
         Err(panic) => format!("cloning it panicked: {panic}"),
     };
     tracing::warn!(
+        target: RUNTIME,
         parent: task.span(),
-        task.name = info.name(),
-        task.file = info.file(),
-        task.line = info.line(),
+        {
+            task.name = info.name(),
+            task.file = info.file(),
+            task.line = info.line(),
+        },
         "a background task with retries will not run again: {reason}"
     );
     false

@@ -10,6 +10,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::detached::DetachedLayer;
+use crate::log_target::RUNTIME;
 use crate::request::{Connection, RequestGuard, RequestTasks};
 use crate::run::Runner;
 use crate::scope::Scoped;
@@ -34,6 +36,35 @@ impl BackgroundLayer {
             runner,
             shadowed: Arc::new(Once::new()),
         }
+    }
+
+    /// Has every handler finished, and its tasks run, though its client leaves before it has responded.
+    /// Off by default: the handler is dropped, and its tasks are skipped.
+    ///
+    /// Everything inside of the layer runs in a tokio task of its own for each request, with the
+    /// middleware there. A timeout that is inside still ends the handler; one that is outside answers the
+    /// client, and lets the handler go on. What the handler responds then decides which tasks run. A
+    /// shutdown waits for such handlers; those that are not done by its end are left behind. For single
+    /// routes there is `detach` of the [route attributes](macro@crate::post#settings).
+    ///
+    /// ```
+    /// use axum::{Router, routing::post};
+    /// use bg_runtime::{Background, BackgroundTasks, named};
+    ///
+    /// async fn pay(tasks: BackgroundTasks) -> &'static str {
+    ///     // ..
+    ///     tasks.add_task(named("receipt", async { /* .. */ }));
+    ///     "paid"
+    /// }
+    ///
+    /// let background = Background::global();
+    /// let app: Router = Router::new()
+    ///     .route("/pay", post(pay))
+    ///     .layer(background.layer().detach());
+    /// # drop(app);
+    /// ```
+    pub fn detach(self) -> DetachedLayer {
+        DetachedLayer::new(self)
     }
 }
 
@@ -81,6 +112,7 @@ impl<S> BackgroundService<S> {
         if !Arc::ptr_eq(outer, &self.runner) {
             self.shadowed.call_once(|| {
                 tracing::warn!(
+                    target: RUNTIME,
                     "a `background.layer()` does nothing, because that of another `Background` is \
                      around it: the tasks run on the outer one, with its states, hooks and limits"
                 );
@@ -106,6 +138,14 @@ where
     fn call(&mut self, mut request: Request<ReqBody>) -> ResponseFuture<S::Future> {
         if let Some(outer) = RequestTasks::of(request.extensions()) {
             self.warn_if_shadowed_by(outer.runner());
+            return ResponseFuture::Inside {
+                future: self.inner.call(request),
+            };
+        }
+        // Nothing is around a connection. Around a layer there may be the request of a handler that calls this
+        // service, or of a middleware that passes on a request that it made itself.
+        if self.connection.is_none() && RequestTasks::adopting(&mut request, &self.runner).is_some()
+        {
             return ResponseFuture::Inside {
                 future: self.inner.call(request),
             };

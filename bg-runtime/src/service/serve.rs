@@ -1,10 +1,13 @@
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{IntoFuture, Ready, ready};
 use std::io;
+use std::mem::take;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use axum::serve::{IncomingStream, Listener};
@@ -13,10 +16,13 @@ use futures_util::future::{BoxFuture, Map};
 use http::Request;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
+use super::detached::DetachedService;
 use super::layer::BackgroundService;
 use super::signals::termination_signals;
+use crate::log_target::RUNTIME;
 use crate::request::FlushedIo;
 use crate::route::warn_of_unmounted;
 use crate::run::{Runner, ShutdownReport, end_of_wait};
@@ -24,11 +30,14 @@ use crate::run::{Runner, ShutdownReport, end_of_wait};
 /// A server that knows when each response has been sent. Created by
 /// [`Background::serve`](crate::Background::serve), and run by `.await`.
 ///
-/// Dropping the future closes the listener. Connections that are open go on, and so do tasks.
+/// Dropping the future closes the listener. Connections that are open go on, and so do tasks. If it is
+/// dropped while it drains the tasks, they go on as well, as after a
+/// [`shutdown`](crate::Background::shutdown) that is dropped.
 ///
 /// # Errors
 ///
-/// Ends with an error if the handlers of the signals cannot be installed.
+/// Ends with an error if the handlers of the signals cannot be installed; and before it accepts a
+/// connection, if the `Background` was [shut down](crate::Background::shutdown).
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<L, S> {
     runner: Arc<Runner>,
@@ -56,6 +65,30 @@ impl<L, S> Serve<L, S> {
     ) -> Self {
         self.signal = Some(Box::pin(signal));
         self
+    }
+}
+
+impl<L, S> Serve<L, S>
+where
+    S: Service<Request<axum::body::Body>, Error = Infallible>,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    /// Has every handler finished, and its tasks run, though its client leaves before it has responded.
+    /// See [`BackgroundLayer::detach`](crate::BackgroundLayer::detach).
+    pub fn detach(self) -> Serve<L, DetachedService<S>> {
+        let Self {
+            runner,
+            listener,
+            app,
+            signal,
+        } = self;
+        Serve {
+            runner,
+            listener,
+            app: DetachedService::new(app),
+            signal,
+        }
     }
 }
 
@@ -91,6 +124,9 @@ where
             signal,
         } = self;
         warn_of_unmounted();
+        if runner.is_shut_down() {
+            return Err(shut_down());
+        }
         // Before the first request, so that a signal that comes during one finds the handlers installed.
         let (signal, mut hurry): (BoxFuture<'static, ()>, BoxFuture<'static, ()>) = match signal {
             Some(signal) => (signal, Box::pin(std::future::pending())),
@@ -99,22 +135,26 @@ where
                 (Box::pin(first), Box::pin(second))
             }
         };
+        let serving = runner.begin_serving().await.map_err(|_| shut_down())?;
 
-        let (stopping, stopped) = oneshot::channel();
+        let (told, is_told) = oneshot::channel();
         let connect = Connect {
             runner: runner.clone(),
-            app,
+            app: converted(app),
         };
-        let server =
-            axum::serve(FlushedListener(listener), connect).with_graceful_shutdown(async move {
-                signal.await;
-                let _ = stopping.send(Instant::now());
-            });
+        let listener = FlushedListener {
+            listener,
+            stopping: serving.stopping().clone(),
+        };
+        let server = axum::serve(listener, connect).with_graceful_shutdown(async move {
+            signal.await;
+            let _ = told.send(Instant::now());
+        });
         let mut server = std::pin::pin!(server.into_future());
         let begun = tokio::select! {
             // The signal first: it may end an idle server at once, and the deadline counts from it.
             biased;
-            Ok(begun) = stopped => Some(begun),
+            Ok(begun) = is_told => Some(begun),
             ended = &mut server => {
                 ended?;
                 None
@@ -123,32 +163,39 @@ where
         // Connections and tasks share the time: a response that never ends must not hold up the
         // shutdown.
         let deadline = end_of_wait(begun.unwrap_or_else(Instant::now), runner.drain_timeout());
-        // Known to tasks from now on, not only when the last connection has ended.
-        let _deadline = runner.set_shutdown_deadline(deadline);
-        let mut hurried = false;
+        // Known to streams and tasks from now on, not only when the last connection has ended.
+        serving.stop(deadline);
+        let hurried = serving.hurry().clone();
         if begun.is_some() {
             tokio::select! {
                 ended = &mut server => ended?,
                 () = tokio::time::sleep_until(deadline) => {
-                    tracing::warn!("connections did not end within the drain timeout: left behind");
+                    tracing::warn!(target: RUNTIME, "connections did not end within the drain timeout: left behind");
                 }
                 () = &mut hurry => {
-                    tracing::warn!("a second signal: the open connections are left behind");
-                    hurried = true;
-                    runner.hurry();
+                    tracing::warn!(target: RUNTIME, "a second signal: the open connections are left behind");
+                    hurried.cancel();
                 }
             }
         }
-        let mut shutdown = std::pin::pin!(runner.shut_down(deadline));
+        let mut ended = std::pin::pin!(serving.end(deadline));
         tokio::select! {
             biased;
-            report = &mut shutdown => Ok(report),
-            () = &mut hurry, if !hurried => {
-                runner.hurry();
-                Ok(shutdown.await)
+            report = &mut ended => Ok(report),
+            () = &mut hurry, if !hurried.is_cancelled() => {
+                hurried.cancel();
+                Ok(ended.await)
             }
         }
     }
+}
+
+/// The error of a server that begins after the shutdown.
+fn shut_down() -> io::Error {
+    io::Error::other(
+        "this `Background` was shut down, which is for good: build another one to serve again, or let \
+         `serve` end without calling `shutdown()`",
+    )
 }
 
 impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
@@ -159,20 +206,40 @@ impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
     }
 }
 
+/// Has a router turn its handlers into services once, as axum's `into_make_service` does. Otherwise the
+/// router would do it for each request, which costs an allocation. Any other app is returned as it is.
+fn converted<S: 'static>(mut app: S) -> S {
+    let any: &mut dyn Any = &mut app;
+    let router = if any.is::<Router>() {
+        any.downcast_mut::<Router>()
+    } else {
+        let detached = any.downcast_mut::<DetachedService<Router>>();
+        detached.map(|detached| &mut detached.inner)
+    };
+    if let Some(router) = router {
+        *router = take(router).with_state(());
+    }
+    app
+}
+
 /// A listener that wraps every accepted connection in [`FlushedIo`].
-struct FlushedListener<L>(L);
+struct FlushedListener<L> {
+    listener: L,
+    /// What each connection's requests see of the end of this server.
+    stopping: CancellationToken,
+}
 
 impl<L: Listener> Listener for FlushedListener<L> {
     type Io = FlushedIo<L::Io>;
     type Addr = L::Addr;
 
     async fn accept(&mut self) -> (Self::Io, L::Addr) {
-        let (io, address) = self.0.accept().await;
-        (FlushedIo::new(io), address)
+        let (io, address) = self.listener.accept().await;
+        (FlushedIo::of_server(io, self.stopping.clone()), address)
     }
 
     fn local_addr(&self) -> io::Result<L::Addr> {
-        self.0.local_addr()
+        self.listener.local_addr()
     }
 }
 

@@ -7,8 +7,9 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::options::Options;
-use super::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, render};
+use super::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, UnrunTask, render};
 use crate::contain::{Contained, contain};
+use crate::log_target::{RUNTIME, TASK};
 use crate::one_line::OneLine;
 
 /// A task of any type, with its settings.
@@ -37,8 +38,10 @@ impl BoxTask {
         let id = TaskId::next();
         // Made here and not in `Runner::accept`, because here the request's own span is the current one.
         let span = tracing::info_span!(
+            target: TASK,
             parent: None,
             "background_task",
+            otel.name = info.name(),
             task.name = info.name(),
             task.id = id.get(),
             task.attempt = Empty,
@@ -96,9 +99,34 @@ impl BoxTask {
         asked.unwrap_or_else(|| self.info().retries())
     }
 
+    /// Returns how many runs it has at most.
+    pub(crate) fn runs(&self) -> u32 {
+        self.retries().saturating_add(1)
+    }
+
+    /// Returns the span of a run. Where others may follow it has one of its own, because a field that is
+    /// recorded again in the same span is shown twice by text logs.
+    pub(crate) fn run_span(&self, attempt: u32) -> Span {
+        if self.runs() > 1 {
+            return tracing::info_span!(
+                target: TASK,
+                parent: self.span(),
+                "background_task_run",
+                task.attempt = attempt,
+            );
+        }
+        self.span().record("task.attempt", attempt);
+        self.span().clone()
+    }
+
     /// Returns how long one run may take.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.options().timeout.or_else(|| self.info().timeout())
+    }
+
+    /// Returns how long after it was queued the task may still begin.
+    pub(crate) fn expires(&self) -> Option<Duration> {
+        self.options().expires.or_else(|| self.info().expires())
     }
 
     /// Records the request on the task's span.
@@ -122,6 +150,14 @@ impl BoxTask {
             .origin
             .take()
             .map_or_else(Span::none, |origin| *origin)
+    }
+
+    /// Lets go of the span of a task that will not run. `None` for a one-off task, which is dropped: what it is
+    /// made of can neither be shown nor stored.
+    pub(crate) fn into_unrun(mut self) -> Option<UnrunTask> {
+        self.info().def()?;
+        self.0.span = Span::none();
+        Some(UnrunTask::new(self))
     }
 
     pub(crate) fn span(&self) -> &Span {
@@ -163,8 +199,11 @@ impl BoxTask {
         contain(|| self.0.work.key()).unwrap_or_else(|panic| {
             let task = self.info().name();
             tracing::error!(
-                task.name = task,
-                panic = %OneLine(panic),
+                target: RUNTIME,
+                {
+                    task.name = task,
+                    panic = %OneLine(panic),
+                },
                 "a task's key panicked in `Display`; its per-key limits are not applied"
             );
             None

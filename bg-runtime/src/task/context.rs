@@ -9,6 +9,7 @@ use super::progress::Progress;
 use super::request_info::RequestInfo;
 use super::state::{MissingState, State};
 use super::task_ref::TaskRef;
+use crate::log_target::TASK;
 use crate::one_line::OneLine;
 use crate::run::{EntryKey, Runner};
 
@@ -49,6 +50,8 @@ pub struct TaskContext {
     pub(crate) attempt: u32,
     /// For a run of a synchronous task, which more than the shutdown cancels: see `run/attempt.rs`.
     pub(crate) own_cancel: Option<CancellationToken>,
+    /// The number of the signals that there were when the run began: see `run/period.rs`.
+    pub(crate) signals: u64,
     pub(crate) entry: EntryKey,
     // The one arrow from here up to the runner: a context is a handle to it, and a trait between the
     // two would have one implementor. A clone that outlives the run keeps the runner alive, and with it
@@ -76,7 +79,7 @@ impl TaskContext {
     }
 
     /// Waits until the task should stop: a shutdown has waited for its `drain_timeout`, and will abort
-    /// the task shortly. For a synchronous task, also until its timeout passes or
+    /// the task shortly. See [`stopping`](Self::stopping) for its begin. For a synchronous task, also until its timeout passes or
     /// [`TaskHandle::abort`](crate::TaskHandle::abort) is called.
     ///
     /// Cancel safe.
@@ -91,9 +94,52 @@ impl TaskContext {
         self.cancellation().is_cancelled()
     }
 
-    fn cancellation(&self) -> &CancellationToken {
-        let own = self.own_cancel.as_ref();
-        own.unwrap_or_else(|| self.runner.cancellation())
+    fn cancellation(&self) -> CancellationToken {
+        let own = self.own_cancel.clone();
+        own.unwrap_or_else(|| self.runner.cancellation(self.signals))
+    }
+
+    /// Waits until the shutdown begins, which leaves the task up to the `drain_timeout` to finish.
+    ///
+    /// It begins when the last [`serve`](crate::Background::serve) that runs is told to stop, or
+    /// [`Background::shutdown`](crate::Background::shutdown) is called. A task that ends only when it
+    /// is told to, such as one that reads a queue, waits for this. [`cancelled`](Self::cancelled) comes
+    /// later, when there is no time left.
+    ///
+    /// Cancel safe.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use bg_runtime::{Background, TaskContext, background_task};
+    ///
+    /// #[background_task]
+    /// async fn poll_mailbox(#[context] cx: TaskContext) {
+    ///     loop {
+    ///         // .. look for mail ..
+    ///         tokio::select! {
+    ///             () = cx.stopping() => return,
+    ///             () = tokio::time::sleep(Duration::from_secs(60)) => {}
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let background = Background::global();
+    /// background.spawn(PollMailbox);
+    /// assert!(background.shutdown().await.is_clean());
+    /// # }
+    /// ```
+    pub async fn stopping(&self) {
+        self.runner.stopping(self.signals).cancelled().await;
+    }
+
+    /// Returns whether the shutdown has begun, without waiting for [`stopping`](Self::stopping). For loops
+    /// in synchronous tasks.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.runner.stopping(self.signals).is_cancelled()
     }
 
     /// Reports how far the task has come: `done` of `total`, in a unit of the task's choice, and a
@@ -118,10 +164,14 @@ impl TaskContext {
     pub fn progress(&self, done: u64, total: u64, message: impl Into<String>) {
         let progress = Progress::new(done, total, message.into());
         tracing::debug!(
-            task.name = self.task.task.name(),
-            done,
-            total,
-            message = %OneLine(progress.message()),
+            target: TASK,
+            {
+                task.name = self.task.task.name(),
+                done,
+                total,
+            },
+            "{}",
+            OneLine(progress.message())
         );
         self.runner.set_progress(self.entry, progress);
     }
@@ -139,6 +189,7 @@ impl TaskContext {
             task: self.task.task,
             parameter,
             type_name: std::any::type_name::<T>(),
+            source: self.runner.source_of_states(),
         })
     }
 }

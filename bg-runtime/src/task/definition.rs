@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::failure::TaskFailure;
+use super::limits::{OnFull, TaskLimits};
+use super::rate::Rate;
 
 /// The record of a task: everything that is known of it without an instance.
 ///
@@ -23,6 +25,7 @@ pub struct TaskDef {
     location: &'static Location<'static>,
     pub(super) docs: &'static str,
     pub(super) timeout: Option<Duration>,
+    pub(super) expires: Option<Duration>,
     pub(super) retries: u32,
     pub(super) backoff: Backoff,
     pub(super) limits: TaskLimits,
@@ -46,6 +49,7 @@ impl TaskDef {
             location: Location::caller(),
             docs: "",
             timeout: None,
+            expires: None,
             retries: 0,
             backoff: Backoff::DEFAULT,
             limits: TaskLimits::NONE,
@@ -64,7 +68,9 @@ impl TaskDef {
     }
 
     /// Sets how long one run may take before it fails with
-    /// [`FailureKind::Timeout`](crate::FailureKind::Timeout). No limit by default.
+    /// [`FailureKind::Timeout`](crate::FailureKind::Timeout). By default that of
+    /// [`BackgroundBuilder::default_timeout`](crate::BackgroundBuilder::default_timeout), if there is one;
+    /// with [`Duration::MAX`] there is no limit.
     ///
     /// # Panics
     ///
@@ -73,9 +79,26 @@ impl TaskDef {
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         assert!(
             !timeout.is_zero(),
-            "a timeout of zero ends every run before it begins"
+            "with a timeout of zero every run that waits even once fails"
         );
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets how long after it was queued the task may still begin its first run. After that it is skipped as
+    /// [`SkipReason::Expired`](crate::SkipReason::Expired), and the tasks behind it in its list run. By
+    /// default a task does not expire.
+    ///
+    /// A task is looked at when its turn comes, and from then on while it waits for a delay or a limit.
+    /// Whether it runs again after a failure does not depend on this.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero. In a `const`, where records are made, this is a compile error.
+    #[must_use]
+    pub const fn expires(mut self, after: Duration) -> Self {
+        assert!(!after.is_zero(), "a task that expires at once never runs");
+        self.expires = Some(after);
         self
     }
 
@@ -122,8 +145,8 @@ impl TaskDef {
         self
     }
 
-    /// Sets how many tasks of this name with the same [`key`](crate::Task::key) may wait to run; more
-    /// are refused, with [`FailureKind::Rejected`](crate::FailureKind::Rejected). No limit by default.
+    /// Sets how many tasks of this name with the same [`key`](crate::Task::key) may wait to run; what
+    /// happens to more is set by [`on_full`](Self::on_full). No limit by default.
     ///
     /// # Panics
     ///
@@ -132,6 +155,39 @@ impl TaskDef {
     pub const fn max_pending_per_key(mut self, limit: usize) -> Self {
         assert!(limit > 0, "with a limit of zero every task is refused");
         self.limits.pending_per_key = Some(limit);
+        self
+    }
+
+    /// Sets how many tasks of this name with the same [`key`](crate::Task::key) may wait and run together;
+    /// what happens to more is set by [`on_full`](Self::on_full). No limit by default.
+    ///
+    /// # Panics
+    ///
+    /// If the limit is zero. In a `const`, where records are made, this is a compile error.
+    #[must_use]
+    pub const fn max_unfinished_per_key(mut self, limit: usize) -> Self {
+        assert!(limit > 0, "with a limit of zero every task is refused");
+        self.limits.unfinished_per_key = Some(limit);
+        self
+    }
+
+    /// Sets what happens to a task beyond [`max_pending_per_key`](Self::max_pending_per_key) or
+    /// [`max_unfinished_per_key`](Self::max_unfinished_per_key); without one of the two it does nothing.
+    /// [`OnFull::Reject`] by default.
+    #[must_use]
+    pub const fn on_full(mut self, on_full: OnFull) -> Self {
+        self.limits.on_full = on_full;
+        self
+    }
+
+    /// Sets how many runs may begin in any span of time, for each [`key`](crate::Task::key) if the task has
+    /// one, otherwise for the name; others wait, in order. Every run counts, those after a failure too. No
+    /// limit by default.
+    ///
+    /// A shutdown that ends before the next run may begin aborts the tasks that wait at once.
+    #[must_use]
+    pub const fn rate(mut self, rate: Rate) -> Self {
+        self.limits.rate = Some(rate);
         self
     }
 
@@ -146,8 +202,12 @@ impl TaskDef {
     /// Declares that the task occupies a thread of the blocking pool while it runs.
     ///
     /// Neither a timeout nor a shutdown can stop the thread; both cancel the task's
-    /// [`TaskContext`](crate::TaskContext::cancelled). Work that goes on after the timeout no longer
-    /// counts towards any limit.
+    /// [`TaskContext`](crate::TaskContext::cancelled). Work that goes on counts towards every limit until the
+    /// thread has ended, and another attempt waits for that.
+    ///
+    /// Set for a plain `fn` with [`#[background_task]`](macro@crate::background_task), and for
+    /// [`named_blocking`](crate::named_blocking). The library does not know a thread that a task written by
+    /// hand starts itself: of such a task, what has a timeout no longer counts when its future is dropped.
     #[must_use]
     pub const fn blocking(mut self) -> Self {
         self.blocking = true;
@@ -176,6 +236,12 @@ impl TaskDef {
         self.name
     }
 
+    /// The limits on the tasks of this name.
+    #[must_use]
+    pub const fn limits(&self) -> TaskLimits {
+        self.limits
+    }
+
     pub(crate) fn location(&self) -> &'static Location<'static> {
         self.location
     }
@@ -196,6 +262,7 @@ impl fmt::Debug for TaskDef {
             .field("file", &self.location.file())
             .field("line", &self.location.line())
             .field("timeout", &self.timeout)
+            .field("expires", &self.expires)
             .field("retries", &self.retries)
             .field("backoff", &self.backoff)
             .field("limits", &self.limits)
@@ -204,26 +271,6 @@ impl fmt::Debug for TaskDef {
             .field("states", &self.states)
             .finish_non_exhaustive()
     }
-}
-
-/// The limits on the tasks of one name. `None` means no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct TaskLimits {
-    /// The number of tasks that may run at once.
-    pub concurrent: Option<usize>,
-    /// The number of tasks with the same key that may run at once.
-    pub per_key: Option<usize>,
-    /// The number of tasks with the same key that may wait to run.
-    pub pending_per_key: Option<usize>,
-}
-
-impl TaskLimits {
-    pub(super) const NONE: Self = Self {
-        concurrent: None,
-        per_key: None,
-        pending_per_key: None,
-    };
 }
 
 /// One argument of a task.

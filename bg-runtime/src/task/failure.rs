@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::skipped::Skipped;
 use super::task_ref::TaskRef;
-use super::{RequestInfo, TaskId, TaskInfo};
+use super::{RequestInfo, Task, TaskId, TaskInfo, UnrunTask};
 use crate::contain::Contained;
 use crate::one_line::OneLine;
 
@@ -28,7 +29,9 @@ pub(crate) struct FailureParts {
     pub(crate) attempt: u32,
     pub(crate) will_retry: bool,
     pub(crate) elapsed: Duration,
-    pub(crate) skipped: Vec<TaskInfo>,
+    pub(crate) skipped: Skipped,
+    /// The task itself, if no run was under way and it is at hand.
+    pub(crate) unrun: Option<UnrunTask>,
 }
 
 /// The kind of a [`TaskFailure`].
@@ -46,7 +49,9 @@ pub enum FailureKind {
     Aborted,
     /// The task was refused when it was queued, because a limit was reached:
     /// [`max_pending`](crate::BackgroundBuilder::max_pending) with
-    /// [`Overflow::Reject`](crate::Overflow::Reject), or `max_pending_per_key` of the task.
+    /// [`Overflow::Reject`](crate::Overflow::Reject), or `max_pending_per_key` or
+    /// `max_unfinished_per_key` of the task; or because it came between a drain and the next
+    /// [`serve`](crate::Background::serve).
     Rejected,
     /// The task did not run. The error is a [`SkipReason`], which says why: most often the request or its
     /// response.
@@ -86,7 +91,8 @@ impl TaskFailure {
             attempt: 0,
             will_retry: false,
             elapsed: Duration::ZERO,
-            skipped: Vec::new(),
+            skipped: Skipped::default(),
+            unrun: None,
         })
     }
 
@@ -154,10 +160,55 @@ impl TaskFailure {
         self.0.task.request.as_deref()
     }
 
+    /// The task itself, with its arguments, if it is a `T` and did not run: so that a hook can save it.
+    ///
+    /// `Some` for a task that was skipped, that a limit refused, or that a shutdown aborted while it waited for
+    /// a delay or for its next run, or behind such a task in its list. After a run that failed, it is the copy
+    /// that the next run would have consumed.
+    ///
+    /// `None` if a run consumed it, and for tasks made by [`named`](crate::named) and
+    /// [`named_blocking`](crate::named_blocking). Also `None` where the outcome is decided away from the task:
+    /// its handle aborted it, its runtime is gone, it was queued after the shutdown, or the shutdown closed while
+    /// it waited for its response, for a limit, or behind a task that still ran. Such a task is known by its
+    /// [`arguments`](Self::arguments) at most.
+    ///
+    /// ```standalone_crate
+    /// use std::sync::{Arc, Mutex};
+    /// use std::time::Duration;
+    ///
+    /// use bg_runtime::{Background, TaskExt, background_task};
+    ///
+    /// #[background_task]
+    /// async fn send_mail(to: String) {}
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let saved = Arc::new(Mutex::new(Vec::new()));
+    /// let hook = saved.clone();
+    /// let background = Background::builder()
+    ///     .on_error(move |failure| {
+    ///         if let Some(mail) = failure.downcast_ref::<SendMail>() {
+    ///             hook.lock().unwrap().push(mail.to.clone());
+    ///         }
+    ///     })
+    ///     .build()?;
+    ///
+    /// drop(background.spawn(SendMail::new("a@b.c").delay(Duration::from_secs(3600))));
+    /// # tokio::task::yield_now().await;
+    /// background.shutdown().await;
+    /// assert_eq!(*saved.lock().unwrap(), ["a@b.c"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn downcast_ref<T: Task + Send + Sync>(&self) -> Option<&T> {
+        self.0.unrun.as_ref()?.downcast_ref()
+    }
+
     /// The tasks after this one that will not run because of it.
     #[must_use]
     pub fn skipped(&self) -> &[TaskInfo] {
-        &self.0.skipped
+        self.0.skipped.as_slice()
     }
 }
 
@@ -258,13 +309,29 @@ pub enum SkipReason {
     ResponseNotPickedUp,
     /// The task's list was dropped without having been attached to anything.
     NeverAttached,
+    /// The task had not begun by the time at which it expires
+    /// ([`TaskDef::expires`](crate::TaskDef::expires)).
+    Expired,
+    /// A newer task of its key took its room ([`OnFull::Replace`](crate::OnFull::Replace)).
+    Replaced,
+    /// There are enough tasks of its key already ([`OnFull::Ignore`](crate::OnFull::Ignore)).
+    Duplicate,
+    /// The task's route stands under no [`Background`](crate::Background), and more than one is alive. An
+    /// error in the log names the route.
+    NoBackground,
 }
 
 impl SkipReason {
     /// Returns whether error hooks and the log hear about it. `false` for a condition that did not
-    /// hold, and for tasks that the earlier failure has already listed.
+    /// hold, for tasks that the earlier failure has already listed, and for what `on_full` asks for.
     pub(crate) fn is_reported(self) -> bool {
-        !matches!(self, Self::NoErrorResponse(_) | Self::EarlierFailure { .. })
+        !matches!(
+            self,
+            Self::NoErrorResponse(_)
+                | Self::EarlierFailure { .. }
+                | Self::Replaced
+                | Self::Duplicate
+        )
     }
 }
 
@@ -294,6 +361,13 @@ impl fmt::Display for SkipReason {
             Self::NeverAttached => f.write_str(
                 "its list was dropped: return the list with the response, or take `BackgroundTasks` as an argument \
                  of the handler instead of making a new one",
+            ),
+            Self::Expired => f.write_str("it had not begun by the time at which it expires"),
+            Self::Replaced => f.write_str("a newer task of its key replaced it"),
+            Self::Duplicate => f.write_str("there are enough tasks of its key already"),
+            Self::NoBackground => f.write_str(
+                "its route stands under no `Background`, and more than one is alive: run the app with \
+                 `background.serve(..)`, or add `.layer(background.layer())` to the router after its routes",
             ),
         }
     }

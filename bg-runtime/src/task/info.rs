@@ -3,7 +3,8 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::backoff::Backoff;
-use super::definition::{Parameter, StateDef, TaskDef, TaskLimits};
+use super::definition::{Parameter, StateDef, TaskDef};
+use super::limits::TaskLimits;
 
 /// Describes a task: a declared one by its [`TaskDef`], a one-off task by its name and location.
 ///
@@ -91,10 +92,17 @@ impl TaskInfo {
         self.def().map_or(&[], |def| def.states)
     }
 
-    /// The longest time that one run may take. `None` means no limit.
+    /// The longest time that one run may take. `None` if the task sets none, and has that of
+    /// [`BackgroundBuilder::default_timeout`](crate::BackgroundBuilder::default_timeout).
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.def().and_then(|def| def.timeout)
+    }
+
+    /// The longest time from being queued to the first run. `None` if the task does not expire.
+    #[must_use]
+    pub fn expires(&self) -> Option<Duration> {
+        self.def().and_then(|def| def.expires)
     }
 
     /// The number of times that the task runs again after a run that failed.
@@ -112,7 +120,12 @@ impl TaskInfo {
     /// The limits on the tasks of this name.
     #[must_use]
     pub fn limits(&self) -> TaskLimits {
-        self.def().map_or(TaskLimits::NONE, |def| def.limits)
+        *self.limits_ref()
+    }
+
+    /// Returns [`limits`](Self::limits) without a copy, which is not small.
+    pub(crate) fn limits_ref(&self) -> &'static TaskLimits {
+        self.def().map_or(&TaskLimits::NONE, |def| &def.limits)
     }
 
     /// Returns whether the task runs on the blocking pool.
@@ -140,6 +153,7 @@ impl fmt::Debug for TaskInfo {
             .field("parameters", &self.parameters())
             .field("states", &self.states())
             .field("timeout", &self.timeout())
+            .field("expires", &self.expires())
             .field("retries", &self.retries())
             .field("limits", &self.limits())
             .finish_non_exhaustive()

@@ -46,7 +46,9 @@ impl IntoTask for BoxTask {
 /// let after_an_error = RecordAttempt::new("ada").on_error_response();
 /// let later = RecordAttempt::new("ada").delay(Duration::from_secs(60));
 /// let patient = RecordAttempt::new("ada").retries(5).timeout(Duration::from_secs(2));
-/// # let _ = (in_any_case, after_an_error, later, patient);
+/// let soon_or_never = RecordAttempt::new("ada").expires_in(Duration::from_secs(30));
+/// let beside_all_others = RecordAttempt::new("ada").independent();
+/// # let _ = (in_any_case, after_an_error, later, patient, soon_or_never, beside_all_others);
 /// ```
 pub trait TaskExt: IntoTask + Sized {
     /// Runs the task after every end of the request: also after an error response, and when the handler
@@ -75,10 +77,36 @@ pub trait TaskExt: IntoTask + Sized {
         with(self.into_task(), |options| options.delay = delay)
     }
 
+    /// Makes the task a list of its own, wherever it is added: to a list, or to a list inside another.
+    ///
+    /// It starts when the first task of its request does. It waits for no other task, for none of their
+    /// retries and delays, and no failure of theirs keeps it from running; nor does its own keep others
+    /// from running. Its conditions ([`always`](Self::always),
+    /// [`on_error_response`](Self::on_error_response)) are those of the place where it was added, and it
+    /// has a slot of its own under
+    /// [`max_concurrent`](crate::BackgroundBuilder::max_concurrent), for which it lines up before the
+    /// other tasks of its request. No effect on a task that is spawned, which is alone anyway.
+    ///
+    /// For what must be known even if the rest fails, such as an audit that middleware writes.
+    fn independent(self) -> BoxTask {
+        with(self.into_task(), |options| options.independent = true)
+    }
+
     /// Sets how long one run may take, instead of the `timeout` that the task is declared with. A
-    /// timeout of zero fails any run that waits even once.
+    /// timeout of zero fails any run that waits even once; [`Duration::MAX`] is no limit, not even
+    /// [`default_timeout`](crate::BackgroundBuilder::default_timeout).
     fn timeout(self, timeout: Duration) -> BoxTask {
         with(self.into_task(), |options| options.timeout = Some(timeout))
+    }
+
+    /// Skips the task if it has not begun its first run this long after it was queued, instead of the
+    /// `expires` that it is declared with: see [`TaskDef::expires`](crate::TaskDef::expires). Neither is
+    /// set by default.
+    ///
+    /// A task that is skipped is reported with [`SkipReason::Expired`](crate::SkipReason::Expired), and
+    /// the tasks behind it in its list run. With a duration of zero the task never runs.
+    fn expires_in(self, after: Duration) -> BoxTask {
+        with(self.into_task(), |options| options.expires = Some(after))
     }
 
     /// Sets how many times the task runs again after a run that failed, panicked or timed out, instead

@@ -10,42 +10,54 @@ mod definition;
 mod failure;
 mod info;
 mod into_task;
+mod limits;
 mod list;
 #[allow(missing_docs, reason = "public for generated code only")]
 pub(crate) mod macro_support;
 mod one_off;
 mod options;
 mod progress;
+mod rate;
 mod registry;
 mod request_info;
 mod result;
+mod retry;
+mod skipped;
 mod state;
 mod task_ref;
 mod text;
+mod unrun;
 
 pub use self::backoff::Backoff;
 pub use self::blocking::blocking;
 pub use self::boxed::BoxTask;
 pub use self::context::{TaskContext, TaskId};
-pub use self::definition::{Parameter, StateDef, TaskDef, TaskLimits};
+pub use self::definition::{Parameter, StateDef, TaskDef};
 pub use self::failure::{FailureKind, SkipReason, TaskFailure};
 pub use self::info::TaskInfo;
 pub use self::into_task::{IntoTask, Retryable, TaskExt};
+pub use self::limits::{OnFull, TaskLimits};
 pub use self::one_off::{named, named_blocking};
 pub use self::progress::{Progress, ProgressStream};
+pub use self::rate::Rate;
 pub use self::request_info::RequestInfo;
 pub use self::result::{BoxError, IntoTaskResult, TaskResult};
+pub use self::retry::{NoRetry, RetryAfter};
 pub use self::state::{MissingState, State};
 pub use self::text::IntoText;
 
+pub(crate) use self::blocking::ThreadShare;
 pub(crate) use self::failure::{AbortReason, Chain, FailureParts, TimedOut};
-pub(crate) use self::list::{Item, TaskList};
+pub(crate) use self::list::{Item, TaskList, for_each, visit};
 pub(crate) use self::macro_support::render;
 pub(crate) use self::options::When;
 pub(crate) use self::registry::registered_tasks;
 pub(crate) use self::request_info::LazyInfo;
-pub(crate) use self::state::{States, StatesBuilder, TwiceGiven};
+pub(crate) use self::retry::RetryAdvice;
+pub(crate) use self::skipped::{KeptBack, Row, Skipped};
+pub(crate) use self::state::{SourceOfStates, States, StatesBuilder, TwiceGiven};
 pub(crate) use self::task_ref::TaskRef;
+pub(crate) use self::unrun::UnrunTask;
 
 use std::fmt;
 
@@ -120,9 +132,10 @@ pub trait Task: Sized + 'static {
         None
     }
 
-    /// Returns the key by which [`TaskDef::max_per_key`] and [`TaskDef::max_pending_per_key`] count, for
-    /// example the id of the user whom the task is for. Neither limits a task whose key is `None` (the
-    /// default).
+    /// Returns the key by which [`TaskDef::max_per_key`], [`TaskDef::max_pending_per_key`],
+    /// [`TaskDef::max_unfinished_per_key`] and [`TaskDef::rate`] count, for example the id of the user
+    /// whom the task is for. Of a task whose key is `None` (the default), the rate is that of its name,
+    /// and the others limit nothing.
     ///
     /// Called when the task is queued. Logs and reports show the key.
     fn key(&self) -> Option<String> {

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// The settings of one queued task, from [`TaskExt`](crate::TaskExt).
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -9,6 +11,12 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     /// Replaces the declared number.
     pub(crate) retries: Option<u32>,
+    /// The task is a list of its own, wherever it was added.
+    pub(crate) independent: bool,
+    /// Replaces the declared time from being queued to the first run.
+    pub(crate) expires: Option<Duration>,
+    /// The time by which the first run has to begin. Known when the task is queued.
+    pub(crate) expires_at: Option<Instant>,
 }
 
 impl Options {
@@ -17,6 +25,9 @@ impl Options {
         delay: Duration::ZERO,
         timeout: None,
         retries: None,
+        independent: false,
+        expires: None,
+        expires_at: None,
     };
 }
 

@@ -25,6 +25,18 @@ pub struct MissingState {
     pub(crate) task: TaskInfo,
     pub(crate) parameter: &'static str,
     pub(crate) type_name: &'static str,
+    pub(crate) source: SourceOfStates,
+}
+
+/// How a task that misses a state could have got it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SourceOfStates {
+    /// From the builder of its `Background`.
+    Builder,
+    /// From a `Background` of the application: it ran on the global one, which has no states.
+    Global,
+    /// From the builder that its recorder was made without.
+    Recorder,
 }
 
 impl MissingState {
@@ -51,12 +63,23 @@ impl fmt::Display for MissingState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "task `{}` ({}:{}) needs a `{}` for its parameter `{}`: give it to `Background::builder()` with `.state(..)`",
+            "task `{}` ({}:{}) needs a `{}` for its parameter `{}`: {}",
             self.task.name(),
             self.task.file(),
             self.task.line(),
             self.type_name,
             self.parameter,
+            match self.source {
+                SourceOfStates::Builder => "give it to `Background::builder()` with `.state(..)`",
+                SourceOfStates::Global =>
+                    "the task ran on `Background::global()`, which has no states; give the state to \
+                     `Background::builder()` with `.state(..)`, and put that `Background` around the route: run \
+                     the app with `background.serve(..)`, or add `.layer(background.layer())` to the router \
+                     after its routes",
+                SourceOfStates::Recorder =>
+                    "make the recorder with `Recorder::from_builder(..)`, and give the state to that builder with \
+                     `.state(..)`",
+            },
         )
     }
 }

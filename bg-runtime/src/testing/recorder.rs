@@ -3,7 +3,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::message::{Mismatch, call};
-use crate::run::{Dispatch, Recording, Settings, replay};
+use crate::run::{Dispatch, Limits, Recording, Settings, replay};
 use crate::task::{Task, render};
 use crate::{Background, BackgroundBuilder, BuildError, TaskFailure};
 
@@ -32,6 +32,7 @@ impl Recorder {
     pub fn new() -> Self {
         let recording = Arc::<Recording>::default();
         let background = Background::new(Settings {
+            limits: Limits::default().without_waiting(),
             dispatch: Dispatch::Record(recording.clone()),
             ..Settings::default()
         });
@@ -44,6 +45,9 @@ impl Recorder {
     /// Creates a recorder with the states, error hooks and limits of a builder, most often the
     /// application's. `isolated` and `Overflow::Wait` have no effect: no thread is started, and no
     /// response waits for room.
+    ///
+    /// A recorded task counts as one that waits, so limits per key refuse, replace and ignore those that
+    /// they would if none of these tasks had begun.
     ///
     /// # Errors
     ///
@@ -91,8 +95,8 @@ impl Recorder {
     /// their order, with the recorder's states and error hooks, and with retries and timeouts. Requests
     /// and spawned tasks take their turns in the order in which they were recorded, one after the
     /// other; tasks that a task queues come last. Only a task that another one spawns may run earlier,
-    /// while the other waits for something, such as its handle. Delays and the waits between runs are
-    /// left out; a task's own waits are not, nor are timeouts.
+    /// while the other waits for something, such as its handle. Delays, the waits between runs and those
+    /// for a rate are left out; a task's own waits are not, nor are timeouts.
     ///
     /// The returned failures are those that error hooks receive, even if there is no hook, but of a task
     /// that runs again after a failure only the last one. All hooks have ended by then, including async

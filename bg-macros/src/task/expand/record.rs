@@ -15,7 +15,8 @@ use crate::syntax;
 use crate::task::backoff::Backoff;
 use crate::task::call::Call;
 use crate::task::parameter::Source;
-use crate::task::settings::{Settings, Timeout};
+use crate::task::rate::Rate;
+use crate::task::settings::{Settings, Time};
 
 pub(super) fn expand(function: &Function, call: &Call, settings: &Settings) -> TokenStream {
     let krate = &settings.krate;
@@ -32,16 +33,15 @@ pub(super) fn expand(function: &Function, call: &Call, settings: &Settings) -> T
     let new = across(&call.name, quote!((#krate::TaskDef::new)(#name)));
     let docs = docs(&function.attrs).map(|docs| quote!(.docs(#docs)));
     // Each setting is a method of that name, which is where an error about its value is.
-    let timeout = settings
-        .timeout
-        .as_ref()
-        .map(|(word, timeout)| match timeout {
-            Timeout::Millis(millis) => {
-                let timeout = duration(*millis);
-                quote!(.#word(#timeout))
-            }
-            Timeout::Constant(value) => quote!(.#word(#value)),
-        });
+    let time = |(word, time): &(Ident, Time)| match time {
+        Time::Millis(millis) => {
+            let time = duration(*millis);
+            quote!(.#word(#time))
+        }
+        Time::Constant(value) => quote!(.#word(#value)),
+    };
+    let timeout = settings.timeout.as_ref().map(time);
+    let expires = settings.expires.as_ref().map(time);
     let number = |(word, value): &(Ident, Expr)| quote!(.#word(#value));
     let retries = settings.retries.as_ref().map(number);
     let limits = settings.limits.iter().map(number);
@@ -49,13 +49,20 @@ pub(super) fn expand(function: &Function, call: &Call, settings: &Settings) -> T
         .backoff
         .as_ref()
         .map(|(word, backoff)| self::backoff(word, backoff, krate));
+    let on_full = settings.on_full.as_ref();
+    let on_full = on_full.map(|(word, variant)| quote!(.#word(#krate::OnFull::#variant)));
+    let rate = settings.rate.as_ref();
+    let rate = rate.map(|(word, rate)| self::rate(word, rate, krate));
     let on_error = settings.on_error.as_ref();
     let on_error = on_error.map(|(word, path)| quote!(.#word(#path)));
     let blocking = function.sig.asyncness.is_none();
     let blocking = blocking.then(|| quote!(.blocking()));
     let parameters = parameters(call, krate);
     let states = states(call, krate);
-    quote!(&#new #docs #timeout #retries #backoff #(#limits)* #on_error #blocking #parameters #states)
+    quote! {
+        &#new #docs #timeout #expires #retries #backoff #(#limits)* #on_full #rate #on_error #blocking
+            #parameters #states
+    }
 }
 
 /// `.backoff(..)`
@@ -70,6 +77,17 @@ fn backoff(word: &Ident, backoff: &Backoff, krate: &Krate) -> TokenStream {
             quote!(.#word(#krate::Backoff::exponential(#least, #most)))
         }
         Backoff::Constant(value) => quote!(.#word(#value)),
+    }
+}
+
+/// `.rate(..)`
+fn rate(word: &Ident, rate: &Rate, krate: &Krate) -> TokenStream {
+    match rate {
+        Rate::PerMillis(runs, millis) => {
+            let (runs, per) = (Literal::u64_unsuffixed(*runs), duration(*millis));
+            quote!(.#word(#krate::Rate::new(#runs, #per)))
+        }
+        Rate::Constant(value) => quote!(.#word(#value)),
     }
 }
 

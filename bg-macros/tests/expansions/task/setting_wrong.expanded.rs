@@ -103,6 +103,12 @@ name = "emails.welcome"
 timeout = "30s"
 ```*/
             pub const timeout: () = ();
+            /**How long after it was queued the task may still begin; after that it is skipped. Text such as `"30s"`, or a constant `Duration`. Without it: the task does not expire.
+
+```ignore
+expires = "30s"
+```*/
+            pub const expires: () = ();
             /**How many times the task runs again after a run that failed, panicked or timed out. Its arguments are `Clone`.
 
 ```ignore
@@ -121,7 +127,13 @@ retries = 3, backoff = "1s..1m"
 max_concurrent = 4
 ```*/
             pub const max_concurrent: () = ();
-            /**The parameter that `max_per_key` and `max_pending_per_key` count by. It is `Display`, and logs and reports show it.
+            /**How many runs may begin in any such time, for each key if there is a `key`; others wait, in order. Text such as `"10/s"`, `"100/h"` or `"10/30s"`, or a constant `Rate`. Without it: no limit.
+
+```ignore
+rate = "10/s"
+```*/
+            pub const rate: () = ();
+            /**The parameter that `max_per_key`, `max_pending_per_key`, `max_unfinished_per_key` and `rate` count by. It is `Display`, and logs and reports show it.
 
 ```ignore
 key = user_id, max_per_key = 1
@@ -133,12 +145,24 @@ key = user_id, max_per_key = 1
 key = user_id, max_per_key = 1
 ```*/
             pub const max_per_key: () = ();
-            /**How many of these tasks with the same key may wait to run; more are refused. Without it: no limit.
+            /**How many of these tasks with the same key may wait to run; more are refused, or what `on_full` says. Without it: no limit.
 
 ```ignore
 key = user_id, max_pending_per_key = 100
 ```*/
             pub const max_pending_per_key: () = ();
+            /**How many of these tasks with the same key may wait and run together; more are refused, or what `on_full` says. Without it: no limit.
+
+```ignore
+key = user_id, max_unfinished_per_key = 1
+```*/
+            pub const max_unfinished_per_key: () = ();
+            /**What happens to a task beyond `max_pending_per_key` or `max_unfinished_per_key`: `reject` it, have it `replace` the oldest that waits, or `ignore` it. Without it: `reject`.
+
+```ignore
+key = user_id, max_pending_per_key = 1, on_full = replace
+```*/
+            pub const on_full: () = ();
             /**A function that is called with each failure of this task.
 
 ```ignore
@@ -150,5 +174,5 @@ on_error = report_failure // fn report_failure(failure: &TaskFailure)
     };
 };
 ::core::compile_error! {
-    "unknown setting `timeut`, did you mean `timeout`?\nthe settings are `name`, `timeout`, `retries`, `backoff`, `max_concurrent`, `key`, `max_per_key`, `max_pending_per_key`, `on_error`, `crate`"
+    "unknown setting `timeut`, did you mean `timeout`?\nthe settings are `name`, `timeout`, `expires`, `retries`, `backoff`, `max_concurrent`, `rate`, `key`, `max_per_key`, `max_pending_per_key`, `max_unfinished_per_key`, `on_full`, `on_error`, `crate`"
 }

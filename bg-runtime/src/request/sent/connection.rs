@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
 
 use crate::request::RequestTasks;
 use crate::sync::Mutex;
@@ -36,6 +37,8 @@ pub(crate) struct Connection {
     /// The task that flushes the connection, known from the first flush on; `None` in it if that is not a
     /// task of tokio's.
     task: OnceLock<Option<tokio::task::Id>>,
+    /// Cancelled when the server that accepted it is told to stop. `None` under another server.
+    stopping: Option<CancellationToken>,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +72,10 @@ impl Until {
 }
 
 impl Connection {
+    pub(super) fn stopping(&self) -> Option<&CancellationToken> {
+        self.stopping.as_ref()
+    }
+
     /// Runs the request's tasks once what is buffered now has been written.
     pub(super) fn after_flush(&self, request: &Arc<RequestTasks>) {
         // The connection's own task flushes before it goes idle, so it need not be woken.
@@ -150,10 +157,24 @@ impl Drop for CloseOnDrop {
 }
 
 impl<T> FlushedIo<T> {
-    pub(crate) fn new(io: T) -> Self {
+    #[cfg(all(test, not(shuttle)))]
+    pub(super) fn new(io: T) -> Self {
+        Self::on(io, Connection::default())
+    }
+
+    /// A connection of a server that cancels `stopping` when it is told to stop.
+    pub(crate) fn of_server(io: T, stopping: CancellationToken) -> Self {
+        let connection = Connection {
+            stopping: Some(stopping),
+            ..Connection::default()
+        };
+        Self::on(io, connection)
+    }
+
+    fn on(io: T, connection: Connection) -> Self {
         Self {
             io,
-            connection: CloseOnDrop(Arc::default()),
+            connection: CloseOnDrop(Arc::new(connection)),
             written: false,
         }
     }

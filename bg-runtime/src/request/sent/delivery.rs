@@ -3,8 +3,10 @@ use std::time::Duration;
 
 use http::Version;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::Connection;
+use crate::log_target::RUNTIME;
 use crate::request::RequestTasks;
 
 /// Returns how long the task of another server's connection is given to flush what hyper has let go
@@ -62,6 +64,15 @@ impl Delivery {
         !matches!(self, Self::Http1(_) | Self::NotAwaited)
     }
 
+    /// Returns the token that is cancelled when the server of the request is told to stop. `None` if the
+    /// server is another, or none.
+    pub(crate) fn server_stopping(&self) -> Option<&CancellationToken> {
+        match self {
+            Self::Http1(connection) | Self::Http2(connection) => connection.stopping(),
+            Self::Estimated { .. } | Self::NotAwaited => None,
+        }
+    }
+
     /// Called when the body of this request's response has ended, or was dropped.
     pub(super) fn body_over(&self, request: &Arc<RequestTasks>) {
         match self {
@@ -85,6 +96,8 @@ impl Delivery {
 
 /// Waits until the bytes are gone, and a [`moment`] more; then runs the request's tasks.
 async fn wait_for_a_moment(request: Arc<RequestTasks>) {
+    let waiting = NotWaitedFor(request);
+    let request = &waiting.0;
     let Delivery::Estimated {
         bytes_gone,
         version,
@@ -97,7 +110,10 @@ async fn wait_for_a_moment(request: Arc<RequestTasks>) {
         .is_err()
     {
         tracing::warn!(
-            request = %request.info(),
+            target: RUNTIME,
+            {
+                request = %request.info(),
+            },
             "something outside of the layer has kept the bytes of a response for {LINGER:?}: its \
              background tasks run now; put `background.layer()` outside of caches, or use \
              `Background::serve`"
@@ -108,4 +124,14 @@ async fn wait_for_a_moment(request: Arc<RequestTasks>) {
     // may be among them.
     tokio::task::yield_now().await;
     request.run_due();
+}
+
+/// Lets the tasks of a request go whose wait was aborted by the end of a drain: those that wait have been
+/// settled by it, and one that comes later has nothing left to wait for.
+struct NotWaitedFor(Arc<RequestTasks>);
+
+impl Drop for NotWaitedFor {
+    fn drop(&mut self) {
+        self.0.stop_waiting();
+    }
 }

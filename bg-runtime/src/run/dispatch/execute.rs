@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::task::AbortHandle;
 
+use crate::run::begin::{may_end_in_line, run_in_turn};
 use crate::run::limits::ListTurn;
 use crate::run::order::{run_lists, run_single};
 use crate::run::{AcceptedTask, Runner};
@@ -42,9 +43,12 @@ pub(super) fn lists<const N: usize>(
 pub(super) fn single(runner: &Arc<Runner>, task: AcceptedTask) -> Option<AbortHandle> {
     runner.limits.ensure_pending(&task.permits);
     let owned = runner.clone();
-    let run = |slot| Box::pin(run_single(owned, task, slot));
+    let run = |owned, task, slot| Box::pin(run_single(owned, task, slot));
     match runner.limits.line_up() {
-        ListTurn::Now(slot) => runner.spawn(run(slot)),
-        ListTurn::Later(turn) => runner.spawn(turn.wait().then(run)),
+        ListTurn::Now(slot) => runner.spawn(run(owned, task, slot)),
+        ListTurn::Later(turn) if may_end_in_line(&task) => {
+            runner.spawn(Box::pin(run_in_turn(owned, task, turn)))
+        }
+        ListTurn::Later(turn) => runner.spawn(turn.wait().then(move |slot| run(owned, task, slot))),
     }
 }

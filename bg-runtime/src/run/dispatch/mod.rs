@@ -6,6 +6,7 @@ mod execute;
 mod recording;
 mod replay;
 
+use std::mem::take;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
@@ -17,7 +18,7 @@ use super::report::Event;
 use super::spawned::Abort;
 use super::{AcceptedTask, Executor, Runner};
 use crate::scope::Scope;
-use crate::task::{BoxTask, TaskList};
+use crate::task::{BoxTask, Item, TaskList};
 
 pub(crate) enum Dispatch {
     Run,
@@ -34,13 +35,22 @@ impl Dispatch {
         }
     }
 
-    /// Takes a request's lists, which run one after the other, in the request's scope.
+    /// Takes a request's lists, which run one after the other, in the request's scope. The independent
+    /// tasks among theirs line up first, each as a list of its own.
     pub(super) fn lists<const N: usize>(
         &self,
         runner: &Arc<Runner>,
         scope: Scope,
-        lists: [TaskList<AcceptedTask>; N],
+        mut lists: [TaskList<AcceptedTask>; N],
     ) {
+        let mut found_one = false;
+        for list in lists.iter_mut().filter(|list| list.has_independent) {
+            found_one = true;
+            self.independent(runner, &scope, list);
+        }
+        if found_one && lists.iter().all(TaskList::is_empty) {
+            return;
+        }
         match self {
             Self::Run => execute::lists(runner, scope, lists),
             Self::Record(recording) => recording.record(scope, lists.into()),
@@ -48,11 +58,38 @@ impl Dispatch {
     }
 
     /// Takes a part of the list of tasks that were added while their response's body was being sent.
-    pub(super) fn late(&self, runner: &Arc<Runner>, scope: Scope, part: TaskList<AcceptedTask>) {
+    pub(super) fn late(
+        &self,
+        runner: &Arc<Runner>,
+        scope: Scope,
+        mut part: TaskList<AcceptedTask>,
+    ) {
+        if part.has_independent {
+            self.independent(runner, &scope, &mut part);
+            if part.is_empty() {
+                return;
+            }
+        }
         match self {
             Self::Run => execute::lists(runner, scope, [part]),
             Self::Record(recording) => recording.record_late(scope, part),
         }
+    }
+
+    /// Takes the independent tasks out of a list, at any depth, and runs each as a list of its own.
+    fn independent(&self, runner: &Arc<Runner>, scope: &Scope, list: &mut TaskList<AcceptedTask>) {
+        list.has_independent = false;
+        *list = take(list).filter_map(&mut |accepted| {
+            if !accepted.task.options().independent {
+                return Some(Item::Task(accepted));
+            }
+            let own = [TaskList::of(Item::Task(accepted))];
+            match self {
+                Self::Run => execute::lists(runner, scope.clone(), own),
+                Self::Record(recording) => recording.record(scope.clone(), own.into()),
+            }
+            None
+        });
     }
 
     /// Takes a task that was spawned. Returns a handle to drop the future that runs it. `None` if there is

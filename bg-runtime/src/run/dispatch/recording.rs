@@ -16,7 +16,7 @@ use crate::run::AcceptedTask;
 use crate::run::report::{Event, Step};
 use crate::scope::Scope;
 use crate::sync::Mutex;
-use crate::task::{AbortReason, BoxTask, Item, Task, TaskFailure, TaskInfo, TaskList};
+use crate::task::{AbortReason, BoxTask, Item, SkipReason, Task, TaskFailure, TaskInfo, TaskList};
 
 /// The tasks that a runner was given, until the test asks for them to run.
 #[derive(Default)]
@@ -64,6 +64,17 @@ pub(crate) struct SkippedTask {
     task_type: TypeId,
 }
 
+impl SkippedTask {
+    fn new(task: &BoxTask, reason: &dyn ToString) -> Self {
+        Self {
+            info: task.info(),
+            arguments: task.arguments(),
+            reason: reason.to_string(),
+            task_type: task.task_type(),
+        }
+    }
+}
+
 impl Recording {
     /// Records the tasks of a response.
     pub(super) fn record(&self, scope: Scope, lists: Vec<TaskList<AcceptedTask>>) {
@@ -76,7 +87,7 @@ impl Recording {
         let is_late = |batch: &&mut Batch| matches!(&batch.cause, Cause::Late(of) if of.is_same_request(&scope));
         let mut tape = self.tape.lock();
         match tape.batches.iter_mut().find(is_late) {
-            Some(batch) => batch.lists[0].items.extend(part.items),
+            Some(batch) => batch.lists[0].append(part),
             None => {
                 drop(tape);
                 self.push(Cause::Late(scope), vec![part]);
@@ -87,10 +98,7 @@ impl Recording {
     /// Records a single task. Cancelling the token drops the future that runs it.
     pub(super) fn record_spawned(&self, task: AcceptedTask) -> CancellationToken {
         let stopped = CancellationToken::new();
-        let list = TaskList {
-            items: vec![Item::Task(task)],
-            ..TaskList::default()
-        };
+        let list = TaskList::of(Item::Task(task));
         self.push(Cause::Spawn(stopped.clone()), vec![list]);
         stopped
     }
@@ -115,12 +123,7 @@ impl Recording {
 
     /// Keeps what assertions show of a task that does not run.
     pub(super) fn note_skipped(&self, task: &BoxTask, reason: &dyn ToString) {
-        let skipped = SkippedTask {
-            info: task.info(),
-            arguments: task.arguments(),
-            reason: reason.to_string(),
-            task_type: task.task_type(),
-        };
+        let skipped = SkippedTask::new(task, reason);
         self.tape.lock().skipped.push(skipped);
     }
 
@@ -157,7 +160,16 @@ impl Recording {
         let skipped = tape.skipped.iter();
         skipped
             .filter(|task| task.task_type == TypeId::of::<T>())
-            .for_each(see);
+            .for_each(&mut *see);
+        // A task that was replaced is still in the recording.
+        for list in tape.batches.iter().flat_map(|batch| &batch.lists) {
+            list.visit(&mut |accepted| {
+                let task = &accepted.task;
+                if task.task_type() == TypeId::of::<T>() && accepted.permits.was_replaced() {
+                    see(&SkippedTask::new(task, &SkipReason::Replaced));
+                }
+            });
+        }
     }
 
     /// Takes out the tasks of type `T`, which then do not run.

@@ -1,10 +1,11 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::Refusal;
 use super::running::RunLimit;
+use super::{Denial, Refusal};
+use crate::run::EntryKey;
 use crate::sync::Mutex;
-use crate::task::TaskInfo;
+use crate::task::{OnFull, TaskInfo, TaskLimits};
 
 /// The keys of tasks that have no outcome yet, or whose future is still there.
 #[derive(Debug, Default)]
@@ -18,8 +19,17 @@ struct KeyState {
     /// The number of [`KeyRef`]s. The key is forgotten with the last one.
     refs: usize,
     waiting: usize,
+    /// Those that wait, and those that run.
+    unfinished: usize,
     limit: Option<RunLimit>,
+    /// The waiting tasks that a newer one may replace ([`OnFull::Replace`]), oldest first. A task leaves the
+    /// line before it runs, so that the lock decides whether it runs or is replaced.
+    line: BTreeMap<Ticket, Option<EntryKey>>,
+    next_ticket: Ticket,
 }
+
+/// A number in the order in which tasks were admitted.
+type Ticket = u64;
 
 impl Keys {
     #[cfg(test)]
@@ -27,40 +37,107 @@ impl Keys {
         self.0.lock().is_empty()
     }
 
-    /// Counts one more task of this key, which waits to run.
+    /// Counts one more task of this key, which waits to run. Also returns the tasks that it replaces, which
+    /// do not run any more, and which the caller settles.
     pub(super) fn admit(
         self: &Arc<Self>,
         task: &TaskInfo,
         key: &str,
-    ) -> Result<KeyPermit, Refusal> {
-        let limits = task.limits();
+    ) -> Result<(KeyPermit, Vec<EntryKey>), Denial> {
+        let limits = task.limits_ref();
         let key: Key = (task.name(), key.into());
         let mut keys = self.0.lock();
-        let state = keys.entry(key.clone()).or_insert_with(|| KeyState {
-            refs: 0,
-            waiting: 0,
-            limit: limits.per_key.map(RunLimit::new),
-        });
-        if let Some(limit) = limits
-            .pending_per_key
-            .filter(|limit| state.waiting >= *limit)
-        {
+        let state = keys
+            .entry(key.clone())
+            .or_insert_with(|| KeyState::new(limits));
+        let mut replaced = Vec::new();
+        if let Some((excess, refusal)) = state.excess(&key, limits) {
             // Never for a key that was inserted just now, and that nothing would remove again: `TaskDef`
             // takes no limit of zero.
-            return Err(Refusal::Key { key: key.1, limit });
+            match limits.on_full {
+                OnFull::Ignore => return Err(Denial::Duplicate),
+                OnFull::Replace if excess <= state.line.len() => replaced = state.replace(excess),
+                OnFull::Replace | OnFull::Reject => return Err(Denial::Refused(refusal)),
+            }
         }
         state.refs += 1;
         state.waiting += 1;
-        let limit = state.limit.clone();
-        let key = KeyRef {
-            keys: self.clone(),
-            key,
+        state.unfinished += 1;
+        let ticket = (limits.on_full == OnFull::Replace).then(|| state.ticket());
+        let permit = KeyPermit {
+            limit: state.limit.clone(),
+            key: KeyRef {
+                keys: self.clone(),
+                key,
+            },
+            place: Place::Waiting,
+            ticket,
+            entry: None,
         };
-        Ok(KeyPermit {
-            key,
-            waiting: true,
-            limit,
-        })
+        Ok((permit, replaced))
+    }
+}
+
+impl KeyState {
+    fn new(limits: &TaskLimits) -> Self {
+        Self {
+            refs: 0,
+            waiting: 0,
+            unfinished: 0,
+            limit: limits.per_key.map(RunLimit::new),
+            line: BTreeMap::new(),
+            next_ticket: 0,
+        }
+    }
+
+    /// Returns how many waiting tasks have to go before there is room for another, and the limit that says
+    /// so. `None` if there is room.
+    fn excess(&self, key: &Key, limits: &TaskLimits) -> Option<(usize, Refusal)> {
+        let beyond = |count: usize, limit: Option<usize>| {
+            let excess = (count + 1).saturating_sub(limit?);
+            (excess > 0).then_some(excess)
+        };
+        let pending = beyond(self.waiting, limits.pending_per_key).map(|excess| {
+            let limit = limits.pending_per_key.unwrap_or_default();
+            (
+                excess,
+                Refusal::Key {
+                    key: key.1.clone(),
+                    limit,
+                },
+            )
+        });
+        let unfinished = beyond(self.unfinished, limits.unfinished_per_key).map(|excess| {
+            let limit = limits.unfinished_per_key.unwrap_or_default();
+            (
+                excess,
+                Refusal::Unfinished {
+                    key: key.1.clone(),
+                    limit,
+                },
+            )
+        });
+        pending
+            .into_iter()
+            .chain(unfinished)
+            .max_by_key(|(excess, _)| *excess)
+    }
+
+    /// Takes the oldest tasks out of the line. Those that are not in the books yet find out when they
+    /// [enter](KeyPermit::enter).
+    fn replace(&mut self, count: usize) -> Vec<EntryKey> {
+        let taken = (0..count).filter_map(|_| self.line.pop_first());
+        let taken: Vec<_> = taken.collect();
+        self.waiting -= taken.len();
+        self.unfinished -= taken.len();
+        taken.into_iter().filter_map(|(_, entry)| entry).collect()
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.line.insert(ticket, None);
+        ticket
     }
 }
 
@@ -68,8 +145,20 @@ impl Keys {
 #[derive(Debug)]
 pub(super) struct KeyPermit {
     key: KeyRef,
-    waiting: bool,
+    place: Place,
     limit: Option<RunLimit>,
+    /// The place in the line of those that may be replaced.
+    ticket: Option<Ticket>,
+    /// Known once the task is in the books.
+    entry: Option<EntryKey>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Waiting,
+    Running,
+    /// A newer task has its room, so it is not counted any more.
+    Replaced,
 }
 
 impl KeyPermit {
@@ -78,25 +167,72 @@ impl KeyPermit {
         Some((self.limit.clone()?, self.key.clone()))
     }
 
-    /// Records whether the task waits or runs.
-    pub(super) fn set_waiting(&mut self, waiting: bool) {
-        if self.waiting == waiting {
-            return;
+    /// Returns the key that the task gave.
+    pub(super) fn key(&self) -> &Arc<str> {
+        &self.key.key.1
+    }
+
+    /// Records that the task is in the books. Returns `false` if it was replaced before that.
+    pub(super) fn enter(&mut self, entry: EntryKey) -> bool {
+        self.entry = Some(entry);
+        let Some(ticket) = self.ticket else {
+            return true;
+        };
+        let mut keys = self.key.keys.0.lock();
+        let state = keys.get_mut(&self.key.key);
+        match state.and_then(|state| state.line.get_mut(&ticket)) {
+            Some(place) => {
+                *place = Some(entry);
+                true
+            }
+            None => {
+                self.place = Place::Replaced;
+                false
+            }
         }
-        self.waiting = waiting;
-        if let Some(state) = self.key.keys.0.lock().get_mut(&self.key.key) {
+    }
+
+    /// Returns whether a newer task may replace this one, or has.
+    pub(super) fn may_be_replaced(&self) -> bool {
+        self.ticket.is_some()
+    }
+
+    /// Records whether the task waits or runs. Returns `false` if it was replaced, and must not run.
+    pub(super) fn set_waiting(&mut self, waiting: bool) -> bool {
+        let place = if waiting {
+            Place::Waiting
+        } else {
+            Place::Running
+        };
+        if self.place == place || self.place == Place::Replaced {
+            return self.place == place;
+        }
+        let Self {
+            key, ticket, entry, ..
+        } = self;
+        let mut keys = key.keys.0.lock();
+        if let Some(state) = keys.get_mut(&key.key) {
             if waiting {
                 state.waiting += 1;
+                state.line.extend(ticket.map(|ticket| (ticket, *entry)));
+            } else if ticket.is_some_and(|ticket| state.line.remove(&ticket).is_none()) {
+                self.place = Place::Replaced;
+                return false;
             } else {
                 state.waiting -= 1;
             }
         }
+        self.place = place;
+        true
     }
 }
 
 impl Drop for KeyPermit {
     fn drop(&mut self) {
-        self.set_waiting(false);
+        let is_counted = self.set_waiting(false);
+        if let Some(state) = self.key.keys.0.lock().get_mut(&self.key.key) {
+            state.unfinished -= usize::from(is_counted);
+        }
     }
 }
 
@@ -107,7 +243,7 @@ impl Drop for KeyPermit {
 /// in between, the next task of the key would find a fresh limit, and run beside the future that is still
 /// there.
 #[derive(Debug)]
-pub(super) struct KeyRef {
+pub(in crate::run) struct KeyRef {
     keys: Arc<Keys>,
     key: Key,
 }
@@ -145,7 +281,8 @@ mod tests {
     const OTHER: &TaskDef = &TaskDef::new("mail.read").max_pending_per_key(1);
 
     fn admit(keys: &Arc<Keys>, def: &'static TaskDef, key: &str) -> Option<KeyPermit> {
-        keys.admit(&TaskInfo::declared(def), key).ok()
+        let admitted = keys.admit(&TaskInfo::declared(def), key);
+        admitted.ok().map(|(permit, _)| permit)
     }
 
     #[test]

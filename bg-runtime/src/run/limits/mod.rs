@@ -1,12 +1,16 @@
 //! How many tasks may wait, and how many may run at once.
 //!
-//! A task acquires what it needs in one order: a [`PendingPermit`] while it waits, then a
-//! [`RunPermit`] of its key, one of its name, and the [`ListSlot`] of its list. No task waits for one
-//! of them while it holds a later one, so no two tasks can wait for each other.
+//! A task acquires what it needs in one order: a [`PendingPermit`] while it waits, then the thread of its
+//! run before this one, a [`RunPermit`] of its key, a [`RateTurn`], a permit of its name, one of those for
+//! synchronous tasks, and the [`ListSlot`] of its list. No task waits for one of them while it holds a later
+//! one, so no two tasks can wait for each other. `run/begin.rs` does the waiting.
 
 mod keys;
+mod lease;
 mod pending;
 mod permits;
+mod rate_window;
+mod rates;
 mod running;
 mod slots;
 
@@ -16,10 +20,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use self::keys::{KeyRef, Keys};
+pub(super) use self::lease::RunLease;
 pub(crate) use self::pending::{PendingLimit, PendingPermit};
 pub(crate) use self::permits::Permits;
-use self::running::{RunLimit, RunPermit};
+pub(super) use self::rate_window::NoTurn;
+use self::rates::Rates;
+pub(super) use self::rates::{RateLine, RateTurn};
+pub(super) use self::running::{RunLimit, RunPermit};
+pub(super) use self::slots::LaterTurn;
 pub(crate) use self::slots::{ListSlot, ListTurn};
+use super::EntryKey;
 use crate::one_line::OneLine;
 use crate::sync::Mutex;
 use crate::task::TaskInfo;
@@ -51,13 +61,26 @@ pub enum Overflow {
     Reject,
 }
 
+/// The default of how many synchronous tasks run at once: a quarter of the threads that tokio's blocking pool
+/// has by default, so that most of them are left for files, name resolution and the like.
+pub(crate) const MAX_BLOCKING: usize = 128;
+
 /// The limits of one `Background`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Limits {
     lists: Option<RunLimit>,
     pending: Option<(Arc<PendingLimit>, Overflow)>,
+    blocking: RunLimit,
     keys: Arc<Keys>,
     names: Mutex<HashMap<&'static str, RunLimit>>,
+    /// `None` in a test, which waits for no rate.
+    rates: Option<Rates>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new(None, None)
+    }
 }
 
 impl Limits {
@@ -68,37 +91,52 @@ impl Limits {
         Self {
             lists: max_concurrent.map(RunLimit::new),
             pending: max_pending.map(|(limit, overflow)| (PendingLimit::new(limit), overflow)),
-            ..Self::default()
+            blocking: RunLimit::new(MAX_BLOCKING),
+            keys: Arc::default(),
+            names: Mutex::default(),
+            rates: Some(Rates::default()),
         }
     }
 
-    /// Returns these limits without the one that responses wait for.
+    pub(crate) fn with_max_blocking(mut self, tasks: usize) -> Self {
+        self.blocking = RunLimit::new(tasks);
+        self
+    }
+
+    /// Returns these limits without those that a test does not wait for: the one that responses wait for,
+    /// and rates.
     pub(crate) fn without_waiting(mut self) -> Self {
         self.pending = self
             .pending
             .filter(|(_, overflow)| *overflow == Overflow::Reject);
+        self.rates = None;
         self
     }
 
-    /// Lets a task in, to wait for its first run.
+    /// Lets a task in, to wait for its first run. `replace` settles the tasks that it replaces.
     pub(super) fn admit(
         &self,
         task: &TaskInfo,
         key: impl FnOnce() -> Option<String>,
-    ) -> Result<Permits, Refusal> {
-        let limits = task.limits();
-        let is_keyed = limits.per_key.is_some() || limits.pending_per_key.is_some();
+        replace: impl FnMut(EntryKey),
+    ) -> Result<Permits, Denial> {
+        let is_keyed = task.limits_ref().use_key();
         let key = match is_keyed.then(key).flatten() {
-            Some(key) => Some(self.keys.admit(task, &key)?),
+            Some(key) => {
+                let (key, replaced) = self.keys.admit(task, &key)?;
+                replaced.into_iter().for_each(replace);
+                Some(key)
+            }
             None => None,
         };
-        // After the key: if this refuses, leaving the function gives the key's permit back.
+        // After the key, because a task that was replaced leaves room here; and if this refuses, leaving the
+        // function gives the key's permit back.
         let pending = match &self.pending {
-            Some((pending, Overflow::Reject)) => {
-                Some(pending.try_acquire().ok_or_else(|| Refusal::Pending {
+            Some((pending, Overflow::Reject)) => Some(pending.try_acquire().ok_or_else(|| {
+                Denial::Refused(Refusal::Pending {
                     limit: pending.limit(),
-                })?)
-            }
+                })
+            })?),
             _ => None,
         };
         if key.is_none() && self.pending.is_none() {
@@ -115,10 +153,17 @@ impl Limits {
         }
     }
 
-    /// Releases every response that waits for room, now and later.
+    /// Releases every response that waits for room, now and until [`open`](Self::open).
     pub(super) fn close(&self) {
         if let Some((pending, _)) = &self.pending {
             pending.close();
+        }
+    }
+
+    /// Lets responses wait for room again.
+    pub(super) fn open(&self) {
+        if let Some((pending, _)) = &self.pending {
+            pending.open();
         }
     }
 
@@ -127,36 +172,35 @@ impl Limits {
         ListTurn::line_up(self.lists.as_ref())
     }
 
-    /// Acquires what one run of the task needs. Releases the list's slot while it waits for anything
-    /// else.
-    pub(super) async fn acquire_run(
-        &self,
-        task: &TaskInfo,
-        permits: &Permits,
-        slot: &mut ListSlot,
-    ) -> RunPermits {
-        let key = permits.key_limit();
-        let name = self.name_limit(task);
-        if key.is_none() && name.is_none() && slot.is_acquired() {
-            return RunPermits::default();
+    /// Returns the limits that one run of the task is subject to. `None` if there are none, besides that of
+    /// its list.
+    #[inline]
+    pub(super) fn of_run(&self, task: &TaskInfo, permits: &Permits) -> Option<RunLimits> {
+        let limits = task.limits_ref();
+        let has_limits = limits.concurrent.is_some() || limits.rate.is_some();
+        if !has_limits && permits.are_none() && !task.is_blocking() {
+            return None;
         }
-        // Rare, so boxed.
-        Box::pin(async move {
-            let key = match key {
-                Some((limit, key)) => Some((acquire(&limit, slot).await, key)),
-                None => None,
-            };
-            let name = match name {
-                Some(limit) => Some(acquire(&limit, slot).await),
-                None => None,
-            };
-            slot.acquire().await;
-            RunPermits {
-                _key: key.map(Box::new),
-                _name: name,
-            }
-        })
-        .await
+        self.limits_of_run(task, permits)
+    }
+
+    fn limits_of_run(&self, task: &TaskInfo, permits: &Permits) -> Option<RunLimits> {
+        let limits = task.limits_ref();
+        let rate = limits.rate.zip(self.rates.as_ref());
+        let limits = RunLimits {
+            key: permits.key_limit(),
+            rate: rate.map(|(rate, rates)| rates.line((task.name(), permits.key()), rate)),
+            name: limits.concurrent.map(|limit| self.name_limit(task, limit)),
+            blocking: task.is_blocking().then(|| self.blocking.clone()),
+        };
+        let RunLimits {
+            key,
+            rate,
+            name,
+            blocking,
+        } = &limits;
+        let is_limited = key.is_some() || rate.is_some() || name.is_some() || blocking.is_some();
+        is_limited.then_some(limits)
     }
 
     #[cfg(all(test, shuttle))]
@@ -164,11 +208,10 @@ impl Limits {
         self.keys.is_empty()
     }
 
-    fn name_limit(&self, task: &TaskInfo) -> Option<RunLimit> {
-        let concurrent = task.limits().concurrent?;
+    fn name_limit(&self, task: &TaskInfo, concurrent: usize) -> RunLimit {
         let mut names = self.names.lock();
         let limit = names.entry(task.name());
-        Some(limit.or_insert_with(|| RunLimit::new(concurrent)).clone())
+        limit.or_insert_with(|| RunLimit::new(concurrent)).clone()
     }
 
     /// Records that the task runs.
@@ -190,30 +233,67 @@ impl Limits {
     }
 }
 
-/// The permits of one run, which the future of the run holds. The [`Permits`] of its task may be released
-/// before.
-#[derive(Debug, Default)]
-pub(super) struct RunPermits {
-    // The permit stands first, and so is dropped before the reference to its key: see `KeyRef`. Rare, so
-    // boxed.
-    _key: Option<Box<(RunPermit, KeyRef)>>,
-    _name: Option<RunPermit>,
+/// The limits that one run is subject to, in the order in which it acquires their permits.
+pub(super) struct RunLimits {
+    pub(super) key: Option<(RunLimit, KeyRef)>,
+    pub(super) rate: Option<Arc<RateLine>>,
+    pub(super) name: Option<RunLimit>,
+    pub(super) blocking: Option<RunLimit>,
 }
 
-/// Acquires a permit, and releases the slot if that means waiting.
-async fn acquire(limit: &RunLimit, slot: &mut ListSlot) -> RunPermit {
-    if let Some(permit) = limit.try_acquire() {
-        return permit;
+/// The permits of one run, which the future of the run holds, and the thread of a synchronous task: see
+/// [`RunLease`]. The [`Permits`] of its task may be released before.
+#[derive(Default)]
+// Rare, so boxed.
+pub(super) struct RunPermits(Option<Box<HeldForRun>>);
+
+pub(super) struct HeldForRun {
+    /// For the next run of a synchronous task, which waits for the thread of this one.
+    pub(super) _thread: Option<RunPermit>,
+    // The permit stands first, and so is dropped before the reference to its key: see `KeyRef`.
+    pub(super) _key: Option<(RunPermit, KeyRef)>,
+    pub(super) rate: Option<RateTurn>,
+    pub(super) _name: Option<RunPermit>,
+    pub(super) _blocking: Option<RunPermit>,
+}
+
+impl RunPermits {
+    pub(super) fn new(held: HeldForRun) -> Self {
+        Self(Some(Box::new(held)))
     }
-    slot.release();
-    limit.acquire().await
+
+    /// Records that the run begins now.
+    #[inline]
+    pub(super) fn begin(&mut self) {
+        if let Some(rate) = self.0.as_mut().and_then(|held| held.rate.as_mut()) {
+            rate.begin();
+        }
+    }
 }
 
-/// The limit that refused a task.
+/// Why a task was not let in.
+pub(super) enum Denial {
+    Refused(Refusal),
+    /// There are enough tasks of its key ([`OnFull::Ignore`](crate::OnFull::Ignore)).
+    Duplicate,
+}
+
+/// Why a task was refused: the limit that was reached, or a drain.
 #[derive(Debug, Clone)]
 pub(crate) enum Refusal {
-    Pending { limit: usize },
-    Key { key: Arc<str>, limit: usize },
+    Pending {
+        limit: usize,
+    },
+    Key {
+        key: Arc<str>,
+        limit: usize,
+    },
+    Unfinished {
+        key: Arc<str>,
+        limit: usize,
+    },
+    /// It came after a drain, and before the next `serve`.
+    Drained,
 }
 
 impl fmt::Display for Refusal {
@@ -227,6 +307,15 @@ impl fmt::Display for Refusal {
                 f,
                 "`max_pending_per_key` is reached: no more than {limit} with the key `{}` may wait to run",
                 OneLine(key)
+            ),
+            Self::Unfinished { key, limit } => write!(
+                f,
+                "`max_unfinished_per_key` is reached: no more than {limit} with the key `{}` may wait and run together",
+                OneLine(key)
+            ),
+            Self::Drained => f.write_str(
+                "it was queued after the drain: `serve` has ended, and this `Background` takes no task until \
+                 the next `serve`; queue it before the server stops, or call `serve` again",
             ),
         }
     }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::sync::Mutex;
 
@@ -15,6 +16,8 @@ pub(crate) struct PendingLimit {
     free: Semaphore,
     /// The number of permits beyond the limit. They are given back before those of `free`.
     excess: Mutex<usize>,
+    /// Cancelled while no response waits for permits: at the end of a shutdown.
+    closed: Mutex<CancellationToken>,
 }
 
 impl PendingLimit {
@@ -24,6 +27,7 @@ impl PendingLimit {
             limit,
             free: Semaphore::new(limit),
             excess: Mutex::new(0),
+            closed: Mutex::default(),
         })
     }
 
@@ -41,7 +45,7 @@ impl PendingLimit {
     /// Returns a permit, beyond the limit if there is none.
     pub(crate) fn acquire_beyond(self: &Arc<Self>) -> PendingPermit {
         // Locked before the semaphore is asked, as in the drop of a permit: one that is given back in
-        // between would find the excess not counted yet, and make room for another task.
+        // between would find the excess not counted yet.
         let mut excess = self.excess.lock();
         match self.free.try_acquire() {
             Ok(permit) => permit.forget(),
@@ -51,13 +55,18 @@ impl PendingLimit {
     }
 
     /// Waits for `count` permits, and returns them together. If that is more than the limit, it waits
-    /// until all others have been given back; after [`close`](Self::close), it does not wait.
+    /// until all others have been given back; once [closed](Self::close), it does not wait.
     pub(crate) async fn acquire_many(self: Arc<Self>, count: usize) -> Vec<PendingPermit> {
         let at_once = u32::try_from(count.min(self.limit)).unwrap_or(u32::MAX);
         let mut permits = Vec::with_capacity(count);
-        if let Ok(acquired) = self.free.acquire_many(at_once).await {
-            acquired.forget();
-            permits.extend((0..at_once).map(|_| PendingPermit(self.clone())));
+        let closed = self.closed.lock().clone();
+        tokio::select! {
+            biased;
+            acquired = self.free.acquire_many(at_once) => {
+                acquired.expect("the semaphore is never closed").forget();
+                permits.extend((0..at_once).map(|_| PendingPermit(self.clone())));
+            }
+            () = closed.cancelled() => {}
         }
         while permits.len() < count {
             permits.push(self.acquire_beyond());
@@ -65,9 +74,39 @@ impl PendingLimit {
         permits
     }
 
-    /// Ends every wait, now and later.
+    /// Ends every wait, now and until [`open`](Self::open).
     pub(crate) fn close(&self) {
-        self.free.close();
+        let closed = self.closed.lock().clone();
+        // Not under the lock: it wakes the user's wakers.
+        closed.cancel();
+    }
+
+    /// Lets responses wait again.
+    pub(super) fn open(&self) {
+        *self.closed.lock() = CancellationToken::new();
+    }
+
+    /// Gives a permit back.
+    fn give_back(&self) {
+        {
+            let mut excess = self.excess.lock();
+            if *excess > 0 {
+                *excess -= 1;
+                return;
+            }
+        }
+        // Not under the lock: it wakes the user's wakers.
+        self.free.add_permits(1);
+        // Tasks may have been let in beyond the limit meanwhile, although there was this permit. They have
+        // it, rather than those that come later.
+        let mut excess = self.excess.lock();
+        while *excess > 0 {
+            let Ok(permit) = self.free.try_acquire() else {
+                return;
+            };
+            permit.forget();
+            *excess -= 1;
+        }
     }
 }
 
@@ -77,12 +116,7 @@ pub(crate) struct PendingPermit(Arc<PendingLimit>);
 
 impl Drop for PendingPermit {
     fn drop(&mut self) {
-        let mut excess = self.0.excess.lock();
-        if *excess > 0 {
-            *excess -= 1;
-        } else {
-            self.0.free.add_permits(1);
-        }
+        self.0.give_back();
     }
 }
 
@@ -147,5 +181,8 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none());
         limit.close();
         assert_eq!(waiting.as_mut().now_or_never().expect("given up").len(), 3);
+        limit.open();
+        let mut waiting = Box::pin(limit.clone().acquire_many(1));
+        assert!(waiting.as_mut().now_or_never().is_none(), "it waits again");
     }
 }

@@ -14,16 +14,16 @@ pub(crate) type RunPermit = OwnedSemaphorePermit;
 pub(super) const NEVER_CLOSED: &str = "the semaphore of a run limit is never closed";
 
 impl RunLimit {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(in crate::run) fn new(limit: usize) -> Self {
         Self(Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))))
     }
 
     /// Returns a permit, if one is free and nothing else waits for it.
-    pub(super) fn try_acquire(&self) -> Option<RunPermit> {
+    pub(in crate::run) fn try_acquire(&self) -> Option<RunPermit> {
         self.0.clone().try_acquire_owned().ok()
     }
 
-    pub(super) async fn acquire(&self) -> RunPermit {
+    pub(in crate::run) async fn acquire(&self) -> RunPermit {
         self.0.clone().acquire_owned().await.expect(NEVER_CLOSED)
     }
 

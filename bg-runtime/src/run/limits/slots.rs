@@ -23,7 +23,7 @@ impl ListSlot {
     }
 
     /// Returns whether the list may run now.
-    pub(super) fn is_acquired(&self) -> bool {
+    pub(in crate::run) fn is_acquired(&self) -> bool {
         self.limit.is_none() || self.permit.is_some()
     }
 
@@ -32,8 +32,18 @@ impl ListSlot {
         self.permit = None;
     }
 
+    /// Takes the permit out, for a run that may outlive its list's wait for it.
+    pub(super) fn take(&mut self) -> Option<RunPermit> {
+        self.permit.take()
+    }
+
+    /// Puts back a permit that was [taken](Self::take).
+    pub(super) fn put_back(&mut self, permit: Option<RunPermit>) {
+        self.permit = permit;
+    }
+
     /// Lines up again, unless the slot is still held.
-    pub(super) async fn acquire(&mut self) {
+    pub(in crate::run) async fn acquire(&mut self) {
         if let (Some(limit), None) = (&self.limit, &self.permit) {
             self.permit = Some(limit.acquire().await);
         }

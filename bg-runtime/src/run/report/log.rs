@@ -1,48 +1,92 @@
-//! The sink for `tracing`: the closing event of each task, and the failures that no hook hears about.
+//! The sink for `tracing`: the first and the last event of each task, and its failures.
 
 use std::fmt;
 
 use tracing::Span;
 
 use super::{Event, Step};
+use crate::contain::contain;
+use crate::log_target::{FAILURE, TASK};
 use crate::one_line::OneLine;
+use crate::run::Runner;
 use crate::task::{Chain, FailureKind, RequestInfo, SkipReason, TaskFailure, TaskInfo};
 
 #[inline]
-pub(super) fn closing_event(event: &Event<'_>) {
-    let Step::Ended { outcome, ran, .. } = event.step else {
-        return;
-    };
-    tracing::debug!(
-        parent: event.span,
-        task.name = event.task.task.name(),
-        outcome,
-        attempts = ran.attempts(),
-        duration_ms = ran.elapsed().unwrap_or_default().as_secs_f64() * 1e3,
-        "background task finished"
-    );
+pub(super) fn record(runner: &Runner, event: &Event<'_>) {
+    match event.step {
+        Step::Queued => tracing::debug!(
+            target: TASK,
+            parent: event.span,
+            {
+                task.name = event.task.task.name(),
+                task.id = event.task.id.get(),
+                // How many wait already. Read only for a subscriber that wants this event, because it takes the
+                // lock of the books.
+                pending = runner.stats().pending,
+            },
+            "background task queued"
+        ),
+        Step::Ended {
+            outcome,
+            ran,
+            quiet,
+            ..
+        } => tracing::debug!(
+            target: TASK,
+            parent: event.span,
+            {
+                task.name = event.task.task.name(),
+                outcome,
+                reason = quiet.map(|failure| tracing::field::display(failure.error())),
+                attempts = ran.attempts(),
+                duration_ms = ran.elapsed().unwrap_or_default().as_secs_f64() * 1e3,
+            },
+            "background task finished"
+        ),
+        Step::Started { .. } | Step::RunFailed { .. } => {}
+    }
 }
 
+/// Logs a failure. Contained, because the event shows the user's `Display`.
 pub(super) fn failure(failure: &TaskFailure, span: &Span) {
+    if let Err(panic) = contain(|| show(failure, span)) {
+        tracing::error!(
+            target: FAILURE,
+            parent: span,
+            {
+                task.name = failure.task().name(),
+                task.id = failure.id().get(),
+                kind = %failure.kind(),
+                panic = %OneLine(panic),
+            },
+            "reporting a background task's failure panicked"
+        );
+    }
+}
+
+fn show(failure: &TaskFailure, span: &Span) {
     let request = failure.request();
     // The level of a `tracing` event is fixed where the event is written, so each level needs its own.
     macro_rules! event {
         ($level:ident, $message:literal) => {
             tracing::$level!(
+                target: FAILURE,
                 parent: span,
-                task.name = failure.task().name(),
-                task.id = failure.id().get(),
-                task.file = failure.task().file(),
-                task.line = failure.task().line(),
-                task.attempt = failure.attempt(),
-                kind = %failure.kind(),
-                error = %OneLine(Chain(failure.error())),
-                arguments = failure.arguments(),
-                elapsed_ms = failure.elapsed().as_secs_f64() * 1e3,
-                http.method = request.map(|request| OneLine(request.method()).to_string()),
-                http.path = request.map(|request| OneLine(request.path()).to_string()),
-                request_id = request.and_then(RequestInfo::request_id).map(|id| OneLine(id).to_string()),
-                skipped = ?Names(failure.skipped()),
+                {
+                    task.name = failure.task().name(),
+                    task.id = failure.id().get(),
+                    task.file = failure.task().file(),
+                    task.line = failure.task().line(),
+                    task.attempt = failure.attempt(),
+                    kind = %failure.kind(),
+                    error = %OneLine(Chain(failure.error())),
+                    arguments = failure.arguments(),
+                    elapsed_ms = failure.elapsed().as_secs_f64() * 1e3,
+                    http.method = request.map(|request| OneLine(request.method()).to_string()),
+                    http.path = request.map(|request| OneLine(request.path()).to_string()),
+                    request_id = request.and_then(RequestInfo::request_id).map(|id| OneLine(id).to_string()),
+                    skipped = ?Names(failure.skipped()),
+                },
                 $message
             )
         };
@@ -52,9 +96,12 @@ pub(super) fn failure(failure: &TaskFailure, span: &Span) {
         FailureKind::Skipped if is_caused_by_the_client(failure) => {
             event!(info, "background task skipped");
         }
+        FailureKind::Skipped if failure.error().downcast_ref() == Some(&SkipReason::Expired) => {
+            event!(warn, "background task skipped");
+        }
         FailureKind::Skipped => event!(error, "background task skipped"),
         FailureKind::Aborted => event!(error, "background task aborted"),
-        FailureKind::Rejected => event!(error, "background task rejected"),
+        FailureKind::Rejected => event!(warn, "background task rejected"),
         FailureKind::Error | FailureKind::Panic | FailureKind::Timeout => {
             event!(error, "background task failed");
         }

@@ -20,7 +20,8 @@ use super::outcome::{Outcome, RunError};
 use super::queued_at::QueuedAt;
 use super::run_state::RunState;
 use crate::contain::Contained;
-use crate::task::{FailureParts, TaskFailure, TaskInfo, TaskRef};
+use crate::log_target::FAILURE;
+use crate::task::{FailureParts, Skipped, TaskFailure, TaskInfo, TaskRef, UnrunTask};
 
 /// Something that happened to a task.
 pub(super) struct Event<'a> {
@@ -31,7 +32,7 @@ pub(super) struct Event<'a> {
     pub(super) step: Step<'a>,
 }
 
-/// The steps of a task, in the order in which they happen. A refused task has only the last. Two threads
+/// The steps of a task, in the order in which they happen. A task that a limit refuses has only the last. Two threads
 /// may publish steps of one task in another order: a handle settles a task while a run of it fails.
 #[cfg_attr(
     not(feature = "metrics"),
@@ -50,6 +51,8 @@ pub(super) enum Step<'a> {
         ran: &'a LastRun,
         /// Whether it was [`Queued`](Self::Queued), or waited for another run.
         was_waiting: bool,
+        /// What is not reported as a failure: a skip that was asked for, for example.
+        quiet: Option<&'a TaskFailure>,
         /// `None` for a success, and for an end that is not reported.
         failure: Option<&'a TaskFailure>,
     },
@@ -83,7 +86,7 @@ impl<'a> Event<'a> {
 #[inline]
 pub(super) fn publish(runner: &Arc<Runner>, event: &Event<'_>) {
     metrics::record(event);
-    log::closing_event(event);
+    log::record(runner, event);
     if let Some(failure) = event.failure() {
         hooks::tell(runner, event, failure);
     }
@@ -92,14 +95,19 @@ pub(super) fn publish(runner: &Arc<Runner>, event: &Event<'_>) {
 
 /// Returns whether a failure of this task would be seen, so that its arguments are worth formatting.
 pub(super) fn has_audience(runner: &Runner, task: &TaskInfo) -> bool {
-    !runner.hooks.is_empty()
-        || hooks::own_hook(task).is_some()
-        || tracing::enabled!(Level::ERROR)
+    runner.hooks.hear_of(task)
+        || (runner.hooks.log_failures() && tracing::enabled!(target: FAILURE, Level::ERROR))
         || runner.dispatch.observes_failures()
 }
 
-/// Reports the outcome of a task that has left the books.
-pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
+/// Reports the outcome of a task that has left the books, with the task itself if it did not run and is at
+/// hand.
+pub(super) fn end(
+    runner: &Arc<Runner>,
+    mut entry: Entry,
+    outcome: Outcome,
+    unrun: Option<UnrunTask>,
+) {
     // Before the sinks, so that a hook that queues tasks finds their room; and here rather than in a
     // destructor, because the future that was to run the task may live on.
     entry.permits.release();
@@ -117,6 +125,7 @@ pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
                 will_retry: false,
                 elapsed: ran.elapsed().unwrap_or_default(),
                 skipped: failed.skipped,
+                unrun,
             });
             (Some(failure), failed.is_reported)
         }
@@ -125,9 +134,14 @@ pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
         outcome: name,
         ran: &ran,
         was_waiting: entry.run.is_waiting(),
+        quiet: failure.as_ref().filter(|_| !is_reported),
         failure: failure.as_ref().filter(|_| is_reported),
     };
     publish(runner, &Event::of(&entry, step));
+    if entry.run.is_one_of_several() {
+        // Last, so that no event shows it beside its own. The runs have spans of their own.
+        entry.span.record("task.attempt", ran.attempts());
+    }
     if let Some(sender) = entry.sender {
         // After the sinks, so that sync hooks have returned when a handle completes. The handle may have
         // been dropped.
@@ -136,7 +150,13 @@ pub(super) fn end(runner: &Arc<Runner>, mut entry: Entry, outcome: Outcome) {
 }
 
 /// Reports a run that failed, of a task that will run again.
-pub(super) fn fail_run(runner: &Arc<Runner>, run: FailedRun, attempt: u32, error: RunError) {
+pub(super) fn fail_run(
+    runner: &Arc<Runner>,
+    run: FailedRun,
+    span: &Span,
+    attempt: u32,
+    error: RunError,
+) {
     let failure = TaskFailure::new(FailureParts {
         task: run.task,
         kind: error.kind,
@@ -145,11 +165,12 @@ pub(super) fn fail_run(runner: &Arc<Runner>, run: FailedRun, attempt: u32, error
         attempt,
         will_retry: true,
         elapsed: run.elapsed,
-        skipped: Vec::new(),
+        skipped: Skipped::default(),
+        unrun: None,
     });
     let event = Event {
         task: failure.task_ref(),
-        span: &run.span,
+        span,
         by_hook: run.by_hook,
         step: Step::RunFailed { failure: &failure },
     };

@@ -225,8 +225,18 @@ async fn serve(
             let report = server.with_graceful_shutdown(stopped).await;
             Some(report.expect("served"))
         }
-        Serving::Layer | Serving::PlainAxum => {
-            let app = app.layer(background.layer());
+        Serving::DetachedBackground => {
+            let server = background.serve(listener, app).detach();
+            server
+                .with_graceful_shutdown(stopped)
+                .await
+                .expect("served")
+        }
+        serving @ (Serving::Layer | Serving::DetachedLayer | Serving::PlainAxum) => {
+            let app = match serving {
+                Serving::DetachedLayer => app.layer(background.layer().detach()),
+                _ => app.layer(background.layer()),
+            };
             let server = axum::serve(listener, app).with_graceful_shutdown(stopped);
             let served = tokio::time::timeout(Duration::from_secs(10), server.into_future()).await;
             if let Ok(served) = served {

@@ -4,8 +4,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bg_runtime::{Background, Task, TaskLimits, background_task};
+use bg_runtime::{Background, OnFull, Rate, Task, TaskLimits, background_task};
 
 /// Is `Display`, and nothing else.
 struct UserId(u128);
@@ -17,6 +18,7 @@ impl fmt::Display for UserId {
 }
 
 const LIMIT: usize = 4;
+const SECOND: Duration = Duration::from_secs(1);
 
 #[background_task(max_concurrent = 3)]
 async fn concurrent() {}
@@ -30,6 +32,25 @@ async fn by_number(text: String, user: u64) {
 fn by_lent_text(user: &str, #[secret] code: [u8; 4]) {
     let _ = (user, code);
 }
+
+#[background_task(key = user, max_unfinished_per_key = LIMIT, on_full = replace, rate = "10/30s", expires = "5m")]
+async fn newest(user: u64) {
+    let _ = user;
+}
+
+#[background_task(key = user, max_pending_per_key = 1, on_full = ignore, rate = Rate::new(LIMIT, SECOND), expires = SECOND)]
+fn by_constants(user: u64) {
+    let _ = user;
+}
+
+#[background_task(key = user, rate = "1/h", max_pending_per_key = 2, on_full = reject)]
+async fn by_rate(user: u64) {
+    let _ = user;
+}
+
+/// A rate needs no key.
+#[background_task(rate = "1/ms")]
+async fn rated() {}
 
 #[background_task(retries = 2, backoff = "1s..1m", key = user, max_per_key = 1, max_pending_per_key = 1_000)]
 async fn by_text_and_retried(user: String) {
@@ -95,4 +116,20 @@ fn main() {
     assert_eq!(limits("::by_lent_text"), [None, None, Some(100)]);
     assert_eq!(limits("::by_text_and_retried"), [None, Some(1), Some(1000)]);
     assert_eq!(limits("::by_raw_name"), [None, Some(1), None]);
+
+    let task = |name: &str| {
+        let task = tasks.iter().find(|task| task.name().ends_with(name));
+        *task.expect("a task of this name")
+    };
+    let newest = task("::newest").limits();
+    assert_eq!((newest.unfinished_per_key, newest.on_full), (Some(4), OnFull::Replace));
+    assert_eq!(newest.rate, Some(Rate::new(10, 30 * SECOND)));
+    assert_eq!(task("::newest").expires(), Some(300 * SECOND));
+    let by_constants = task("::by_constants").limits();
+    assert_eq!((by_constants.pending_per_key, by_constants.on_full), (Some(1), OnFull::Ignore));
+    assert_eq!(by_constants.rate, Some(Rate::new(4, SECOND)));
+    assert_eq!(task("::by_constants").expires(), Some(SECOND));
+    assert_eq!(task("::by_rate").limits().on_full, OnFull::Reject);
+    let rate = task("::rated").limits().rate;
+    assert_eq!(rate, Some(Rate::new(1, Duration::from_millis(1))));
 }

@@ -1,0 +1,192 @@
+/// Fetches a feed.
+async fn fetch_feed(user: u64) {
+    fetch(user).await
+}
+/// Fetches a feed.
+#[must_use = "a task does nothing until it is queued or attached to a response"]
+#[allow(
+    deprecated,
+    missing_copy_implementations,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic,
+)]
+struct FetchFeed {
+    ///The `user` argument of [`fetch_feed`](fn@fetch_feed).
+    user: u64,
+}
+#[allow(
+    deprecated,
+    missing_copy_implementations,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic,
+)]
+impl FetchFeed {
+    ///A task that calls [`fetch_feed`](fn@fetch_feed) with these arguments. It does nothing until it is queued.
+    fn new(user: u64) -> Self {
+        Self { user: user }
+    }
+}
+#[allow(
+    deprecated,
+    missing_copy_implementations,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic,
+)]
+const _: () = {
+    const __RECORD: &::bg_runtime::TaskDef = &(::bg_runtime::TaskDef::new)(
+            ::core::concat!(::core::module_path!(), "::", "fetch_feed"),
+        )
+        .docs("Fetches a feed.")
+        .timeout(::core::time::Duration::from_millis(10000u64))
+        .expires(::core::time::Duration::from_millis(30000u64))
+        .max_unfinished_per_key(1)
+        .on_full(::bg_runtime::OnFull::Replace)
+        .rate(::bg_runtime::Rate::new(10, ::core::time::Duration::from_millis(60000u64)))
+        .parameters({
+            const PARAMETERS: &[::bg_runtime::Parameter] = &[
+                ::bg_runtime::Parameter::new("user", "u64"),
+            ];
+            PARAMETERS
+        });
+    impl ::bg_runtime::Task for FetchFeed {
+        const DEF: &'static ::bg_runtime::TaskDef = __RECORD;
+        fn run(
+            self,
+            __cx: ::bg_runtime::TaskContext,
+        ) -> impl ::core::marker::Send + ::core::future::Future<
+            Output = ::bg_runtime::TaskResult,
+        > {
+            let Self { user: __arg0 } = self;
+            let _ = fetch_feed;
+            async move {
+                ::bg_runtime::__private::IntoTaskResult::into_task_result(
+                    fetch_feed(__arg0).await,
+                )
+            }
+        }
+        fn try_clone(&self) -> ::core::option::Option<Self> {
+            use ::bg_runtime::__private::{CloneTask as _, OnceTask as _};
+            (&::bg_runtime::__private::Probe(self)).__bg_try_clone()
+        }
+        fn key(&self) -> ::core::option::Option<::std::string::String> {
+            ::bg_runtime::__private::key::<u64>(&self.user)
+        }
+        fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
+            use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};
+            ::bg_runtime::__private::arguments([
+                ("user", (&::bg_runtime::__private::Probe(&self.user)).__bg_argument()),
+            ])
+        }
+    }
+    ::bg_runtime::__private::value! {
+        FetchFeed { user : u64 }
+    }
+    ::bg_runtime::__private::response_part! {
+        FetchFeed
+    }
+    ::bg_runtime::__private::inventory::submit! {
+        __RECORD
+    }
+};
+#[allow(unexpected_cfgs, unused_imports)]
+const _: () = {
+    #[cfg(rust_analyzer)]
+    const _: () = {
+        #[allow(non_upper_case_globals)]
+        mod settings {
+            /**The task's name in logs and reports. Without it: the function's path.
+
+```ignore
+name = "emails.welcome"
+```*/
+            pub const name: () = ();
+            /**How long one run may take: text such as `"500ms"`, `"30s"` or `"1h30m"`, or a constant `Duration`.
+
+```ignore
+timeout = "30s"
+```*/
+            pub const timeout: () = ();
+            /**How long after it was queued the task may still begin; after that it is skipped. Text such as `"30s"`, or a constant `Duration`. Without it: the task does not expire.
+
+```ignore
+expires = "30s"
+```*/
+            pub const expires: () = ();
+            /**How many times the task runs again after a run that failed, panicked or timed out. Its arguments are `Clone`.
+
+```ignore
+retries = 3
+```*/
+            pub const retries: () = ();
+            /**How long the task waits before it runs again: always the same, as in `"1s"`, or growing between two bounds, as in `"1s..1m"`, or a constant `Backoff`. Without it: `"100ms..10s"`.
+
+```ignore
+retries = 3, backoff = "1s..1m"
+```*/
+            pub const backoff: () = ();
+            /**How many of these tasks run at once; others wait, in order. Without it: no limit.
+
+```ignore
+max_concurrent = 4
+```*/
+            pub const max_concurrent: () = ();
+            /**How many runs may begin in any such time, for each key if there is a `key`; others wait, in order. Text such as `"10/s"`, `"100/h"` or `"10/30s"`, or a constant `Rate`. Without it: no limit.
+
+```ignore
+rate = "10/s"
+```*/
+            pub const rate: () = ();
+            /**The parameter that `max_per_key`, `max_pending_per_key`, `max_unfinished_per_key` and `rate` count by. It is `Display`, and logs and reports show it.
+
+```ignore
+key = user_id, max_per_key = 1
+```*/
+            pub const key: () = ();
+            /**How many of these tasks with the same key run at once; others of that key wait, in order. Without it: no limit.
+
+```ignore
+key = user_id, max_per_key = 1
+```*/
+            pub const max_per_key: () = ();
+            /**How many of these tasks with the same key may wait to run; more are refused, or what `on_full` says. Without it: no limit.
+
+```ignore
+key = user_id, max_pending_per_key = 100
+```*/
+            pub const max_pending_per_key: () = ();
+            /**How many of these tasks with the same key may wait and run together; more are refused, or what `on_full` says. Without it: no limit.
+
+```ignore
+key = user_id, max_unfinished_per_key = 1
+```*/
+            pub const max_unfinished_per_key: () = ();
+            /**What happens to a task beyond `max_pending_per_key` or `max_unfinished_per_key`: `reject` it, have it `replace` the oldest that waits, or `ignore` it. Without it: `reject`.
+
+```ignore
+key = user_id, max_pending_per_key = 1, on_full = replace
+```*/
+            pub const on_full: () = ();
+            /**A function that is called with each failure of this task.
+
+```ignore
+on_error = report_failure // fn report_failure(failure: &TaskFailure)
+```*/
+            pub const on_error: () = ();
+        }
+        use settings::timeout as _;
+        use settings::expires as _;
+        use settings::key as _;
+        use settings::max_unfinished_per_key as _;
+        use settings::on_full as _;
+        use settings::rate as _;
+    };
+};

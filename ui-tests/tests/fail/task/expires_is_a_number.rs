@@ -1,0 +1,8 @@
+use bg_runtime::background_task;
+
+#[background_task(expires = 30)]
+async fn send_email(to: String) {
+    drop(to);
+}
+
+fn main() {}
