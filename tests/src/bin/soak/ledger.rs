@@ -1,8 +1,9 @@
 //! The books outside of the library: what was handed over, and every sign of what became of it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
@@ -16,6 +17,7 @@ use tests::{
 };
 
 use crate::{
+    clients::Fate,
     history::{End, Handle, History, Limit, List, Member, Request, Run, Source, Task, Told},
     plan::{Kind, RequestPlan, RoundPlan, TaskPlan},
 };
@@ -37,6 +39,7 @@ struct Books {
     tasks: HashMap<u64, usize>,
     requests: HashMap<u64, usize>,
     ends: Vec<Option<ResponseEnd>>,
+    clients: HashSet<SocketAddr>,
 }
 
 /// A task's line in the ledger.
@@ -211,6 +214,11 @@ impl Ledger {
         };
     }
 
+    /// Returns whether this is the first connection of the round from there.
+    pub(crate) fn is_new_client(&self, address: SocketAddr) -> bool {
+        self.books().clients.insert(address)
+    }
+
     /// A client is about to send the request, whose response ends there.
     pub(crate) fn sent(&self, number: u64, plan: &RequestPlan, end: ResponseEnd) {
         let RoundPlan {
@@ -246,6 +254,13 @@ impl Ledger {
         let request = books.request(number);
         let given_up = &mut books.history.requests[request].given_up;
         given_up.get_or_insert(now);
+    }
+
+    /// The client knows what became of its request.
+    pub(crate) fn ended(&self, number: u64, fate: &Fate) {
+        let books = &mut *self.books();
+        let request = books.request(number);
+        books.history.requests[request].fate = format!("{fate:?}");
     }
 
     /// The handler returns its response.
@@ -297,6 +312,8 @@ impl Ledger {
         for (request, end) in books.history.requests.iter_mut().zip(&books.ends) {
             let last_write = end.and_then(|end| recorder.last_write(end));
             request.last_write = last_write.map(|moment| moment.sequence);
+            let gone = end.and_then(|end| recorder.gone(end));
+            request.gone = gone.map(|moment| moment.sequence);
         }
         books.history.clone()
     }
