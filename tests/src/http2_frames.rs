@@ -1,12 +1,53 @@
-//! Reads the HTTP/2 frames in what a server writes, just far enough to know where the last byte
-//! of each response is.
+//! HTTP/2 frames: written by hand for clients that do what no library would, and read in what a server
+//! writes, just far enough to know where the last byte of each response is.
 
 use std::collections::HashMap;
 
-const DATA: u8 = 0x0;
-const HEADERS: u8 = 0x1;
-const END_STREAM: u8 = 0x1;
+/// The first bytes of a connection.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A type of frames: a part of a body.
+pub const DATA: u8 = 0x0;
+/// A type of frames: a head.
+pub const HEADERS: u8 = 0x1;
+/// A type of frames: the end of a stream before its time.
+pub const RST_STREAM: u8 = 0x3;
+/// A type of frames: what a side asks of the other.
+pub const SETTINGS: u8 = 0x4;
+
+/// A flag of [`DATA`] and [`HEADERS`]: nothing follows on this stream.
+pub const END_STREAM: u8 = 0x1;
+/// A flag of [`HEADERS`]: the head is complete.
+pub const END_HEADERS: u8 = 0x4;
+
 const HEADER_LEN: usize = 9;
+
+/// A frame as it is on the wire.
+///
+/// # Panics
+///
+/// If the payload is longer than a frame may be.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a frame").to_be_bytes();
+    let mut frame = length[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The request for `path` on a stream, whole. The head is of literals that no table keeps, under names of
+/// the static table.
+pub fn get(stream: u32, path: &str) -> Vec<u8> {
+    const METHOD_GET: u8 = 0x82;
+    const SCHEME_HTTP: u8 = 0x86;
+    const PATH: u8 = 4;
+    let length = u8::try_from(path.len()).expect("a short path");
+    assert!(length < 127, "a length that takes one byte");
+    let mut block = vec![METHOD_GET, SCHEME_HTTP, PATH, length];
+    block.extend(path.bytes());
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
+}
 
 /// Follows the frames of one direction of a connection.
 #[derive(Debug, Default)]
@@ -64,14 +105,7 @@ impl Frames {
 
 #[cfg(test)]
 mod tests {
-    use super::Frames;
-
-    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(payload.len()).unwrap();
-        let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, stream];
-        frame.extend_from_slice(payload);
-        frame
-    }
+    use super::{Frames, frame};
 
     #[test]
     fn the_end_of_a_response_is_found_however_the_bytes_are_cut() {

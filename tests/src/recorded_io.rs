@@ -35,7 +35,20 @@ pub enum ResponseEnd {
     Stream(SocketAddr, u32),
 }
 
+impl ResponseEnd {
+    /// The client's address, by which its connection is known.
+    fn client(self) -> SocketAddr {
+        let (Self::Offset(client, _) | Self::Response(client, _) | Self::Stream(client, _)) = self;
+        client
+    }
+}
+
 /// What all connections of a server wrote. Clones are the same recorder.
+///
+/// A connection is known by its client's address. The system may give the port of a connection that has
+/// ended to the next one, and does so when threads that connect are held up: the recorder then keeps
+/// the first, and what is asked for the second is answered for the first. Clients of a server that has
+/// many connections see to it that no address comes twice.
 #[derive(Debug, Clone)]
 pub struct Recorder {
     timeline: Timeline,
@@ -49,6 +62,7 @@ struct Connection {
     writes: Vec<(u64, Moment)>,
     frames: Frames,
     responses: Responses,
+    gone: Option<Moment>,
 }
 
 impl Recorder {
@@ -68,10 +82,7 @@ impl Recorder {
 
     /// When the operating system took the last byte of a response; `None` while it has not.
     pub fn last_write(&self, end: ResponseEnd) -> Option<Moment> {
-        let (ResponseEnd::Offset(client, _)
-        | ResponseEnd::Response(client, _)
-        | ResponseEnd::Stream(client, _)) = end;
-        let connection = self.connections.lock().unwrap().get(&client)?.clone();
+        let connection = self.connections.lock().unwrap().get(&end.client())?.clone();
         let connection = connection.lock().unwrap();
         let offset = match end {
             ResponseEnd::Offset(_, offset) => offset,
@@ -80,6 +91,14 @@ impl Recorder {
         };
         let at = connection.writes.partition_point(|write| write.0 < offset);
         connection.writes.get(at).map(|write| write.1)
+    }
+
+    /// When the server let go of the connection that this response is on; `None` while it has not.
+    /// What it had not written by then is never sent.
+    pub fn gone(&self, end: ResponseEnd) -> Option<Moment> {
+        let connection = self.connections.lock().unwrap().get(&end.client())?.clone();
+        let gone = connection.lock().unwrap().gone;
+        gone
     }
 
     /// How many bytes the operating system has taken for this client.
@@ -169,7 +188,9 @@ impl Listener for RecordedListener {
         let _ = stream.set_nodelay(true);
         let connection = Arc::default();
         let mut connections = self.recorder.connections.lock().unwrap();
-        connections.insert(client, Arc::clone(&connection));
+        connections
+            .entry(client)
+            .or_insert_with(|| Arc::clone(&connection));
         let io = RecordedIo {
             stream,
             connection,
@@ -213,6 +234,14 @@ impl RecordedIo {
     fn poll_pass(&self, cx: &Context<'_>, wanted: usize) -> Poll<usize> {
         let written = self.connection.lock().unwrap().written;
         self.gate.poll_pass(cx, written, wanted)
+    }
+}
+
+/// Comes before the drop of what the server keeps beside its IO, which runs the tasks that wait.
+impl Drop for RecordedIo {
+    fn drop(&mut self) {
+        let now = self.timeline.now();
+        self.connection.lock().unwrap().gone.get_or_insert(now);
     }
 }
 

@@ -29,6 +29,14 @@ pub enum Serving {
     DetachedLayer,
 }
 
+impl Serving {
+    /// Returns whether the server drains the tasks when it ends.
+    #[must_use]
+    pub fn drains(self) -> bool {
+        matches!(self, Self::Background | Self::DetachedBackground)
+    }
+}
+
 /// One way to run a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setup {

@@ -14,9 +14,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use tests::{
-    Http1, Http2, Server, Setup, Timeline, eventually, on_every_setup,
+    Http1, Http2, Server, Serving, Setup, Timeline, eventually,
+    http2_frames::{PREFACE, RST_STREAM, SETTINGS, frame, get as get_frame},
+    on_every_setup,
+    recorded_io::ResponseEnd,
     tasks::{settled, skip_reason},
 };
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// Queues a task, and ends when it is told to.
 async fn handle_slowly(timeline: Timeline, tasks: BackgroundTasks) -> &'static str {
@@ -403,4 +407,52 @@ async fn a_client_that_leaves_while_it_sends_its_body_queued_nothing() {
     let response = other.fetch_with("POST", "/", b"1234567890").await;
     assert_eq!(response.body, "10");
     assert_eq!(settled(server.background(), 1).await.completed, 1);
+}
+
+/// The server counts streams that are reset before it has accepted them, and goes away when there are too
+/// many, whatever else is on the connection. Its client need not have noticed when the task begins.
+#[tokio::test]
+async fn a_connection_that_the_server_ends_gives_its_responses_up() {
+    on_every_setup(async |setup| {
+        let timeline = Timeline::new();
+        let app = Router::new().route("/", get(goes_on));
+        let server = Server::run(setup, &timeline, app).await;
+        let mut client = TcpStream::connect(server.address()).await.unwrap();
+        let end = ResponseEnd::Stream(client.local_addr().unwrap(), 1);
+        let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &get_frame(1, "/")].concat();
+        client.write_all(&hello).await.unwrap();
+        timeline.reached("sending").await;
+
+        let cancel = 8_u32.to_be_bytes();
+        let resets = (1..200).map(|nth| 1 + 2 * nth).flat_map(|stream| {
+            [
+                get_frame(stream, "/none"),
+                frame(RST_STREAM, 0, stream, &cancel),
+            ]
+            .concat()
+        });
+        let resets: Vec<u8> = resets.collect();
+        client.write_all(&resets).await.unwrap();
+        let start = timeline.reached("task").await;
+        eventually("gone", || server.recorder().gone(end).is_some()).await;
+        assert!(server.recorder().last_write(end).is_none(), "{setup:?}");
+        if setup.serving == Serving::Background {
+            let gone = server.recorder().gone(end).unwrap();
+            assert!(gone.is_before(&start), "{setup:?}");
+        }
+        let stats = settled(server.background(), 1).await;
+        assert_eq!(stats.completed, 1);
+        drop(client);
+    })
+    .await;
+}
+
+/// Queues a task, and sends a body that goes on after its first frame.
+async fn goes_on(State(timeline): State<Timeline>, tasks: BackgroundTasks) -> Body {
+    tasks.add_task(timeline.task("task"));
+    let first = futures_util::stream::once(async move {
+        timeline.mark("sending");
+        Ok::<_, Infallible>(Bytes::from_static(b"first"))
+    });
+    Body::from_stream(Box::pin(first.chain(futures_util::stream::pending())))
 }

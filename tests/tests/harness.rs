@@ -11,8 +11,13 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tests::{
     Client, Http1, Http2, Protocol, Server, Serving, Setup, Timeline, eventually,
-    flavours::Flavour, within,
+    flavours::Flavour,
+    http2_frames::{PREFACE, SETTINGS, frame},
+    recorded_io::ResponseEnd,
+    within,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 const PLAIN: Setup = Setup {
     flavour: Flavour::Workers(2),
@@ -142,6 +147,40 @@ async fn a_client_can_reset_and_a_dropped_response_resets_its_stream() {
     timeline.reached_times("dropped", 2).await;
     let echoed = client.fetch_with("POST", "/echo", "[1]").await;
     assert_eq!(echoed.body, "[1]");
+}
+
+/// The system gives the port of a connection that has ended to the next one, if it happens to come by.
+#[tokio::test]
+async fn a_second_connection_from_a_port_does_not_hide_the_first() {
+    let timeline = Timeline::new();
+    let server = Server::start(PLAIN, &timeline, || {
+        let app = Router::new().route("/", get(|| async { "small" }));
+        (background(), app)
+    })
+    .await;
+
+    let first = TcpSocket::new_v4().unwrap();
+    let mut first = first.connect(server.address()).await.unwrap();
+    let address = first.local_addr().unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: tests\r\n\r\n";
+    first.write_all(request).await.unwrap();
+    let end = ResponseEnd::Response(address, 0);
+    let written = server.last_write(end).await;
+    first.set_zero_linger().unwrap();
+    drop(first);
+    eventually("gone", || server.recorder().gone(end).is_some()).await;
+
+    let second = TcpSocket::new_v4().unwrap();
+    second.set_reuseaddr(true).unwrap();
+    second.bind(address).unwrap();
+    let mut second = second.connect(server.address()).await.unwrap();
+    let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
+    second.write_all(&hello).await.unwrap();
+    let mut settings = [0; 9];
+    let answer = second.read_exact(&mut settings);
+    within("the server's settings", answer).await.unwrap();
+    let still = server.recorder().last_write(end);
+    assert_eq!(still.map(|moment| moment.sequence), Some(written.sequence));
 }
 
 struct DropMark(Timeline);

@@ -146,6 +146,10 @@ pub(crate) struct Request {
     pub(crate) last_write: Option<Sequence>,
     /// When the response was given up: the client left, the body broke, the handler panicked.
     pub(crate) given_up: Option<Sequence>,
+    /// When the server let go of the connection.
+    pub(crate) gone: Option<Sequence>,
+    /// What became of it, as its client saw it. For messages only.
+    pub(crate) fate: String,
     /// Whether it can be told for sure whether a task started early.
     pub(crate) is_judged: bool,
     /// Its lists, in the order in which they run.

@@ -1,8 +1,9 @@
 //! The books outside of the library: what was handed over, and every sign of what became of it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
@@ -16,6 +17,7 @@ use tests::{
 };
 
 use crate::{
+    clients::Fate,
     history::{
         Closing, End, Handle, History, Limit, List, Member, Report, Request, Run, Source, Task,
         Told,
@@ -42,6 +44,7 @@ struct Books {
     requests: HashMap<u64, usize>,
     /// Where the response of each request ends, and who knows when that was written.
     ends: Vec<Option<(Recorder, ResponseEnd)>>,
+    clients: HashSet<SocketAddr>,
 }
 
 /// A task's line in the ledger.
@@ -216,6 +219,11 @@ impl Ledger {
         };
     }
 
+    /// Returns whether this is the first connection of the round from there.
+    pub(crate) fn is_new_client(&self, address: SocketAddr) -> bool {
+        self.books().clients.insert(address)
+    }
+
     /// A client is about to send the request, whose response ends there.
     pub(crate) fn sent(&self, number: u64, plan: &RequestPlan, end: ResponseEnd, target: &Target) {
         let serving = target.serving;
@@ -230,7 +238,7 @@ impl Ledger {
             ResponseEnd::Stream(..) => Protocol::Http2,
             ResponseEnd::Offset(..) | ResponseEnd::Response(..) => Protocol::Http1,
         };
-        let estimated = serving == Serving::Layer && protocol == Protocol::Http2;
+        let estimated = !serving.drains() && protocol == Protocol::Http2;
         let RequestPlan { path, method, .. } = plan;
         let books = &mut *self.books();
         let request = books.request(number);
@@ -252,6 +260,13 @@ impl Ledger {
         let request = books.request(number);
         let given_up = &mut books.history.requests[request].given_up;
         given_up.get_or_insert(now);
+    }
+
+    /// The client knows what became of its request.
+    pub(crate) fn ended(&self, number: u64, fate: &Fate) {
+        let books = &mut *self.books();
+        let request = books.request(number);
+        books.history.requests[request].fate = format!("{fate:?}");
     }
 
     /// The handler returns its response.
@@ -320,9 +335,11 @@ impl Ledger {
     pub(crate) fn history(&self) -> History {
         let books = &mut *self.books();
         for (request, end) in books.history.requests.iter_mut().zip(&books.ends) {
-            let last_write = end.as_ref();
-            let last_write = last_write.and_then(|(recorder, end)| recorder.last_write(*end));
-            request.last_write = last_write.map(|moment| moment.sequence);
+            if let Some((recorder, end)) = end {
+                let last_write = recorder.last_write(*end);
+                request.last_write = last_write.map(|moment| moment.sequence);
+                request.gone = recorder.gone(*end).map(|moment| moment.sequence);
+            }
         }
         books.history.clone()
     }

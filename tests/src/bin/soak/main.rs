@@ -3,7 +3,10 @@
 //!
 //! ```text
 //! cargo run --release -p tests --bin soak -- --seconds 600 --seed 1
+//! cargo run --release -p tests --bin soak -- --seconds 600 --seed 1 --load 6
 //! ```
+//!
+//! With `--load`, as many threads spin beside it: what is a matter of microseconds takes milliseconds.
 //!
 //! A round is one `Background` and one server, which stops while clients are still about. What
 //! happens in it is [planned](plan) beforehand from the seed, the [app] and its [jobs] do
@@ -35,16 +38,17 @@ fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(wrong) => {
-            eprintln!("{wrong}\nusage: soak [--seconds N] [--seed N]");
+            eprintln!("{wrong}\nusage: soak [--seconds N] [--seed N] [--load N]");
             return ExitCode::from(2);
         }
     };
     if let Err(error) = memory::use_a_tidy_heap() {
         eprintln!("the memory cannot be judged well: {error}");
     }
-    println!("seed={}", arguments.seed);
+    println!("seed={} load={}", arguments.seed, arguments.load);
     keep_quiet_about_planned_panics();
     end_some_time(arguments.time);
+    (0..arguments.load).for_each(|_| spin_beside());
     let clients = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -90,6 +94,16 @@ fn end_some_time(time: Duration) {
         thread::sleep(time + Duration::from_secs(180));
         eprintln!("stuck: three minutes after its time, the soak has not come to its end");
         process::exit(3);
+    });
+}
+
+/// Keeps a processor busy until the process ends, so that every other thread is held up now and then,
+/// wherever it is.
+fn spin_beside() {
+    thread::spawn(|| {
+        loop {
+            std::hint::spin_loop();
+        }
     });
 }
 

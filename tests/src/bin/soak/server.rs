@@ -227,10 +227,8 @@ async fn serve(
         }
         Serving::DetachedBackground => {
             let server = background.serve(listener, app).detach();
-            server
-                .with_graceful_shutdown(stopped)
-                .await
-                .expect("served")
+            let report = server.with_graceful_shutdown(stopped).await;
+            Some(report.expect("served"))
         }
         serving @ (Serving::Layer | Serving::DetachedLayer | Serving::PlainAxum) => {
             let app = match serving {

@@ -3,7 +3,10 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use tests::recorded_io::ResponseEnd;
+use tests::{
+    http2_frames::{DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, RST_STREAM, SETTINGS, frame},
+    recorded_io::ResponseEnd,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -18,16 +21,10 @@ use crate::{
     server::Target,
 };
 
-const DATA: u8 = 0x0;
-const HEADERS: u8 = 0x1;
-const RST_STREAM: u8 = 0x3;
-const SETTINGS: u8 = 0x4;
 const PING: u8 = 0x6;
 const WINDOW_UPDATE: u8 = 0x8;
 
-const END_STREAM: u8 = 0x1;
 const ACK: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
 
 const CANCEL: u32 = 0x8;
 const SMALL_WINDOW: u32 = 16 << 10;
@@ -141,7 +138,7 @@ impl Exchange<'_> {
 
 impl Client<'_> {
     async fn run(&mut self, window: u32) -> io::Result<()> {
-        let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        let mut hello = PREFACE.to_vec();
         let mut settings = vec![0, 4];
         settings.extend(window.to_be_bytes());
         hello.extend(frame(SETTINGS, 0, 0, &settings));
@@ -322,15 +319,6 @@ struct Frame {
     flags: u8,
     stream: u32,
     payload: Vec<u8>,
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("a frame").to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
 }
 
 /// The request's head: literals that no table keeps, under names of the static table.

@@ -32,7 +32,7 @@ pub(crate) async fn connection(
     plan: &ConnectionPlan,
 ) -> Result<(), String> {
     let target = &targets[plan.server];
-    let Ok(stream) = connect(target.address, plan.small_buffer).await else {
+    let Ok(stream) = connect(ledger, target.address, plan.small_buffer).await else {
         // The server does not listen any more.
         return Ok(());
     };
@@ -47,6 +47,7 @@ pub(crate) async fn connection(
     // hyper closes a connection of HTTP/1.1 on which something was sent that is never read.
     let mut may_be_cut = false;
     for (request, fate) in plan.requests.iter().zip(&fates) {
+        ledger.ended(request.number, fate);
         let unread = request.plan.upload > 0 && !request.plan.reads_upload;
         may_be_cut |= unread && plan.protocol == Protocol::Http1;
         if let Some(wrong) = wrong(ledger, request, fate, may_be_cut) {
@@ -77,14 +78,23 @@ fn wrong(
     })
 }
 
-async fn connect(server: SocketAddr, small_buffer: bool) -> io::Result<TcpStream> {
-    let socket = TcpSocket::new_v4()?;
-    if small_buffer {
-        socket.set_recv_buffer_size(4096)?;
+/// Connects from an address that no connection of the round has had: the recorder of what the server
+/// writes could not tell the two apart.
+async fn connect(ledger: &Ledger, server: SocketAddr, small_buffer: bool) -> io::Result<TcpStream> {
+    // Kept, so that the next attempt does not get the same port.
+    let mut known = Vec::new();
+    loop {
+        let socket = TcpSocket::new_v4()?;
+        if small_buffer {
+            socket.set_recv_buffer_size(4096)?;
+        }
+        let stream = socket.connect(server).await?;
+        if ledger.is_new_client(stream.local_addr()?) {
+            stream.set_nodelay(true)?;
+            return Ok(stream);
+        }
+        known.push(stream);
     }
-    let stream = socket.connect(server).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 /// Takes a pause whenever a number of bytes have been read.

@@ -156,14 +156,24 @@ fn early(history: &History, task: &Task) -> Option<Violation> {
     if task.source == Source::Spawned || !request.is_judged {
         return None;
     }
-    let end = [request.last_write, request.given_up];
+    // Once the server has let go of a connection nothing more can be sent on it: what was still to be sent
+    // is given up, whether its client has noticed or not.
+    let end = [request.last_write, request.given_up, request.gone];
     let end = end.into_iter().flatten().min();
     if end.is_some_and(|end| end < run.start) {
         return None;
     }
     let what = format!(
-        "{}: its first line came at {}; {} (last write {:?}, given up {:?})",
-        task.name, run.start, request.name, request.last_write, request.given_up
+        "{}: its first line came at {}; {} (last write {:?}, given up {:?}, connection gone {:?}; its \
+         client saw {}); {:?}",
+        task.name,
+        run.start,
+        request.name,
+        request.last_write,
+        request.given_up,
+        request.gone,
+        request.fate,
+        history.closings,
     );
     Some(Violation::new(Broken::Early, what))
 }

@@ -126,6 +126,17 @@ fn found(history: &History) -> Vec<Broken> {
 }
 
 #[test]
+fn a_response_that_its_server_has_let_go_of_is_given_up() {
+    let mut history = history(vec![completed("first", 101, 110)]);
+    history.requests[0].last_write = None;
+    assert_eq!(found(&history), [Broken::Early]);
+    history.requests[0].gone = Some(102);
+    assert_eq!(found(&history), [Broken::Early]);
+    history.requests[0].gone = Some(100);
+    assert_eq!(found(&history), []);
+}
+
+#[test]
 fn a_good_history_is_clean() {
     let good = history(vec![
         completed("first", 101, 110),

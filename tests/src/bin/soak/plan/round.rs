@@ -142,7 +142,7 @@ impl TermPlan {
     /// Returns whether it may leave tasks that no server drains.
     fn needs_shutdown(&self) -> bool {
         let mut servers = self.servers.iter();
-        servers.any(|server| server.serving != Serving::Background)
+        servers.any(|server| !server.serving.drains())
     }
 }
 
@@ -150,7 +150,9 @@ impl ServerPlan {
     fn draw(rng: &mut Rng) -> Self {
         Self {
             serving: match rng.u32(0..10) {
-                0..=1 => Serving::Layer,
+                0 => Serving::Layer,
+                1 => Serving::DetachedLayer,
+                2 => Serving::DetachedBackground,
                 _ => Serving::Background,
             },
             stop_wait: match chance(rng, 50) {
