@@ -12,7 +12,7 @@ use std::{
 
 use bg_runtime::{BoxTask, ShutdownReport, SkipReason, TaskFailure, TaskId};
 use tests::{
-    Protocol, Serving, Timeline,
+    Protocol, Timeline,
     recorded_io::{Recorder, ResponseEnd},
 };
 
