@@ -118,7 +118,8 @@ async fn routes_merge_with_plain_ones_and_share_a_state() {
     done.wait_for(&["one"]).await;
     call(&app, Method::DELETE, "/users/2").await;
     done.wait_for(&["one", "deleted 2"]).await;
-    eventually("both have ended", || background.stats().completed == 2).await;
+    // Routes without a layer, of other tests, may use it as well: it may be the only one alive.
+    eventually("both have ended", || background.stats().completed >= 2).await;
 }
 
 #[route("/form", methods = [GET, POST], background = Note::new(method.as_str(), done.0.clone()))]
