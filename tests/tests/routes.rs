@@ -6,7 +6,9 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{FromRef, Path, State};
 use axum::http::{Method, Request, StatusCode};
 use axum::{Router, routing};
-use bg_runtime::{Background, BackgroundTasks, background_task, delete, get, post, route, routes};
+use bg_runtime::{
+    Background, BackgroundTasks, background_task, delete, get, method_router, post, route, routes,
+};
 use tests::{Server, Setup, Timeline, eventually, logs};
 use tower::ServiceExt;
 
@@ -168,4 +170,19 @@ async fn a_server_warns_of_a_route_that_is_not_mounted() {
     }
     server.stop().await;
     assert!(logs::lines_with("http.route=\"/remembered\"").is_empty());
+}
+
+/// P-ROUTE-1
+#[tokio::test]
+async fn a_method_router_of_a_route_has_its_methods_and_its_tasks() {
+    let done = Done::default();
+    let app = Router::new()
+        .route("/elsewhere/{id}", method_router![remove])
+        .with_state(done.clone());
+    let (status, _) = call(&app, Method::GET, "/elsewhere/7").await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    let (status, _) = call(&app, Method::DELETE, "/users/7").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    call(&app, Method::DELETE, "/elsewhere/7").await;
+    done.wait_for(&["deleted 7"]).await;
 }
