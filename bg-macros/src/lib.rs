@@ -76,3 +76,9 @@ pub fn route(args: TokenStream, item: TokenStream) -> TokenStream {
 pub fn routes(input: TokenStream) -> TokenStream {
     routes::expand(input.into()).into()
 }
+
+/// See `bg_runtime::method_router`.
+#[proc_macro]
+pub fn method_router(input: TokenStream) -> TokenStream {
+    routes::expand_one(input.into()).into()
+}

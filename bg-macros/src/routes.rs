@@ -1,6 +1,6 @@
-//! `routes![..]`: a router of the handlers named in it.
+//! `routes![..]`: a router of the handlers named in it; and `method_router![..]`, of one.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Attribute, Expr, Path, Token};
@@ -35,12 +35,10 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         }
     });
     let mounts = handlers.iter().map(|Handler { cfgs, path }| {
-        // On the handler's name, for errors about what it extracts.
-        let mount = across(path, quote!(<#path>::__mount));
-        // In braces, because an error about a call is shown at its argument, which no one wrote.
+        let methods = method_router(path);
         quote! {
             #(#cfgs)*
-            let __router = { #mount }(__router);
+            let __router = #krate::__private::mount(__router, <#path>::__ROUTE, #methods);
         }
     });
     quote!({
@@ -54,6 +52,61 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
         #(#mounts)*
         __router
     })
+}
+
+/// Expands `method_router![input]`: to a method router, even if something is wrong.
+pub(crate) fn expand_one(input: TokenStream) -> TokenStream {
+    let (list, errors) = Errors::collect(|errors| {
+        let place = input.clone();
+        let list = List::parse(input, errors);
+        one(&list, &place, errors);
+        list
+    });
+    let krate = &list.krate;
+    let Some(Handler { path, .. }) = list.handlers.first() else {
+        return quote!({
+            #errors
+            #krate::__private::axum::routing::MethodRouter::new()
+        });
+    };
+    let methods = method_router(path);
+    quote!({
+        #errors
+        #methods
+    })
+}
+
+/// Reports what is not exactly one handler.
+fn one(list: &List, input: &TokenStream, errors: &mut Errors) {
+    if input.is_empty() {
+        errors.at(
+            Span::call_site(),
+            "name a handler, as in `method_router![users::create]`",
+        );
+    }
+    for Handler { cfgs, .. } in &list.handlers {
+        for cfg in cfgs {
+            errors.on(
+                cfg,
+                "put the `#[cfg(..)]` before the statement that needs the method router",
+            );
+        }
+    }
+    for Handler { path, .. } in list.handlers.iter().skip(1) {
+        errors.on(
+            path,
+            "a method router is of one handler, whose path is given beside it\n\
+             `routes![..]` makes a router of several handlers",
+        );
+    }
+}
+
+/// The method router of the handler at `path`.
+fn method_router(path: &Path) -> TokenStream {
+    // On the handler's name, for errors about what it extracts.
+    let method_router = across(path, quote!(<#path>::__method_router));
+    // In braces, because an error about a call is shown at its end, which no one wrote.
+    quote!({ #method_router }())
 }
 
 /// The contents of the brackets.
@@ -148,7 +201,7 @@ mod tests {
             users::create,
         ));
         let (list, create) = (
-            expansion.rfind("<list>::__mount"),
+            expansion.rfind("<list>::__method_router"),
             expansion.rfind("<users::create>"),
         );
         assert!(list.is_some() && list < create);
@@ -163,7 +216,7 @@ mod tests {
     fn without_handlers_there_is_an_empty_router() {
         for input in [quote!(), quote!(crate = ::renamed)] {
             let expansion = expansion(input);
-            assert!(!expansion.contains("compile_error") && !expansion.contains("__mount"));
+            assert!(!expansion.contains("compile_error") && !expansion.contains("__method_router"));
         }
     }
 
@@ -193,7 +246,7 @@ mod tests {
         ] {
             let expansion = expansion(quote!(#wrong, after));
             assert!(expansion.contains("compile_error"), "{wrong}");
-            assert!(expansion.contains("<after>::__mount"), "{wrong}");
+            assert!(expansion.contains("<after>::__method_router"), "{wrong}");
         }
     }
 }

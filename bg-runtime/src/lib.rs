@@ -41,6 +41,9 @@ pub use self::task::{
 #[doc = include_str!("docs/background_task.md")]
 #[doc(inline)]
 pub use bg_macros::background_task;
+#[doc = include_str!("docs/method_router.md")]
+#[doc(inline)]
+pub use bg_macros::method_router;
 #[doc = include_str!("docs/routes.md")]
 #[doc(inline)]
 pub use bg_macros::routes;

@@ -4,16 +4,17 @@
 pub use axum;
 pub use inventory;
 
+pub use crate::__debug as debug;
 pub use crate::__response_part as response_part;
 pub use crate::__value as value;
 pub use crate::request::attach;
 pub use crate::route::{
     ByReference, ByValue, Method, Named, ParameterNames, RouteDef, RouteTasks, Seen,
-    handler_future, is_distinct, mount, route_tasks,
+    handler_future, is_distinct, method_router, mount, queue_route_tasks, used,
 };
 pub use crate::task::IntoTaskResult;
 pub use crate::task::blocking;
 pub use crate::task::macro_support::{
     CloneTask, DebugArgument, KeyArgument, OnceTask, OpaqueArgument, Probe, RetriedArgument,
-    SECRET, arguments, copy, key, state,
+    SECRET, Secret, arguments, copy, key, state,
 };

@@ -113,7 +113,7 @@ async fn a_handler_that_is_detached_twice_is_finished_once() {
 
 /// P-LEAVE-4
 #[tokio::test]
-async fn a_detached_handler_that_panics_without_its_client_has_its_tasks_skipped() {
+async fn a_handler_that_panics_without_its_client_has_its_tasks_skipped() {
     on_every_client_that_leaves("/fail", async |server, timeline| {
         timeline.mark("go on");
         let failure = server.failure("before").await;
@@ -125,7 +125,7 @@ async fn a_detached_handler_that_panics_without_its_client_has_its_tasks_skipped
 
 /// P-LEAVE-4
 #[tokio::test]
-async fn a_detached_handler_that_refuses_without_its_client_has_its_tasks_skipped() {
+async fn a_handler_that_refuses_without_its_client_has_its_tasks_skipped() {
     on_every_client_that_leaves("/refuse", async |server, timeline| {
         timeline.mark("go on");
         let failure = server.failure("before").await;
@@ -249,7 +249,7 @@ async fn a_timeout_outside_of_detach_answers_and_the_handler_goes_on() {
 
 /// P-LEAVE-4
 #[tokio::test(start_paused = true)]
-async fn a_timeout_inside_of_detach_ends_the_handler_and_its_tasks_are_skipped() {
+async fn a_timeout_inside_of_detach_ends_the_handler_and_skips_its_tasks() {
     let (slow, app) = Slow::new();
     let app = app.layer(timeout()).layer(slow.background.layer().detach());
     slow.times_out(&app, "/").await;

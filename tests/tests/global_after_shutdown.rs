@@ -4,7 +4,7 @@
 
 use bg_runtime::{Background, named};
 
-/// P-GLOBAL-3
+/// P-GLOBAL-5
 #[tokio::test]
 async fn after_the_shutdown_of_the_global_background_there_is_a_new_one() {
     for _ in 0..3 {

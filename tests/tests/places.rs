@@ -233,9 +233,9 @@ async fn on_its_own(State(timeline): State<Timeline>, tasks: BackgroundTasks) ->
 }
 
 #[test]
-fn a_state_that_is_missing_on_the_global_one_is_not_blamed_on_the_builder() {
+fn a_state_missing_on_the_global_one_is_not_blamed_on_the_builder() {
     in_own_process(
-        "a_state_that_is_missing_on_the_global_one_is_not_blamed_on_the_builder",
+        "a_state_missing_on_the_global_one_is_not_blamed_on_the_builder",
         async || {
             let failure = Background::global().spawn(Note::new("never")).await;
             let failure = failure.unwrap_err();
@@ -317,7 +317,8 @@ async fn calls_a_router(
     let response = app.oneshot(request("/")).await.unwrap();
     let body = axum::body::to_bytes(response.into_body(), 100).await;
     // What has been read and dropped counts as sent, if it is a request of its own.
-    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let a_while = std::time::Duration::from_millis(20);
+    timeline.stays_without("route", a_while).await;
     timeline.mark("responding");
     String::from_utf8(body.unwrap().to_vec()).unwrap()
 }

@@ -16,7 +16,8 @@ use crate::syntax::any_token;
 /// A block that queues the tasks of `background`.
 ///
 /// It borrows the arguments, and ends before they are moved into the handler: the route's future
-/// holds none of the borrows.
+/// holds none of the borrows. The closure, with its return type, is what even a `return` that a macro
+/// hides cannot leave without a compile error.
 pub(super) fn block(background: &Expr, arguments: &[Argument], krate: &Krate) -> TokenStream {
     let names = arguments.iter().map(|argument| names(argument, krate));
     let pushes = pushes(background);
@@ -28,8 +29,12 @@ pub(super) fn block(background: &Expr, arguments: &[Argument], krate: &Krate) ->
             #[allow(unused_imports)]
             use #krate::__private::{ByReference as _, ByValue as _};
             #(#names)*
-            let __tasks = #krate::__private::route_tasks();
-            #pushes
+            #krate::__private::queue_route_tasks(
+                |__tasks: #krate::__private::RouteTasks| -> #krate::__private::RouteTasks {
+                    #pushes
+                    __tasks
+                },
+            );
         }
     }
 }
@@ -39,17 +44,17 @@ pub(super) fn block(background: &Expr, arguments: &[Argument], krate: &Krate) ->
 /// With an attribute on the argument, so that nothing else of the function changes, and no place in it.
 pub(super) fn mark_used(mut handler: Function, background: &Expr) -> Function {
     let background = background.to_token_stream();
+    let body = handler.body.clone();
     for input in &mut handler.sig.inputs {
         let FnArg::Typed(argument) = input else {
             continue;
         };
         let mut names = Names(Vec::new());
         names.visit_pat_mut(&mut argument.pat.clone());
-        if names
-            .0
-            .iter()
-            .any(|Name { name, .. }| uses(background.clone(), name))
-        {
+        // Not where the body has the name as well: where the lint is forbidden, an `allow` is an error.
+        if names.0.iter().any(|Name { name, .. }| {
+            uses(background.clone(), name) && !has_variable(body.clone(), name)
+        }) {
             argument
                 .attrs
                 .push(parse_quote!(#[allow(unused_variables)]));
@@ -67,6 +72,22 @@ fn uses(tokens: TokenStream, name: &Ident) -> bool {
     })
 }
 
+/// Returns whether a variable of that name may be among the tokens: a field or method (`user.name`), or a
+/// field's name before its value, is none.
+fn has_variable(tokens: TokenStream, name: &Ident) -> bool {
+    let trees: Vec<_> = tokens.into_iter().collect();
+    let is = |tree: Option<&TokenTree>, punct: char| matches!(tree, Some(TokenTree::Punct(it)) if it.as_char() == punct);
+    trees.iter().enumerate().any(|(index, tree)| match tree {
+        TokenTree::Group(group) => has_variable(group.stream(), name),
+        TokenTree::Ident(ident) if ident == name => {
+            let before = |steps: usize| index.checked_sub(steps).and_then(|at| trees.get(at));
+            let is_member = is(before(1), '.') && !is(before(2), '.');
+            !is_member && !is(trees.get(index + 1), ':')
+        }
+        tree => uses(tree.clone().into(), name),
+    })
+}
+
 /// Brings the names in an argument's pattern into scope: what is `Copy` by value, and the rest by
 /// reference.
 fn names(argument: &Argument, krate: &Krate) -> TokenStream {
@@ -80,10 +101,14 @@ fn names(argument: &Argument, krate: &Krate) -> TokenStream {
     let variable = &argument.variable;
     // Lints have seen the pattern where the handler has it.
     let quiet = quote!(#[allow(warnings)]);
-    let names = names.0.iter().map(|Name { name, stars }| {
+    // A use of each, because `allow(warnings)` does not undo a lint that is denied by its name.
+    let names = names.0.iter().map(|Name { name, stars, cfgs }| {
         quote! {
+            #(#cfgs)*
             #quiet
             let #name = (&#krate::__private::Seen(#stars #name)).__bg_seen();
+            #(#cfgs)*
+            #krate::__private::used(&#name);
         }
     });
     quote! {
@@ -101,6 +126,8 @@ struct Name {
     name: Ident,
     /// A `*` for each `&` that stood before the name, and would have dereferenced it.
     stars: TokenStream,
+    /// The conditions under which the pattern has the name.
+    cfgs: Vec<Attribute>,
 }
 
 impl VisitMut for Names {
@@ -124,7 +151,8 @@ impl VisitMut for Names {
             let binds = !name.to_string().starts_with(char::is_uppercase);
             if binds && !self.0.iter().any(|other| other.name == *name) {
                 let name = name.clone();
-                self.0.push(Name { name, stars });
+                let cfgs = Vec::new();
+                self.0.push(Name { name, stars, cfgs });
             }
         }
         visit_mut::visit_pat_mut(self, pattern);
@@ -133,9 +161,12 @@ impl VisitMut for Names {
     fn visit_field_pat_mut(&mut self, field: &mut FieldPat) {
         let before = self.0.len();
         visit_mut::visit_field_pat_mut(self, field);
-        // Under a `#[cfg]`, the name may not be there.
-        if !field.attrs.is_empty() {
-            self.0.truncate(before);
+        let cfgs = field
+            .attrs
+            .iter()
+            .filter(|attr| attr.path().is_ident("cfg"));
+        for name in &mut self.0[before..] {
+            name.cfgs.extend(cfgs.clone().cloned());
         }
     }
 }

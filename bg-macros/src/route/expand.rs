@@ -25,12 +25,13 @@ pub(super) fn route(
     let cfgs = handler.carried(&["cfg"]);
     let extractors = extractors(name, arguments, krate);
 
-    // `routes!` calls these by the names `__ROUTE` and `__mount`; `stub` has them as well.
+    // `routes!` and `method_router!` call these by the names `__ROUTE` and `__method_router`; `stub` has
+    // them as well.
     let record = record(name, path, settings);
-    let mount = mount(name, &extractors, krate);
+    let method_router = method_router(name, &extractors, krate);
     let handle = handle(handler, arguments, &extractors, settings);
     let names = parameter_names(name, path, arguments, krate);
-    let namesake = namesake(handler, &quote!(#record #mount #handle));
+    let namesake = namesake(handler, &quote!(#record #method_router #handle));
     quote! {
         #namesake
 
@@ -47,10 +48,11 @@ pub(super) fn stub(handler: &Function, krate: &Krate) -> TokenStream {
     let members = quote! {
         pub const __ROUTE: #krate::__private::RouteDef = #krate::__private::RouteDef::new(&[], "");
 
-        pub fn __mount<__S>(
-            __router: #krate::__private::axum::Router<__S>,
-        ) -> #krate::__private::axum::Router<__S> {
-            __router
+        pub fn __method_router<__S>() -> #krate::__private::axum::routing::MethodRouter<__S>
+        where
+            __S: ::core::clone::Clone,
+        {
+            #krate::__private::axum::routing::MethodRouter::new()
         }
     };
     namesake(handler, &members)
@@ -106,22 +108,21 @@ fn record(name: &Ident, path: &Path, settings: &Settings) -> TokenStream {
     }
 }
 
-/// Mounts the route on a router of any state that the handler's arguments can be extracted with.
-fn mount(name: &Ident, extractors: &[Extractor], krate: &Krate) -> TokenStream {
+/// The route without its path, for a router of any state that the handler's arguments can be extracted
+/// with.
+fn method_router(name: &Ident, extractors: &[Extractor], krate: &Krate) -> TokenStream {
     // At the handler's name, for messages that show where the function is.
-    let mount = Ident::new("__mount", name.span());
+    let method_router = Ident::new("__method_router", name.span());
     // axum's mark of whether the last argument reads the body; there is no mark without arguments.
     let mark = (!extractors.is_empty()).then(|| quote!(, __M: 'static));
     let bounds = bounds(extractors, krate);
     quote! {
-        pub fn #mount<__S #mark>(
-            __router: #krate::__private::axum::Router<__S>,
-        ) -> #krate::__private::axum::Router<__S>
+        pub fn #method_router<__S #mark>() -> #krate::__private::axum::routing::MethodRouter<__S>
         where
             __S: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync + 'static,
             #bounds
         {
-            #krate::__private::mount(__router, Self::__ROUTE, Self::__handle)
+            #krate::__private::method_router(Self::__ROUTE, Self::__handle)
         }
     }
 }

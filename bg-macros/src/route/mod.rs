@@ -3,6 +3,7 @@
 mod background;
 mod expand;
 mod handler;
+mod leaving;
 mod parameters;
 mod parse;
 mod path;
@@ -36,8 +37,13 @@ pub(crate) fn expand(methods: Methods, args: TokenStream, item: TokenStream) -> 
     let place = user.map_or_else(Span::call_site, |token| {
         Span::call_site().resolved_at(token.span())
     });
-    let (settings, settings_errors) =
-        Errors::collect(|errors| parse::settings(methods, args, place, errors));
+    let (settings, settings_errors) = Errors::collect(|errors| {
+        let settings = parse::settings(methods, args, place, errors);
+        if let Some(background) = &settings.background {
+            leaving::refuse(background, errors);
+        }
+        settings
+    });
     let (handler, handler_errors) = Errors::collect(|errors| {
         let function =
             syn::parse2::<Function>(item.clone()).map_err(|error| not_a_function(methods, &error));

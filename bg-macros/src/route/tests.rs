@@ -115,7 +115,7 @@ fn wrong_settings_are_an_error_and_leave_something_to_mount() {
                 ),
             );
             assert!(is_error(&expansion), "{args}");
-            assert!(mentions(expansion, "__mount"), "{args}");
+            assert!(mentions(expansion, "__method_router"), "{args}");
         }
     }
 }

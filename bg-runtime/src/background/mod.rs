@@ -15,7 +15,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::run::{Runner, Settings, ShutdownReport, Stats, end_of_wait};
-use crate::service::{BackgroundLayer, Serve};
+use crate::service::{App, AppListener, BackgroundLayer, Serve};
 use crate::task::{IntoTask, TaskInfo, registered_tasks};
 
 /// A handle that runs background tasks. Clones are cheap, and share everything.
@@ -104,7 +104,7 @@ impl Background {
     ///
     /// Awaiting it returns an error if the signal handlers cannot be installed; and before it accepts a
     /// connection, if this `Background` was [shut down](Self::shutdown), which is for good.
-    pub fn serve<L, S>(&self, listener: L, app: S) -> Serve<L, S> {
+    pub fn serve<L: AppListener, S: App>(&self, listener: L, app: S) -> Serve<L, S> {
         Serve::new(self.runner.clone(), listener, app)
     }
 

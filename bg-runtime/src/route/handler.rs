@@ -21,15 +21,17 @@ use crate::request::{
 };
 use crate::scope::Scoped;
 
-/// Adds a route to a router. The only way by which generated code calls a handler.
-pub fn mount<H, T, S>(router: Router<S>, route: RouteDef, handler: H) -> Router<S>
+/// Returns a route without its path. The only way by which generated code calls a handler.
+///
+/// The route counts as mounted from here on.
+pub fn method_router<H, T, S>(route: RouteDef, handler: H) -> MethodRouter<S>
 where
     H: Handler<T, S>,
     T: 'static,
     S: Clone + Send + Sync + 'static,
 {
     route.mark_mounted();
-    let methods = match route.filter() {
+    match route.filter() {
         Some(filter) => on(
             filter,
             RouteHandler {
@@ -40,7 +42,18 @@ where
             },
         ),
         None => MethodRouter::new(),
-    };
+    }
+}
+
+/// Adds a route to a router.
+pub fn mount<S>(router: Router<S>, route: RouteDef, methods: MethodRouter<S>) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    // The stub of a handler that has mistakes has no path.
+    if route.path().is_empty() {
+        return router;
+    }
     router.route(route.path(), methods)
 }
 
@@ -152,10 +165,16 @@ impl<F: Future<Output = Response>> Call<F> {
     }
 }
 
-/// Returns the route-level list of the request that is being handled.
-pub fn route_tasks() -> RouteTasks {
-    RouteTasks(current())
+/// Lets `queue` add to the route-level list of the request that is being handled.
+///
+/// It gives the list back, so that the closure in which `background` is evaluated has a return type of
+/// which `background` has no value, and cannot be left early.
+pub fn queue_route_tasks(queue: impl FnOnce(RouteTasks) -> RouteTasks) {
+    queue(RouteTasks(current()));
 }
+
+/// Makes a variable a used one.
+pub fn used<T: ?Sized>(_: &T) {}
 
 #[derive(Debug)]
 pub struct RouteTasks(Option<Arc<RequestTasks>>);

@@ -9,6 +9,8 @@ mod parameters;
 
 pub(crate) use self::definition::warn_of_unmounted;
 pub use self::definition::{Method, RouteDef, is_distinct};
-pub use self::handler::{RouteTasks, handler_future, mount, route_tasks};
+pub use self::handler::{
+    RouteTasks, handler_future, method_router, mount, queue_route_tasks, used,
+};
 pub use self::names::{ByReference, ByValue, Seen};
 pub use self::parameters::{Named, ParameterNames};

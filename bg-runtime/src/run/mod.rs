@@ -199,11 +199,7 @@ impl Runner {
 
     /// Returns how a task that misses a state could have got it.
     pub(crate) fn source_of_states(&self) -> SourceOfStates {
-        match self.dispatch {
-            Dispatch::Run if self.is_configured => SourceOfStates::Builder,
-            Dispatch::Run => SourceOfStates::Global,
-            Dispatch::Record(_) => SourceOfStates::Recorder,
-        }
+        self.dispatch.source_of_states(self.is_configured)
     }
 
     /// Returns whether a request's lists wait until its response has been sent.

@@ -354,9 +354,10 @@ impl fmt::Display for SkipReason {
                 "the client went away while its response waited for room (`max_pending`)",
             ),
             Self::ResponseNotPickedUp => f.write_str(
-                "it came with a response that nothing picked up: run the app with `background.serve(..)`, use a \
-                 route attribute, or add `.layer(background.layer())` to the router, outside every middleware \
-                 that builds a new response",
+                "it came with a response that nothing picked up: with `background.serve(..)`, a layer or a route \
+                 attribute, a middleware inside of it threw the response away or built a new one, so queue the task \
+                 with the extractor `BackgroundTasks`; without one of these, run the app with \
+                 `background.serve(..)`, or add `.layer(background.layer())` to the router",
             ),
             Self::NeverAttached => f.write_str(
                 "its list was dropped: return the list with the response, or take `BackgroundTasks` as an argument \

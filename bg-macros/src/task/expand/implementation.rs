@@ -121,7 +121,7 @@ fn outcome(function: &Function, call: &TokenStream, krate: &Krate) -> TokenStrea
     }
 }
 
-/// `Clone` and `PartialEq`, where the arguments are.
+/// `Clone`, `PartialEq` and `Debug`, where the arguments are.
 fn value(call: &Call, krate: &Krate) -> Option<TokenStream> {
     // Its `Clone` would be bounded by itself, which rustc refuses.
     if call.holds_its_own_kind() {
@@ -132,7 +132,15 @@ fn value(call: &Call, krate: &Krate) -> Option<TokenStream> {
         let (name, ty) = (&field.name, &field.kept.ty);
         quote!(#name: #ty)
     });
-    Some(quote!(#krate::__private::value! { #task { #(#fields),* } }))
+    let shown = call.fields().map(|field| {
+        let (label, name, ty) = (field.label(), &field.name, &field.kept.ty);
+        let ty = (!field.is_secret()).then(|| quote!(: #ty));
+        quote!(#label #name #ty)
+    });
+    Some(quote! {
+        #krate::__private::value! { #task { #(#fields),* } }
+        #krate::__private::debug! { #task { #(#shown),* } }
+    })
 }
 
 /// `Task::try_clone`.

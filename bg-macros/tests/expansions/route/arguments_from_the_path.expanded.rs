@@ -30,9 +30,9 @@ impl get_post {
         &[crate::tasks::__private::Method::Get],
         "/users/{_user}/posts/{post}",
     );
-    pub fn __mount<__S, __M: 'static>(
-        __router: crate::tasks::__private::axum::Router<__S>,
-    ) -> crate::tasks::__private::axum::Router<__S>
+    pub fn __method_router<__S, __M: 'static>() -> crate::tasks::__private::axum::routing::MethodRouter<
+        __S,
+    >
     where
         __S: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync
             + 'static,
@@ -45,7 +45,7 @@ impl get_post {
         >: crate::tasks::__private::axum::extract::FromRequest<__S, __M>
             + ::core::marker::Send,
     {
-        crate::tasks::__private::mount(__router, Self::__ROUTE, Self::__handle)
+        crate::tasks::__private::method_router(Self::__ROUTE, Self::__handle)
     }
     fn __handle(
         crate::tasks::__private::axum::extract::Path(

@@ -2,7 +2,6 @@ async fn register(
     #[allow(unused_variables)]
     source: u8,
     Extension(&limit): Extension<&u64>,
-    #[allow(unused_variables)]
     Json(mut user): Json<NewUser>,
 ) -> Json<NewUser> {
     user.limit = limit;
@@ -31,9 +30,9 @@ impl register {
             "/register/{source}",
         )
         .detach();
-    pub fn __mount<__S, __M: 'static>(
-        __router: ::bg_runtime::__private::axum::Router<__S>,
-    ) -> ::bg_runtime::__private::axum::Router<__S>
+    pub fn __method_router<__S, __M: 'static>() -> ::bg_runtime::__private::axum::routing::MethodRouter<
+        __S,
+    >
     where
         __S: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync
             + 'static,
@@ -50,7 +49,7 @@ impl register {
         >: ::bg_runtime::__private::axum::extract::FromRequest<__S, __M>
             + ::core::marker::Send,
     {
-        ::bg_runtime::__private::mount(__router, Self::__ROUTE, Self::__handle)
+        ::bg_runtime::__private::method_router(Self::__ROUTE, Self::__handle)
     }
     fn __handle(
         ::bg_runtime::__private::axum::extract::Path(
@@ -72,17 +71,24 @@ impl register {
                 let source = &__arg0;
                 #[allow(warnings)]
                 let source = (&::bg_runtime::__private::Seen(source)).__bg_seen();
+                ::bg_runtime::__private::used(&source);
                 #[allow(warnings)]
                 let Extension(limit) = &__arg1;
                 #[allow(warnings)]
                 let limit = (&::bg_runtime::__private::Seen(*limit)).__bg_seen();
+                ::bg_runtime::__private::used(&limit);
                 #[allow(warnings)]
                 let Json(user) = &__arg2;
                 #[allow(warnings)]
                 let user = (&::bg_runtime::__private::Seen(user)).__bg_seen();
-                let __tasks = ::bg_runtime::__private::route_tasks();
-                __tasks.push(SendEmail::new(&user.email, source));
-                #[cfg(unix)] __tasks.push(Count);
+                ::bg_runtime::__private::used(&user);
+                ::bg_runtime::__private::queue_route_tasks(|
+                    __tasks: ::bg_runtime::__private::RouteTasks,
+                | -> ::bg_runtime::__private::RouteTasks {
+                    __tasks.push(SendEmail::new(&user.email, source));
+                    #[cfg(unix)] __tasks.push(Count);
+                    __tasks
+                });
             }
             let __output = ::bg_runtime::__private::handler_future(
                     register(__arg0, __arg1, __arg2),

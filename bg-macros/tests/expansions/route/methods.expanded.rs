@@ -21,14 +21,14 @@ impl form {
         &[::bg_runtime::__private::Method::Get, ::bg_runtime::__private::Method::Post],
         "/form",
     );
-    pub fn __mount<__S>(
-        __router: ::bg_runtime::__private::axum::Router<__S>,
-    ) -> ::bg_runtime::__private::axum::Router<__S>
+    pub fn __method_router<__S>() -> ::bg_runtime::__private::axum::routing::MethodRouter<
+        __S,
+    >
     where
         __S: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync
             + 'static,
     {
-        ::bg_runtime::__private::mount(__router, Self::__ROUTE, Self::__handle)
+        ::bg_runtime::__private::method_router(Self::__ROUTE, Self::__handle)
     }
     fn __handle() -> impl ::core::future::Future<
         Output = ::bg_runtime::__private::axum::response::Response,

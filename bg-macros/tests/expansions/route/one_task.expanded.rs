@@ -23,16 +23,16 @@ impl index {
         &[::bg_runtime::__private::Method::Get],
         "/",
     );
-    pub fn __mount<__S, __M: 'static>(
-        __router: ::bg_runtime::__private::axum::Router<__S>,
-    ) -> ::bg_runtime::__private::axum::Router<__S>
+    pub fn __method_router<__S, __M: 'static>() -> ::bg_runtime::__private::axum::routing::MethodRouter<
+        __S,
+    >
     where
         __S: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync
             + 'static,
         HeaderMap: ::bg_runtime::__private::axum::extract::FromRequest<__S, __M>
             + ::core::marker::Send,
     {
-        ::bg_runtime::__private::mount(__router, Self::__ROUTE, Self::__handle)
+        ::bg_runtime::__private::method_router(Self::__ROUTE, Self::__handle)
     }
     fn __handle(
         __arg0: HeaderMap,
@@ -44,8 +44,12 @@ impl index {
             {
                 #[allow(unused_imports)]
                 use ::bg_runtime::__private::{ByReference as _, ByValue as _};
-                let __tasks = ::bg_runtime::__private::route_tasks();
-                __tasks.push([Count; 2].into_iter().collect::<BackgroundTasks>());
+                ::bg_runtime::__private::queue_route_tasks(|
+                    __tasks: ::bg_runtime::__private::RouteTasks,
+                | -> ::bg_runtime::__private::RouteTasks {
+                    __tasks.push([Count; 2].into_iter().collect::<BackgroundTasks>());
+                    __tasks
+                });
             }
             let __output = ::bg_runtime::__private::handler_future(index(__arg0)).await;
             ::bg_runtime::__private::axum::response::IntoResponse::into_response(

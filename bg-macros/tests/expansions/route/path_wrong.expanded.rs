@@ -23,10 +23,13 @@ impl get_user {
         &[],
         "",
     );
-    pub fn __mount<__S>(
-        __router: ::bg_runtime::__private::axum::Router<__S>,
-    ) -> ::bg_runtime::__private::axum::Router<__S> {
-        __router
+    pub fn __method_router<__S>() -> ::bg_runtime::__private::axum::routing::MethodRouter<
+        __S,
+    >
+    where
+        __S: ::core::clone::Clone,
+    {
+        ::bg_runtime::__private::axum::routing::MethodRouter::new()
     }
 }
 ::core::compile_error! {

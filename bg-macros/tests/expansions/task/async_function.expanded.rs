@@ -161,6 +161,10 @@ const _: () = {
         SendEmail { to : String, subject : ::std::string::String, priority : u8, note :
         ::std::string::String, code : Code }
     }
+    ::bg_runtime::__private::debug! {
+        SendEmail { "to" to : String, "subject" subject : ::std::string::String,
+        "priority" priority : u8, "note" note : ::std::string::String, "code" code }
+    }
     ::bg_runtime::__private::response_part! {
         SendEmail
     }

@@ -84,6 +84,9 @@ const _: () = {
     ::bg_runtime::__private::value! {
         Documented { x : & 'static str }
     }
+    ::bg_runtime::__private::debug! {
+        Documented { "x" x : & 'static str }
+    }
     ::bg_runtime::__private::response_part! {
         Documented
     }

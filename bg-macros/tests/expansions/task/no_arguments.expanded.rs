@@ -66,6 +66,9 @@ const _: () = {
     crate::tasks::__private::value! {
         UpdateAnalytics {}
     }
+    crate::tasks::__private::debug! {
+        UpdateAnalytics {}
+    }
     crate::tasks::__private::response_part! {
         UpdateAnalytics
     }

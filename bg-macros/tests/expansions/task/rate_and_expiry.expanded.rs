@@ -90,6 +90,9 @@ const _: () = {
     ::bg_runtime::__private::value! {
         FetchFeed { user : u64 }
     }
+    ::bg_runtime::__private::debug! {
+        FetchFeed { "user" user : u64 }
+    }
     ::bg_runtime::__private::response_part! {
         FetchFeed
     }

@@ -121,6 +121,10 @@ const _: () = {
     ::bg_runtime::__private::value! {
         FetchFeed { user : ::std::string::String, feed : Feed, token : String }
     }
+    ::bg_runtime::__private::debug! {
+        FetchFeed { "user" user : ::std::string::String, "feed" feed : Feed, "token"
+        token }
+    }
     ::bg_runtime::__private::response_part! {
         FetchFeed
     }

@@ -78,6 +78,9 @@ const _: () = {
     ::bg_runtime::__private::value! {
         Ping { host : String }
     }
+    ::bg_runtime::__private::debug! {
+        Ping { "host" host : String }
+    }
     ::bg_runtime::__private::response_part! {
         Ping
     }

@@ -127,6 +127,10 @@ const _: () = {
         ResizeImage { path : ::std::path::PathBuf, sizes : ::std::vec::Vec < u32 >, mode
         : Mode, label : & 'static str }
     }
+    ::bg_runtime::__private::debug! {
+        ResizeImage { "path" path : ::std::path::PathBuf, "sizes" sizes : ::std::vec::Vec
+        < u32 >, "mode" mode : Mode, "label" label : & 'static str }
+    }
     ::bg_runtime::__private::response_part! {
         ResizeImage
     }

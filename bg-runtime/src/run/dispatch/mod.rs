@@ -18,7 +18,7 @@ use super::report::Event;
 use super::spawned::Abort;
 use super::{AcceptedTask, Executor, Runner};
 use crate::scope::Scope;
-use crate::task::{BoxTask, Item, TaskList};
+use crate::task::{BoxTask, Item, SourceOfStates, TaskList};
 
 pub(crate) enum Dispatch {
     Run,
@@ -134,6 +134,15 @@ impl Dispatch {
         match self {
             Self::Run => {}
             Self::Record(recording) => recording.note_skipped(task, reason),
+        }
+    }
+
+    /// Returns how a task that misses a state could have got it.
+    pub(super) fn source_of_states(&self, is_configured: bool) -> SourceOfStates {
+        match self {
+            Self::Run if is_configured => SourceOfStates::Builder,
+            Self::Run => SourceOfStates::Global,
+            Self::Record(_) => SourceOfStates::Recorder,
         }
     }
 

@@ -39,12 +39,38 @@ impl<'a, T> OpaqueArgument<'a> for &Probe<'a, T> {
 /// Shown instead of a `#[secret]` argument.
 pub const SECRET: Option<&'static dyn fmt::Debug> = Some(&Secret);
 
-struct Secret;
+#[derive(Clone, Copy)]
+pub struct Secret;
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
+}
+
+/// `Debug` for a task, as `derive` would write it, where the arguments have it. Those without a type here
+/// are secret.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __debug {
+    ($task:ident { $($label:literal $field:ident $(: $ty:ty)?),* $(,)? }) => {
+        impl ::core::fmt::Debug for $task
+        where
+            $($(for<'__any> $ty: ::core::fmt::Debug,)?)*
+        {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                ::core::fmt::Formatter::debug_struct(f, ::core::stringify!($task))
+                    $(.field($label, $crate::__debug!(@ self $field $($ty)?)))*
+                    .finish()
+            }
+        }
+    };
+    (@ $task:ident $field:ident) => {
+        &$crate::__private::Secret
+    };
+    (@ $task:ident $field:ident $ty:ty) => {
+        &$task.$field
+    };
 }
 
 /// Returns the arguments of a task as one value, if all of them can be shown.

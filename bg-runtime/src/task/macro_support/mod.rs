@@ -9,7 +9,7 @@ mod key;
 mod state;
 mod try_clone;
 
-pub use self::arguments::{DebugArgument, OpaqueArgument, Probe, SECRET, arguments};
+pub use self::arguments::{DebugArgument, OpaqueArgument, Probe, SECRET, Secret, arguments};
 pub use self::key::{KeyArgument, key};
 pub use self::state::state;
 pub use self::try_clone::{CloneTask, OnceTask, RetriedArgument, copy};
