@@ -227,7 +227,7 @@ async fn adds_by_name(State(timeline): State<Timeline>) -> Response {
         after_response(timeline.task(["1", "2", "3", "4", "5"][n])).expect("in a body");
         Ok::<_, Infallible>("chunk")
     });
-    axum::body::Body::from_stream(chunks).into_response()
+    Body::from_stream(chunks).into_response()
 }
 
 /// P-LATE-3
