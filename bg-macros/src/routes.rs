@@ -70,9 +70,11 @@ pub(crate) fn expand_one(input: TokenStream) -> TokenStream {
         });
     };
     let methods = method_router(path);
+    // A variable, because a block at the beginning of a statement is a statement of its own.
     quote!({
         #errors
-        #methods
+        let __methods = #methods;
+        __methods
     })
 }
 
