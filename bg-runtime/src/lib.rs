@@ -24,8 +24,8 @@ pub use self::background::{
     Background, BackgroundBuilder, BuildError, InstallGlobalError, TaskHandle,
 };
 pub use self::request::{
-    BackgroundTasks, IntoTasks, MissingBackground, NoRequest, Stopping, WithBackground,
-    after_response,
+    BackgroundIo, BackgroundTasks, IntoTasks, MissingBackground, NoRequest, Stopping,
+    WithBackground, after_response,
 };
 pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
 pub use self::service::{
@@ -33,9 +33,9 @@ pub use self::service::{
 };
 pub use self::task::{
     Backoff, BoxError, BoxTask, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState,
-    NoRetry, OnFull, Parameter, Progress, ProgressStream, Rate, RequestInfo, RetryAfter, Retryable,
-    SkipReason, State, StateDef, Task, TaskContext, TaskDef, TaskExt, TaskFailure, TaskId,
-    TaskInfo, TaskLimits, TaskResult, named, named_blocking,
+    NoRetry, OnFull, Parameter, Progress, ProgressStream, Rate, RequestInfo, ResponseInfo,
+    RetryAfter, Retryable, SkipReason, State, StateDef, Task, TaskContext, TaskDef, TaskExt,
+    TaskFailure, TaskId, TaskInfo, TaskLimits, TaskResult, named, named_blocking,
 };
 
 #[doc = include_str!("docs/background_task.md")]

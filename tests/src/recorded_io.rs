@@ -80,6 +80,23 @@ impl Recorder {
         &self.gate
     }
 
+    /// Records a connection from now on.
+    pub fn record(&self, stream: TcpStream, client: SocketAddr) -> RecordedIo {
+        // The client may have left already.
+        let _ = stream.set_nodelay(true);
+        let connection = Arc::default();
+        let mut connections = self.connections.lock().unwrap();
+        connections
+            .entry(client)
+            .or_insert_with(|| Arc::clone(&connection));
+        RecordedIo {
+            stream,
+            connection,
+            timeline: self.timeline.clone(),
+            gate: self.gate.clone(),
+        }
+    }
+
     /// When the operating system took the last byte of a response; `None` while it has not.
     pub fn last_write(&self, end: ResponseEnd) -> Option<Moment> {
         let connection = self.connections.lock().unwrap().get(&end.client())?.clone();
@@ -184,19 +201,7 @@ impl Listener for RecordedListener {
 
     async fn accept(&mut self) -> (RecordedIo, SocketAddr) {
         let (stream, client) = Listener::accept(&mut self.listener).await;
-        // The client may have left already.
-        let _ = stream.set_nodelay(true);
-        let connection = Arc::default();
-        let mut connections = self.recorder.connections.lock().unwrap();
-        connections
-            .entry(client)
-            .or_insert_with(|| Arc::clone(&connection));
-        let io = RecordedIo {
-            stream,
-            connection,
-            timeline: self.recorder.timeline.clone(),
-            gate: self.recorder.gate.clone(),
-        };
+        let io = self.recorder.record(stream, client);
         (io, client)
     }
 

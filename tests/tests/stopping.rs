@@ -90,8 +90,11 @@ async fn ticks(
     tasks: BackgroundTasks,
 ) -> Body {
     tasks.add_task(timeline.task("after the stream"));
-    timeline.mark("streaming");
-    let first = futures_util::stream::iter([Ok::<_, io::Error>("first")]);
+    // With the first chunk: a stream that is told to stop before that has none.
+    let first = futures_util::stream::once(async move {
+        timeline.mark("streaming");
+        Ok::<_, io::Error>("first")
+    });
     let stream = first.chain(futures_util::stream::pending());
     Body::from_stream(stream.take_until(stopping))
 }

@@ -4,6 +4,8 @@
 //! committed: each points at what the user wrote, and says what to write instead.
 
 /// P-BUILD-4
+///
+/// P-ROUTE-2
 #[test]
 fn every_mistake_has_its_message_and_right_code_compiles() {
     let cases = trybuild::TestCases::new();

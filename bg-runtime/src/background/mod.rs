@@ -14,8 +14,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::request::BackgroundIo;
 use crate::run::{Runner, Settings, ShutdownReport, Stats, end_of_wait};
-use crate::service::{App, AppListener, BackgroundLayer, Serve};
+use crate::service::{
+    App, AppListener, BackgroundLayer, BackgroundService, Serve, default_write_timeout,
+};
 use crate::task::{IntoTask, TaskInfo, registered_tasks};
 
 /// A handle that runs background tasks. Clones are cheap, and share everything.
@@ -65,10 +68,12 @@ impl Background {
     /// Add it to an axum router with `.layer(background.layer())`, last, so that it is outermost.
     /// [`serve`](Self::serve) needs no layer.
     ///
-    /// Under any other server the library cannot watch the connection. The tasks start a moment after the
-    /// response's last byte has left hyper: 1 ms with HTTP/1, 5 ms with HTTP/2. For a response without a
-    /// body over HTTP/2 that is an estimate, and on a server that is busy for longer, tasks may start
-    /// before their response has left; under `serve` they never do.
+    /// Under any other server the layer alone cannot watch the connection. The tasks start after hyper has let
+    /// go of the body's bytes and a moment: 1 ms with HTTP/1, 5 ms with HTTP/2. With an IO that is not
+    /// vectored, as TLS often is, hyper lets go of them when it has copied them, long before the last of a
+    /// large body has left. For a response without a body over HTTP/2, and on a server that is busy for longer,
+    /// the moment is an estimate. Where it matters, wrap each connection with
+    /// [`connection`](Self::connection): the tasks then start as exactly as under `serve`.
     #[must_use]
     pub fn layer(&self) -> BackgroundLayer {
         BackgroundLayer::new(self.runner.clone())
@@ -106,6 +111,43 @@ impl Background {
     /// connection, if this `Background` was [shut down](Self::shutdown), which is for good.
     pub fn serve<L: AppListener, S: App>(&self, listener: L, app: S) -> Serve<L, S> {
         Serve::new(self.runner.clone(), listener, app)
+    }
+
+    /// Wraps a connection and its service for another server, so that tasks start exactly when they do under
+    /// [`serve`](Self::serve): after the last byte of their response has been handed to the operating system.
+    ///
+    /// For a server that is built on hyper, such as `hyper_util::server::conn::auto` or `axum-server`: serve
+    /// the service that is returned on the IO that is returned, and on no other. The service is any
+    /// [`tower`](https://docs.rs/tower) service of HTTP requests, an `axum::Router` for one. No
+    /// [`layer`](Self::layer) is needed; one inside does no harm.
+    ///
+    /// With TLS, `io` may be the socket, inside of TLS, or the TLS stream: both are watched exactly. As with
+    /// `serve`, [`Overflow::Wait`](crate::Overflow::Wait) brings a
+    /// [write timeout](Serve::write_timeout) of 30 seconds along.
+    ///
+    /// The other server ends as it does. Call [`shutdown`](Self::shutdown) when it has.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use bg_runtime::{Background, BackgroundIo, BackgroundService};
+    /// use tokio::net::TcpStream;
+    ///
+    /// /// What a server keeps for each connection.
+    /// struct Connection {
+    ///     io: BackgroundIo<TcpStream>,
+    ///     app: BackgroundService<Router>,
+    /// }
+    ///
+    /// fn accepted(background: &Background, stream: TcpStream, app: &Router) -> Connection {
+    ///     let (io, app) = background.connection(stream, app.clone());
+    ///     Connection { io, app }
+    /// }
+    /// ```
+    pub fn connection<I, S>(&self, io: I, service: S) -> (BackgroundIo<I>, BackgroundService<S>) {
+        let io = BackgroundIo::new(io, default_write_timeout(&self.runner), None);
+        let connection = io.connection().clone();
+        let service = BackgroundService::on_connection(service, self.runner.clone(), connection);
+        (io, service)
     }
 
     /// Queues a task to run now, outside of any request. Await the handle for the outcome; dropping the handle

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode, header};
 use http_body::Body as HttpBody;
 
 use super::due::{NoResponse, RequestEnd, due, is_due};
-use super::queue::{Lists, Phase, RequestTasks};
+use super::queue::{Lists, Phase, RequestTasks, Transfer};
 use super::response_parts;
 use super::sent::GuardedBody;
-use crate::task::BoxError;
+use crate::task::{BoxError, ResponseInfo};
 
 impl RequestTasks {
     /// Takes the tasks out of a response on its way out, before anything further out can lose them.
@@ -30,7 +30,8 @@ impl RequestTasks {
         // A body that knows its size is assumed to be complete: none of the user's code adds tasks while
         // it is sent.
         let streams = response.body().size_hint().exact().is_none();
-        let end = RequestEnd::Response(response.status());
+        let status = response.status();
+        let end = RequestEnd::Response(status);
         // One lock for the question and the new phase: a task that another thread adds is either in the
         // lists here, or meets the new phase in `add`.
         let wait = {
@@ -44,6 +45,7 @@ impl RequestTasks {
                 }
             }
             let wait = streams || state.handed_out || !state.lists.is_empty();
+            state.transfer.written_before = self.delivery().written();
             state.phase = if wait {
                 Phase::Responding(end)
             } else {
@@ -55,18 +57,55 @@ impl RequestTasks {
         if !wait {
             return response;
         }
+        let expected = self.expected_bytes(&response);
         self.skip_what_is_not_due(end);
         if !self.delivery().is_awaited() {
+            if let Some(bytes) = expected {
+                self.note_response(status, bytes, true);
+            }
             self.run_before_sending();
         }
-        response.map(|body| Body::new(GuardedBody::new(body, self.clone())))
+        response.map(|body| Body::new(GuardedBody::new(body, self.clone(), expected)))
+    }
+
+    /// Returns how many bytes of the body a server is going to take; `None` if it takes what comes.
+    fn expected_bytes(&self, response: &Response<Body>) -> Option<u64> {
+        let status = response.status();
+        let has_no_body = status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            || self.state().info.is_head();
+        if has_no_body {
+            return Some(0);
+        }
+        response.body().size_hint().exact().or_else(|| {
+            let length = response.headers().get(header::CONTENT_LENGTH)?;
+            length.to_str().ok()?.parse().ok()
+        })
+    }
+
+    /// Notes that the body was dropped, and what was taken of it.
+    pub(super) fn set_body_over(&self, bytes: u64, is_whole: bool) {
+        let transfer = &mut self.state().transfer;
+        (transfer.bytes, transfer.is_whole) = (bytes, is_whole);
+    }
+
+    /// Notes that bytes of the body were thrown away instead of sent.
+    pub(super) fn set_cut_short(&self) {
+        self.state().transfer.is_whole = false;
+    }
+
+    fn note_response(&self, status: StatusCode, bytes: u64, complete: bool) {
+        let elapsed = self.begun().elapsed();
+        self.state()
+            .info
+            .set_response(ResponseInfo::new(status, bytes, complete, elapsed));
     }
 
     /// Ends a request that has no response, or no client to send it to. What is due runs now.
     pub(super) fn end_unsent(self: &Arc<Self>, end: RequestEnd) {
         self.state().phase = Phase::Responding(end);
         self.skip_what_is_not_due(end);
-        self.run_due();
+        self.run_due(false);
     }
 
     /// Settles the tasks that this end of the request keeps from running.
@@ -107,17 +146,24 @@ impl RequestTasks {
 
     /// Runs the tasks that wait. From now on, tasks that are added run at once.
     ///
+    /// `sent` says that all that was given away of the body is known to have been sent; not so if the
+    /// connection has ended, or was given up.
+    ///
     /// Only the first call has an effect. Not to be called under a lock: without a runtime to run them
     /// the tasks are dropped here, which calls destructors and error hooks.
-    pub(super) fn run_due(self: &Arc<Self>) {
-        let (mut lists, end) = {
+    pub(super) fn run_due(self: &Arc<Self>, sent: bool) {
+        let (mut lists, end, transfer) = {
             let state = &mut *self.state();
             let Phase::Responding(end) = state.phase else {
                 return;
             };
             state.phase = Phase::Responded(end);
-            (take(&mut state.lists), end)
+            (take(&mut state.lists), end, state.transfer)
         };
+        if let RequestEnd::Response(status) = end {
+            let complete = sent && transfer.is_whole && self.has_written(&transfer);
+            self.note_response(status, transfer.bytes, complete);
+        }
         lists.late.continue_on_error = lists.handler.continue_on_error;
         self.run([
             lists.route,
@@ -139,6 +185,16 @@ impl RequestTasks {
             take(&mut state.lists)
         };
         drop(given_up);
+    }
+
+    /// Returns whether the connection has written as much as this response, of which a head is a part. It
+    /// has not if the server has thrown the response away without a word, as h2 does with those of a
+    /// stream that its client has reset.
+    fn has_written(&self, transfer: &Transfer) -> bool {
+        match (self.delivery().written(), transfer.written_before) {
+            (Some(now), Some(before)) => now - before > transfer.bytes,
+            _ => true,
+        }
     }
 
     /// Runs what waits, although the body is still to be sent: see [`Delivery::NotAwaited`].

@@ -32,6 +32,7 @@ pub use self::background_tasks::BackgroundTasks;
 pub use self::extract::MissingBackground;
 pub use self::into_tasks::IntoTasks;
 pub use self::response_parts::{WithBackground, attach};
+pub use self::sent::BackgroundIo;
 pub use self::stopping::Stopping;
 
 pub(crate) use self::after_response::current;
@@ -39,4 +40,4 @@ pub(crate) use self::detached::DetachedHandler;
 pub(crate) use self::guard::RequestGuard;
 pub(crate) use self::place::HandlerRef;
 pub(crate) use self::queue::{RequestTasks, Source};
-pub(crate) use self::sent::{Connection, FlushedIo};
+pub(crate) use self::sent::Connection;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use http::{Extensions, HeaderMap};
+use tokio::time::Instant;
 
 use super::detached::DetachedState;
 use super::due::{RequestEnd, due};
@@ -40,13 +41,16 @@ pub(crate) enum Source {
 pub(crate) struct RequestTasks {
     runner: Arc<Runner>,
     delivery: Delivery,
+    begun: Instant,
     // None of the user's code runs under this lock, because it may add tasks: neither hooks, which
     // skipping a task calls, nor destructors of tasks.
     state: Mutex<RequestState>,
 }
 
 pub(super) struct RequestState {
-    info: LazyInfo,
+    pub(super) info: LazyInfo,
+    /// What became of the response.
+    pub(super) transfer: Transfer,
     pub(super) phase: Phase,
     pub(super) lists: Lists,
     /// The handler's list came with the response as well, so its tasks run whatever the status.
@@ -74,6 +78,17 @@ pub(super) enum Phase {
     Responding(RequestEnd),
     /// The response has been sent, or needs no watching. Tasks run at once.
     Responded(RequestEnd),
+}
+
+/// How far a response has come.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Transfer {
+    /// What the connection had written when the response was there.
+    pub(super) written_before: Option<u64>,
+    /// How many bytes of the body the server has taken.
+    pub(super) bytes: u64,
+    /// These are all that there are, and the server has not thrown them away.
+    pub(super) is_whole: bool,
 }
 
 #[derive(Default)]
@@ -109,8 +124,10 @@ impl RequestTasks {
         Arc::new(Self {
             runner,
             delivery,
+            begun: Instant::now(),
             state: Mutex::new(RequestState {
                 info: LazyInfo::of(request),
+                transfer: Transfer::default(),
                 phase: Phase::Collecting,
                 lists: Lists::default(),
                 handler_list_attached: false,
@@ -138,6 +155,11 @@ impl RequestTasks {
 
     pub(super) fn delivery(&self) -> &Delivery {
         &self.delivery
+    }
+
+    /// When the request arrived.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// Returns the scope in which `after_response` finds this request.

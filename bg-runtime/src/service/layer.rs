@@ -81,7 +81,8 @@ impl<S> Layer<S> for BackgroundLayer {
     }
 }
 
-/// The service that [`BackgroundLayer`] makes.
+/// The service that [`BackgroundLayer`] makes, and
+/// [`Background::connection`](crate::Background::connection) for one connection.
 #[derive(Debug, Clone)]
 pub struct BackgroundService<S> {
     inner: S,
@@ -91,7 +92,7 @@ pub struct BackgroundService<S> {
 }
 
 impl<S> BackgroundService<S> {
-    pub(super) fn on_connection(
+    pub(crate) fn on_connection(
         inner: S,
         runner: Arc<Runner>,
         connection: Arc<Connection>,

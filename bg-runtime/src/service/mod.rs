@@ -10,3 +10,5 @@ pub(crate) use self::app::{App, AppListener};
 pub use self::detached::{DetachedLayer, DetachedService};
 pub use self::layer::{BackgroundLayer, BackgroundService, ResponseFuture};
 pub use self::serve::Serve;
+
+pub(crate) use self::serve::default_write_timeout;

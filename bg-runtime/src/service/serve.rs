@@ -6,6 +6,7 @@ use std::io;
 use std::mem::take;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
@@ -23,7 +24,7 @@ use super::detached::DetachedService;
 use super::layer::BackgroundService;
 use super::signals::termination_signals;
 use crate::log_target::RUNTIME;
-use crate::request::FlushedIo;
+use crate::request::BackgroundIo;
 use crate::route::warn_of_unmounted;
 use crate::run::{Runner, ShutdownReport, end_of_wait};
 
@@ -44,11 +45,13 @@ pub struct Serve<L, S> {
     listener: L,
     app: S,
     signal: Option<BoxFuture<'static, ()>>,
+    write_timeout: Option<Duration>,
 }
 
 impl<L, S> Serve<L, S> {
     pub(crate) fn new(runner: Arc<Runner>, listener: L, app: S) -> Self {
         Self {
+            write_timeout: default_write_timeout(&runner),
             runner,
             listener,
             app,
@@ -66,6 +69,30 @@ impl<L, S> Serve<L, S> {
         self.signal = Some(Box::pin(signal));
         self
     }
+
+    /// Gives up a response whose client takes nothing of it for so long; `None` for never. 30 seconds by
+    /// default with [`Overflow::Wait`](crate::Overflow::Wait), because there the tasks of such a response
+    /// keep others waiting; without a limit otherwise.
+    ///
+    /// If the socket takes nothing for so long, the connection is closed. With HTTP/2, a client may also
+    /// keep the window of a single stream closed: the tasks of that response run, and it ends with a reset if the
+    /// client opens the window later; until then its stream stays open, because hyper has no way to end it.
+    /// A stream that takes less than 16 KiB in that time counts as one that takes nothing. A body that has
+    /// nothing to send for so long, as one of server-sent events, is no concern of this.
+    ///
+    /// The tasks run as they do when a client leaves, with a
+    /// [`ResponseInfo`](crate::ResponseInfo) that is not `complete`. Responses without tasks on a
+    /// stream of HTTP/2 are not watched.
+    pub fn write_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.write_timeout = limit.into();
+        self
+    }
+}
+
+/// How long a client may take nothing of a response if nothing else is said.
+pub(crate) fn default_write_timeout(runner: &Runner) -> Option<Duration> {
+    let wait = runner.limits().responses_wait_for();
+    wait.map(|_| Duration::from_secs(30))
 }
 
 impl<L, S> Serve<L, S>
@@ -82,12 +109,14 @@ where
             listener,
             app,
             signal,
+            write_timeout,
         } = self;
         Serve {
             runner,
             listener,
             app: DetachedService::new(app),
             signal,
+            write_timeout,
         }
     }
 }
@@ -122,6 +151,7 @@ where
             listener,
             app,
             signal,
+            write_timeout,
         } = self;
         warn_of_unmounted();
         if runner.is_shut_down() {
@@ -142,9 +172,10 @@ where
             runner: runner.clone(),
             app: converted(app),
         };
-        let listener = FlushedListener {
+        let listener = WatchedListener {
             listener,
             stopping: serving.stopping().clone(),
+            write_timeout,
         };
         let server = axum::serve(listener, connect).with_graceful_shutdown(async move {
             signal.await;
@@ -222,20 +253,23 @@ fn converted<S: 'static>(mut app: S) -> S {
     app
 }
 
-/// A listener that wraps every accepted connection in [`FlushedIo`].
-struct FlushedListener<L> {
+/// A listener that wraps every accepted connection in [`BackgroundIo`].
+struct WatchedListener<L> {
     listener: L,
     /// What each connection's requests see of the end of this server.
     stopping: CancellationToken,
+    write_timeout: Option<Duration>,
 }
 
-impl<L: Listener> Listener for FlushedListener<L> {
-    type Io = FlushedIo<L::Io>;
+impl<L: Listener> Listener for WatchedListener<L> {
+    type Io = BackgroundIo<L::Io>;
     type Addr = L::Addr;
 
     async fn accept(&mut self) -> (Self::Io, L::Addr) {
         let (io, address) = self.listener.accept().await;
-        (FlushedIo::of_server(io, self.stopping.clone()), address)
+        let stopping = Some(self.stopping.clone());
+        let io = BackgroundIo::new(io, self.write_timeout, stopping);
+        (io, address)
     }
 
     fn local_addr(&self) -> io::Result<L::Addr> {
@@ -249,7 +283,7 @@ struct Connect<S> {
     app: S,
 }
 
-impl<L, S> Service<IncomingStream<'_, FlushedListener<L>>> for Connect<S>
+impl<L, S> Service<IncomingStream<'_, WatchedListener<L>>> for Connect<S>
 where
     L: Listener,
     L::Addr: Clone,
@@ -263,7 +297,7 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, stream: IncomingStream<'_, FlushedListener<L>>) -> Self::Future {
+    fn call(&mut self, stream: IncomingStream<'_, WatchedListener<L>>) -> Self::Future {
         let app = OnConnection {
             app: self.app.clone(),
             address: stream.remote_addr().clone(),

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::progress::Progress;
 use super::request_info::RequestInfo;
+use super::response_info::ResponseInfo;
 use super::state::{MissingState, State};
 use super::task_ref::TaskRef;
 use crate::log_target::TASK;
@@ -76,6 +77,37 @@ impl TaskContext {
     #[must_use]
     pub fn request(&self) -> Option<&RequestInfo> {
         self.task.request.as_deref()
+    }
+
+    /// How the response to that request went: its status, how much of it was sent, whether that was all, and
+    /// how long it took.
+    ///
+    /// `None` if the task was spawned, if the request has no response (its handler panicked, or was
+    /// dropped because the client had left), and while the response is still being sent. A task begins
+    /// after that, unless it came with a request inside of which a task is spawned, so `None` means that
+    /// there is none. A task that is added when the response has gone sees it as well.
+    ///
+    /// With a [`Recorder`](crate::testing::Recorder), which sends nothing, it is as if a client had taken
+    /// all of a body whose length is known; of one that is streamed, what the test has read.
+    ///
+    /// ```
+    /// use bg_runtime::{TaskContext, background_task};
+    ///
+    /// #[background_task]
+    /// fn log_access(#[context] cx: TaskContext) {
+    ///     let (Some(request), Some(response)) = (cx.request(), cx.response()) else {
+    ///         return;
+    ///     };
+    ///     let cut = if response.complete { "" } else { ", cut short" };
+    ///     println!(
+    ///         "{request}: {}, {} bytes{cut}, {:?}",
+    ///         response.status, response.bytes, response.elapsed
+    ///     );
+    /// }
+    /// ```
+    #[must_use]
+    pub fn response(&self) -> Option<ResponseInfo> {
+        self.request()?.response()
     }
 
     /// Waits until the task should stop: a shutdown has waited for its `drain_timeout`, and will abort
@@ -201,6 +233,7 @@ impl fmt::Debug for TaskContext {
             .field("task", &self.task.task.name())
             .field("attempt", &self.attempt)
             .field("request", &self.request())
+            .field("response", &self.response())
             .field("cancelled", &self.is_cancelled())
             .finish_non_exhaustive()
     }

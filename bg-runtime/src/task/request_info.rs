@@ -1,12 +1,13 @@
 //! The request that queued a task, as reports show it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{MatchedPath, OriginalUri};
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request};
 
+use super::response_info::ResponseInfo;
 use crate::one_line::OneLine;
 
 /// The request that queued a task.
@@ -20,6 +21,9 @@ pub struct RequestInfo {
     path: Box<str>,
     route: Option<MatchedPath>,
     request_id: Option<Box<str>>,
+    response: OnceLock<ResponseInfo>,
+    /// The info of which this is a completed copy. It has the response, so that all tasks see the same.
+    first: Option<Arc<Self>>,
 }
 
 impl RequestInfo {
@@ -29,11 +33,13 @@ impl RequestInfo {
             path: head.path().into(),
             route: head.route.clone(),
             request_id: head.request_id.as_ref().and_then(text),
+            response: OnceLock::new(),
+            first: None,
         }
     }
 
     /// Returns a copy completed with what is known now; `None` if nothing is new.
-    fn completed(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
+    fn completed(self: &Arc<Self>, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
         let route = match self.route {
             Some(_) => None,
             None => extensions.get().cloned(),
@@ -48,7 +54,24 @@ impl RequestInfo {
             path: self.path.clone(),
             route: route.or_else(|| self.route.clone()),
             request_id: request_id.or_else(|| self.request_id.clone()),
+            response: OnceLock::new(),
+            first: Some(self.first.clone().unwrap_or_else(|| self.clone())),
         })
+    }
+
+    /// Where the response of this request is noted.
+    fn response_cell(&self) -> &OnceLock<ResponseInfo> {
+        match &self.first {
+            Some(first) => &first.response,
+            None => &self.response,
+        }
+    }
+
+    /// How the response went, once it is over: what [`TaskContext::response`] returns.
+    ///
+    /// [`TaskContext::response`]: crate::TaskContext::response
+    pub(super) fn response(&self) -> Option<ResponseInfo> {
+        self.response_cell().get().copied()
     }
 
     /// The request's method.
@@ -116,6 +139,19 @@ impl LazyInfo {
                 info
             }
         }
+    }
+
+    pub(crate) fn is_head(&self) -> bool {
+        let method = match &self.0 {
+            InfoState::Head(head) => &head.method,
+            InfoState::Made(info) => &info.method,
+        };
+        method == Method::HEAD
+    }
+
+    /// Notes how the response went. Only the first call has an effect.
+    pub(crate) fn set_response(&mut self, response: ResponseInfo) {
+        let _ = self.get().response_cell().set(response);
     }
 
     /// Adds what becomes known further in: the router knows the route, a middleware sets the request id.

@@ -1,13 +1,13 @@
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
-use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
+use super::stalls::{StallTimer, Stalls};
 use crate::request::RequestTasks;
 use crate::sync::Mutex;
 
@@ -39,6 +39,12 @@ pub(crate) struct Connection {
     task: OnceLock<Option<tokio::task::Id>>,
     /// Cancelled when the server that accepted it is told to stop. `None` under another server.
     stopping: Option<CancellationToken>,
+    /// How many bytes the IO has taken. Only the IO changes it.
+    written: AtomicU64,
+    /// The last read has given something, so the server is about to act on what its client has sent.
+    reading: AtomicBool,
+    /// Rare, so boxed.
+    stalls: Option<Box<Stalls>>,
 }
 
 #[derive(Debug, Default)]
@@ -72,16 +78,74 @@ impl Until {
 }
 
 impl Connection {
+    pub(super) fn new(
+        write_timeout: Option<Duration>,
+        stopping: Option<CancellationToken>,
+    ) -> Self {
+        Self {
+            stopping,
+            stalls: write_timeout.map(|limit| Box::new(Stalls::new(limit))),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn stopping(&self) -> Option<&CancellationToken> {
         self.stopping.as_ref()
+    }
+
+    /// Returns the streams that are watched for stalls; `None` without a write timeout.
+    pub(super) fn stalls(&self) -> Option<&Stalls> {
+        self.stalls.as_deref()
+    }
+
+    /// Gives up the streams that have stalled. Called whenever the connection's task is polled.
+    pub(super) fn poll_stalls(&self, timer: &mut StallTimer, cx: &mut Context<'_>) {
+        if let Some(stalls) = &self.stalls {
+            // Before the streams are looked at: one that comes later finds the waker.
+            self.waker.register(cx.waker());
+            stalls.poll(timer, cx);
+        }
+    }
+
+    /// Has the connection's task polled soon.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    pub(super) fn add_written(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            // No other thread writes it.
+            let before = self.written.load(Ordering::Relaxed);
+            self.written
+                .store(before + *bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns how many bytes have been written so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_reading(&self, reading: bool) {
+        self.reading.store(reading, Ordering::Relaxed);
+    }
+
+    /// Returns whether bytes of an HTTP/2 body that are dropped now are thrown away, because the client has
+    /// reset their stream: h2 does that in the connection's task while it acts on what it has read. It
+    /// writes or copies frames only when there is nothing more to be read.
+    pub(super) fn throws_away(&self) -> bool {
+        self.reading.load(Ordering::Relaxed) && self.is_own_task()
+    }
+
+    fn is_own_task(&self) -> bool {
+        let current = tokio::task::try_id();
+        current.is_some() && self.task.get() == Some(&current)
     }
 
     /// Runs the request's tasks once what is buffered now has been written.
     pub(super) fn after_flush(&self, request: &Arc<RequestTasks>) {
         // The connection's own task flushes before it goes idle, so it need not be woken.
-        let current = tokio::task::try_id();
-        let is_own_task = current.is_some() && self.task.get() == Some(&current);
-        self.wait(request, Until::Flush, !is_own_task);
+        self.wait(request, Until::Flush, !self.is_own_task());
     }
 
     /// Runs the request's tasks once what is queued now has been written.
@@ -93,7 +157,7 @@ impl Connection {
         let mut waiting = self.waiting.lock();
         if waiting.closed {
             drop(waiting);
-            return request.run_due();
+            return request.run_due(false);
         }
         waiting.requests.push((request.clone(), until));
         drop(waiting);
@@ -102,18 +166,27 @@ impl Connection {
         }
     }
 
+    /// Prepares for a flush. Returns how many requests wait for it.
+    pub(super) fn begin_flush(&self, cx: &mut Context<'_>) -> usize {
+        self.task.get_or_init(tokio::task::try_id);
+        // Before the requests are counted: one that comes after the count finds the waker, and wakes
+        // this task for another flush.
+        self.waker.register(cx.waker());
+        self.waiting.lock().requests.len()
+    }
+
     /// Releases the requests for which a completed flush is proof; the first `eligible` were waiting
     /// when it began. Returns whether some wait for another flush.
-    fn flushed(&self, eligible: usize, quiet: bool) -> bool {
+    pub(super) fn flushed(&self, eligible: usize, quiet: bool) -> bool {
         // Outside the lock, because `run_due` may call the user's code. `close` cannot come meanwhile and
-        // miss these requests: both need the `FlushedIo` to themselves.
+        // miss these requests: both need the `BackgroundIo` to themselves.
         let mut requests = std::mem::take(&mut self.waiting.lock().requests);
         let mut position = 0;
         requests.retain_mut(|(request, until)| {
             position += 1;
             let proven = position <= eligible && until.flushed(quiet);
             if proven {
-                request.run_due();
+                request.run_due(true);
             }
             !proven
         });
@@ -133,112 +206,8 @@ impl Connection {
             waiting.closed = true;
             std::mem::take(&mut waiting.requests)
         };
-        requests.iter().for_each(|(request, _)| request.run_due());
-    }
-}
-
-pin_project! {
-    /// A connection's IO that tells its [`Connection`] when a flush completes, and when it is dropped.
-    pub(crate) struct FlushedIo<T> {
-        #[pin]
-        io: T,
-        connection: CloseOnDrop,
-        // Something was written since the last flush that completed.
-        written: bool,
-    }
-}
-
-struct CloseOnDrop(Arc<Connection>);
-
-impl Drop for CloseOnDrop {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
-impl<T> FlushedIo<T> {
-    #[cfg(all(test, not(shuttle)))]
-    pub(super) fn new(io: T) -> Self {
-        Self::on(io, Connection::default())
-    }
-
-    /// A connection of a server that cancels `stopping` when it is told to stop.
-    pub(crate) fn of_server(io: T, stopping: CancellationToken) -> Self {
-        let connection = Connection {
-            stopping: Some(stopping),
-            ..Connection::default()
-        };
-        Self::on(io, connection)
-    }
-
-    fn on(io: T, connection: Connection) -> Self {
-        Self {
-            io,
-            connection: CloseOnDrop(Arc::new(connection)),
-            written: false,
-        }
-    }
-
-    pub(crate) fn connection(&self) -> &Arc<Connection> {
-        &self.connection.0
-    }
-}
-
-impl<T: AsyncRead> AsyncRead for FlushedIo<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.project().io.poll_read(cx, buf)
-    }
-}
-
-impl<T: AsyncWrite> AsyncWrite for FlushedIo<T> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        *this.written = true;
-        this.io.poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        *this.written = true;
-        this.io.poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.project();
-        let connection = &this.connection.0;
-        connection.task.get_or_init(tokio::task::try_id);
-        // Before the requests are counted: one that comes after the count finds the waker, and wakes
-        // this task for another flush.
-        connection.waker.register(cx.waker());
-        let eligible = connection.waiting.lock().requests.len();
-        let flushed = this.io.poll_flush(cx);
-        if flushed.is_ready() {
-            let quiet = !std::mem::take(this.written);
-            if eligible > 0 && connection.flushed(eligible, quiet) {
-                cx.waker().wake_by_ref();
-            }
-        }
-        flushed
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().io.poll_shutdown(cx)
+        let requests = requests.iter();
+        requests.for_each(|(request, _)| request.run_due(false));
     }
 }
 

@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::Connection;
+use super::stalls::{Stalled, Stalls, StreamKey};
 use crate::log_target::RUNTIME;
 use crate::request::RequestTasks;
 
@@ -73,11 +74,72 @@ impl Delivery {
         }
     }
 
+    /// Returns how many bytes the connection has written so far; `None` if it is not watched.
+    pub(in crate::request) fn written(&self) -> Option<u64> {
+        match self {
+            Self::Http1(connection) | Self::Http2(connection) => Some(connection.written()),
+            Self::Estimated { .. } | Self::NotAwaited => None,
+        }
+    }
+
+    /// Returns whether bytes that are dropped now are thrown away instead of sent, as far as it is known.
+    pub(super) fn throws_away(&self) -> bool {
+        matches!(self, Self::Http2(connection) if connection.throws_away())
+    }
+
+    /// The streams that are watched for stalls. With HTTP/1 the connection itself shows one.
+    fn stalls(&self) -> Option<(&Connection, &Stalls)> {
+        match self {
+            Self::Http2(connection) => Some((connection, connection.stalls()?)),
+            Self::Http1(_) | Self::Estimated { .. } | Self::NotAwaited => None,
+        }
+    }
+
+    /// Watches the stream of the response for stalls from now on, if there is a write timeout.
+    pub(super) fn watch_for_stalls(&self, request: &Arc<RequestTasks>) -> Option<StreamKey> {
+        let (connection, stalls) = self.stalls()?;
+        let (key, wake) = stalls.watch(request);
+        if wake {
+            connection.wake();
+        }
+        Some(key)
+    }
+
+    /// Called when the server asks the body for more. See [`Stalls::asked`].
+    pub(super) fn asked(&self, stream: StreamKey) -> Result<(), Stalled> {
+        self.stalls()
+            .map_or(Ok(()), |(_, stalls)| stalls.asked(stream))
+    }
+
+    /// Called with what the body has answered.
+    pub(super) fn answered(&self, stream: StreamKey, has_part: bool, is_pending: bool) {
+        if let Some((connection, stalls)) = self.stalls() {
+            if stalls.answered(stream, has_part, is_pending) {
+                connection.wake();
+            }
+        }
+    }
+
+    /// Called when a part of the body has been taken.
+    pub(super) fn taken(&self, stream: StreamKey) {
+        if let Some((_, stalls)) = self.stalls() {
+            stalls.taken(stream);
+        }
+    }
+
+    /// Called when all of the body has been taken, or was dropped.
+    pub(super) fn forget(&self, stream: StreamKey) {
+        if let Some((_, stalls)) = self.stalls() {
+            stalls.forget(stream);
+        }
+    }
+
     /// Called when the body of this request's response has ended, or was dropped.
     pub(super) fn body_over(&self, request: &Arc<RequestTasks>) {
         match self {
             Self::Http1(_) | Self::Http2(_) => {}
-            Self::NotAwaited => request.run_due(),
+            // As if a client had taken what the test has.
+            Self::NotAwaited => request.run_due(true),
             Self::Estimated { .. } => request.spawn_waiting(wait_for_a_moment),
         }
     }
@@ -123,7 +185,7 @@ async fn wait_for_a_moment(request: Arc<RequestTasks>) {
     // The timer lets this task overtake those in the run queue. Step behind them: the connection's task
     // may be among them.
     tokio::task::yield_now().await;
-    request.run_due();
+    request.run_due(true);
 }
 
 /// Lets the tasks of a request go whose wait was aborted by the end of a drain: those that wait have been

@@ -13,7 +13,7 @@ use http::{Request, Response, Version};
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-use super::{Connection, FlushedIo};
+use super::{BackgroundIo, Connection};
 use crate::request::{RequestGuard, RequestTasks, Source};
 use crate::run::{Runner, Settings, end_of_wait};
 use crate::task::named;
@@ -70,7 +70,7 @@ fn respond(
 }
 
 /// Flushes, and returns the number of tasks that have run after that.
-async fn flush(io: &mut FlushedIo<Io>, runner: &Runner) -> u64 {
+async fn flush(io: &mut BackgroundIo<Io>, runner: &Runner) -> u64 {
     let flushed = Pin::new(io).poll_flush(&mut Context::from_waker(Waker::noop()));
     assert!(flushed.is_ready());
     // Time is paused, so this ends when everything else waits.
@@ -82,10 +82,14 @@ async fn flush(io: &mut FlushedIo<Io>, runner: &Runner) -> u64 {
 async fn a_response_that_ends_during_a_flush_waits_for_the_next_one() {
     let runner = Runner::new(Settings::default());
     let ends_meanwhile = Arc::default();
-    let mut io = FlushedIo::new(Io {
-        ends_meanwhile: Arc::clone(&ends_meanwhile),
-        ..Io::default()
-    });
+    let mut io = BackgroundIo::new(
+        Io {
+            ends_meanwhile: Arc::clone(&ends_meanwhile),
+            ..Io::default()
+        },
+        None,
+        None,
+    );
     let connection = io.connection().clone();
     let [first, second] = [(); 2].map(|()| respond(&runner, Some(&connection), Version::HTTP_11));
     *ends_meanwhile.lock().unwrap() = Some(second);
@@ -110,7 +114,7 @@ async fn a_response_that_ends_in_another_task_wakes_its_connection() {
     let runner = Runner::new(Settings::default());
     let wakes = Arc::new(Wakes::default());
     let waker = Waker::from(wakes.clone());
-    let mut io = FlushedIo::new(Io::default());
+    let mut io = BackgroundIo::new(Io::default(), None, None);
     let connection = io.connection().clone();
     let [here, elsewhere] = [(); 2].map(|()| respond(&runner, Some(&connection), Version::HTTP_11));
     let own_task = tokio::spawn(async move {
@@ -128,7 +132,7 @@ async fn a_response_that_ends_in_another_task_wakes_its_connection() {
 #[tokio::test(start_paused = true)]
 async fn an_http_2_response_has_left_after_two_flushes_without_a_write() {
     let runner = Runner::new(Settings::default());
-    let mut io = FlushedIo::new(Io::default());
+    let mut io = BackgroundIo::new(Io::default(), None, None);
     let connection = io.connection().clone();
     drop(respond(&runner, Some(&connection), Version::HTTP_2));
     assert_eq!(flush(&mut io, &runner).await, 0);
@@ -166,10 +170,14 @@ async fn a_server_without_watched_connections_is_given_a_moment_to_flush() {
 #[tokio::test]
 async fn a_watched_connection_passes_vectored_writes_and_shutdown_on() {
     let shut_down = Arc::default();
-    let mut io = FlushedIo::new(Io {
-        shut_down: Arc::clone(&shut_down),
-        ..Io::default()
-    });
+    let mut io = BackgroundIo::new(
+        Io {
+            shut_down: Arc::clone(&shut_down),
+            ..Io::default()
+        },
+        None,
+        None,
+    );
     assert!(io.is_write_vectored());
     let over = Pin::new(&mut io).poll_shutdown(&mut Context::from_waker(Waker::noop()));
     assert!(over.is_ready());

@@ -46,7 +46,7 @@ async fn used_by_both(id: u64) -> String {
 
 // A word that is the name of an argument and of no variable.
 #[post("/word", background = Audit::new("name id".len() as u64))]
-async fn a_word(Json(name): Json<String>, Extension(()): Extension<()>) -> String {
+async fn a_word(Extension(()): Extension<()>, Json(name): Json<String>) -> String {
     name
 }
 
