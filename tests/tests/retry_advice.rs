@@ -93,9 +93,11 @@ fn is_synchronous() -> Result<(), NoRetry> {
     Err(gone())
 }
 
-/// A `Background`, and each failure with the time at which it was reported.
-fn background() -> (Background, Arc<Mutex<Vec<(Duration, TaskFailure)>>>) {
-    let failures = Arc::new(Mutex::new(Vec::new()));
+/// Each failure, with the time at which it was reported.
+type Reported = Arc<Mutex<Vec<(Duration, TaskFailure)>>>;
+
+fn background() -> (Background, Reported) {
+    let failures = Reported::default();
     let (hook, begun) = (failures.clone(), Instant::now());
     let background = Background::builder()
         .drain_timeout(10 * SECOND)
