@@ -3,9 +3,7 @@
 //! `TRYBUILD=overwrite cargo test -p ui-tests` writes the messages anew. Read them before they are
 //! committed: each points at what the user wrote, and says what to write instead.
 
-/// P-BUILD-4
-///
-/// P-ROUTE-2
+/// P-BUILD-4, P-ROUTE-2
 #[test]
 fn every_mistake_has_its_message_and_right_code_compiles() {
     let cases = trybuild::TestCases::new();
