@@ -55,9 +55,7 @@ async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Err
 #[tokio::main]
 async fn main() -> ExitCode {
     let script = vec![
-        Request::get("/")
-            .answered(200)
-            .then(&["GET / 200 5 bytes"]),
+        Request::get("/").answered(200).then(&["GET / 200 5 bytes"]),
         Request::get("/gone")
             .answered(410)
             .then(&["GET /gone 410 0 bytes"]),

@@ -47,8 +47,9 @@ pub enum Overflow {
     /// others.
     ///
     /// A task keeps its room until it runs, and so until its response has been sent. Clients that do not
-    /// read their responses can therefore hold back those of others: put a write timeout on connections
-    /// from outside. A task that waits for a response of its own server may wait for its own room.
+    /// read their responses can therefore hold back those of others, for as long as the
+    /// [write timeout](crate::Serve::write_timeout) lets them: 30 seconds by default. Under another server,
+    /// with the layer alone, there is none: put one on connections from outside. A task that waits for a response of its own server may wait for its own room.
     ///
     /// The end of a shutdown releases every response that is held back. A server other than
     /// [`Background::serve`](crate::Background::serve) may wait for these responses itself when it
