@@ -114,8 +114,7 @@ impl Recorder {
     /// What it had not written by then is never sent.
     pub fn gone(&self, end: ResponseEnd) -> Option<Moment> {
         let connection = self.connections.lock().unwrap().get(&end.client())?.clone();
-        let gone = connection.lock().unwrap().gone;
-        gone
+        connection.lock().unwrap().gone
     }
 
     /// How many bytes the operating system has taken for this client.

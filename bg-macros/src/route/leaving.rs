@@ -150,7 +150,7 @@ impl Leaving<'_> {
             match &token {
                 TokenTree::Group(group) => {
                     let is_block = group.delimiter() == Delimiter::Brace;
-                    if !in_closure && !(in_async && is_block) {
+                    if !(in_closure || in_async && is_block) {
                         self.scan(group.stream());
                     }
                     in_async = in_async && !is_block;
