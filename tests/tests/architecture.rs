@@ -296,7 +296,7 @@ fn everything_that_is_logged_has_one_of_the_listed_targets() {
             let arguments = arguments.trim_start();
             let targets = ["RUNTIME", "TASK", "FAILURE"];
             let is_listed = |target: &&str| arguments.starts_with(&format!("target: {target},"));
-            if !targets.iter().any(|target| is_listed(&target)) {
+            if !targets.iter().any(is_listed) {
                 let line = file.code[..at].lines().count();
                 wrong.push(format!("{}:{line}: {call}", file.path));
             }

@@ -96,7 +96,8 @@ async fn bytes(background: &Background, make: fn(usize) -> BackgroundTasks, coun
 /// P-LIST-2
 #[tokio::test]
 async fn what_a_list_allocates_grows_with_its_tasks_and_no_faster() {
-    const SHAPES: [(&str, fn(usize) -> BackgroundTasks); 9] = [
+    type Shape = (&'static str, fn(usize) -> BackgroundTasks);
+    const SHAPES: [Shape; 9] = [
         ("concurrent first", concurrent_first),
         ("concurrent failures first", concurrent_failures_first),
         ("continuing failures first", continuing_failures_first),

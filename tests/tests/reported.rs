@@ -84,12 +84,15 @@ fn panics(_: &TaskFailure) {
     panic!("own hook");
 }
 
-/// Every way in which a hook may hear of a failure, or not.
-fn hooks() -> [(
+/// A name, what gives a builder such a hook, and whether that hears of a failure.
+type Hooked = (
     &'static str,
     fn(BackgroundBuilder) -> BackgroundBuilder,
     bool,
-); 6] {
+);
+
+/// Every way in which a hook may hear of a failure, or not.
+fn hooks() -> [Hooked; 6] {
     [
         ("sync", |builder| builder.on_error(|_| {}), true),
         (

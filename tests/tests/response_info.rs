@@ -193,7 +193,7 @@ async fn clients_that_do_not_read_hold_the_room_of_others_for_a_time_only() {
     let server = background.serve(listener, app).write_timeout(limit);
     let server = tokio::spawn(server.into_future());
 
-    let mut idle = Vec::new();
+    let (mut idle, mut bodies) = (Vec::new(), Vec::new());
     for nth in 0..ROOM {
         if nth % 2 == 0 {
             let mut client = Http1::connect_with_small_buffer(address).await;
@@ -204,7 +204,7 @@ async fn clients_that_do_not_read_hold_the_room_of_others_for_a_time_only() {
             // Its window is closed after these bytes, while the socket takes more.
             let mut client = Http2::with_window(address, 1000).await;
             let (_, response) = client.start("GET", "/large");
-            std::mem::forget(within("the head", response).await);
+            bodies.push(within("the head", response).await);
             idle.push(Client::Http2(client));
         }
     }
@@ -214,7 +214,7 @@ async fn clients_that_do_not_read_hold_the_room_of_others_for_a_time_only() {
     assert_eq!(response.body, "quick");
     timeline.reached("quick done").await;
     eventually("all are noted", || cut_short(&timeline) == ROOM).await;
-    drop(idle);
+    drop((idle, bodies));
     server.abort();
 }
 

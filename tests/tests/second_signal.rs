@@ -21,7 +21,7 @@ async fn gives_in(#[context] cx: TaskContext, #[state] timeline: Timeline) {
 async fn never_answers(State(timeline): State<Timeline>, tasks: BackgroundTasks) {
     tasks.add_task(timeline.task("never due"));
     timeline.mark("handling");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn interrupt() {
