@@ -16,6 +16,7 @@ use std::time::Duration;
 use slab::Slab;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::log_target::RUNTIME;
 use crate::request::RequestTasks;
 use crate::sync::Mutex;
 
@@ -143,6 +144,7 @@ impl Stalls {
             // Outside the lock: it may call the user's code.
             for request in stalled.iter().filter_map(Weak::upgrade) {
                 tracing::debug!(
+                    target: RUNTIME,
                     request = %request.info(),
                     "the client has taken nothing of a response for {:?}, the write timeout: given up",
                     self.limit
