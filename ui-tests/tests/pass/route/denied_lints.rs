@@ -56,6 +56,7 @@ async fn pattern(Extension(User { name, #[cfg(all())] age }): Extension<User>) -
 }
 
 fn main() {
-    let _: axum::Router = routes![used_by_the_handler, used_by_one_each, used_by_both, a_word, pattern];
-    let _: axum::routing::MethodRouter = method_router![used_by_both];
+    let router: axum::Router = routes![used_by_the_handler, used_by_one_each, used_by_both, a_word, pattern];
+    let methods: axum::routing::MethodRouter = method_router![used_by_both];
+    drop((router, methods));
 }
