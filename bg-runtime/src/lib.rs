@@ -33,9 +33,9 @@ pub use self::service::{
 };
 pub use self::task::{
     Backoff, BoxError, BoxTask, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState,
-    NoRetry, OnFull, Parameter, Progress, ProgressStream, Rate, RequestInfo, ResponseInfo,
-    RetryAfter, Retryable, SkipReason, State, StateDef, Task, TaskContext, TaskDef, TaskExt,
-    TaskFailure, TaskId, TaskInfo, TaskLimits, TaskResult, named, named_blocking,
+    NoRetry, OnFull, Parameter, ParseTaskIdError, Progress, ProgressStream, Rate, RequestInfo,
+    ResponseInfo, RetryAfter, Retryable, SkipReason, State, StateDef, Task, TaskContext, TaskDef,
+    TaskExt, TaskFailure, TaskId, TaskInfo, TaskLimits, TaskResult, named, named_blocking,
 };
 
 #[doc = include_str!("docs/background_task.md")]

@@ -21,7 +21,7 @@ use super::unfinished::UnfinishedTask;
 use super::{ShutdownReport, Stats};
 use crate::scope::is_by_hook;
 use crate::sync::Mutex;
-use crate::task::{AbortReason, BoxTask, Progress, RequestInfo, TaskFailure, TaskId, TaskRef};
+use crate::task::{AbortReason, BoxTask, Progress, RequestInfo, TaskFailure, TaskRef};
 
 /// How many tasks whose runtime is gone a report names. There is no bound on how many there are before a
 /// period ends.
@@ -74,8 +74,8 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EntryKey {
     index: usize,
-    // The slab reuses the slots of settled tasks. Ids are never reused.
-    id: TaskId,
+    // The slab reuses the slots of settled tasks. The serials of ids are never reused.
+    serial: u64,
 }
 
 /// The parts of an entry that a run needs when it begins.
@@ -153,7 +153,7 @@ impl Ledger {
     /// Enters a task. If the books are closed, the entry is returned with its outcome, which is counted,
     /// and a hold for its report.
     pub(super) fn enter(&self, entry: Entry) -> (EntryKey, Option<(Entry, Outcome)>) {
-        let id = entry.task.id;
+        let serial = entry.task.id.serial();
         let mut books = self.books.lock();
         books.counts.accepted += 1;
         if let Some(closed) = books.closed {
@@ -161,10 +161,14 @@ impl Ledger {
             books.count(&entry, &outcome);
             books.holds += 1;
             let nowhere = usize::MAX;
-            return (EntryKey { index: nowhere, id }, Some((entry, outcome)));
+            let nowhere = EntryKey {
+                index: nowhere,
+                serial,
+            };
+            return (nowhere, Some((entry, outcome)));
         }
         let index = books.entries.insert(entry);
-        (EntryKey { index, id }, None)
+        (EntryKey { index, serial }, None)
     }
 
     /// Counts a task that a limit does not let in and that is not entered, and takes a hold for its report.
@@ -290,7 +294,7 @@ impl Books {
 
     fn entry(&mut self, key: EntryKey) -> Option<&mut Entry> {
         let entry = self.entries.get_mut(key.index);
-        entry.filter(|entry| entry.task.id == key.id)
+        entry.filter(|entry| entry.task.id.serial() == key.serial)
     }
 
     fn stats(&self) -> Stats {

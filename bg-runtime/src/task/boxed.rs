@@ -43,7 +43,7 @@ impl BoxTask {
             "background_task",
             otel.name = info.name(),
             task.name = info.name(),
-            task.id = id.get(),
+            task.id = %id,
             task.attempt = Empty,
             http.route = Empty,
             request_id = Empty,

@@ -1,10 +1,9 @@
 use std::fmt;
-use std::num::NonZeroU64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use super::id::TaskId;
 use super::progress::Progress;
 use super::request_info::RequestInfo;
 use super::response_info::ResponseInfo;
@@ -13,36 +12,6 @@ use super::task_ref::TaskRef;
 use crate::log_target::TASK;
 use crate::one_line::OneLine;
 use crate::run::{EntryKey, Runner};
-
-/// The id of a task, unique within this process. Displays as a number.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TaskId(NonZeroU64);
-
-impl TaskId {
-    /// Returns an id that no other task has had: an `EntryKey` (`run/ledger.rs`) relies on it to tell a
-    /// task from the next one in its slot of the books.
-    pub(crate) fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self(NonZeroU64::new(id).expect("2^64 tasks in one process"))
-    }
-
-    pub(crate) fn get(self) -> u64 {
-        self.0.get()
-    }
-}
-
-impl fmt::Display for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for TaskId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TaskId({})", self.0)
-    }
-}
 
 /// The current run, as its task sees it (`#[context]`).
 #[derive(Clone)]

@@ -188,7 +188,7 @@ fn log_panic(failure: &TaskFailure, panic: &Panicked) {
         target: FAILURE,
         {
             task.name = failure.task().name(),
-            task.id = failure.id().get(),
+            task.id = %failure.id(),
             panic = %OneLine(panic),
         },
         "the error hook panicked on a background task's failure"

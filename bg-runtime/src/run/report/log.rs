@@ -19,7 +19,7 @@ pub(super) fn record(runner: &Runner, event: &Event<'_>) {
             parent: event.span,
             {
                 task.name = event.task.task.name(),
-                task.id = event.task.id.get(),
+                task.id = %event.task.id,
                 // How many wait already. Read only for a subscriber that wants this event, because it takes the
                 // lock of the books.
                 pending = runner.stats().pending,
@@ -55,7 +55,7 @@ pub(super) fn failure(failure: &TaskFailure, span: &Span) {
             parent: span,
             {
                 task.name = failure.task().name(),
-                task.id = failure.id().get(),
+                task.id = %failure.id(),
                 kind = %failure.kind(),
                 panic = %OneLine(panic),
             },
@@ -74,7 +74,7 @@ fn show(failure: &TaskFailure, span: &Span) {
                 parent: span,
                 {
                     task.name = failure.task().name(),
-                    task.id = failure.id().get(),
+                    task.id = %failure.id(),
                     task.file = failure.task().file(),
                     task.line = failure.task().line(),
                     task.attempt = failure.attempt(),

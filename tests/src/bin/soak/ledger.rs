@@ -40,7 +40,7 @@ struct Inner {
 #[derive(Default)]
 struct Books {
     history: History,
-    tasks: HashMap<u64, usize>,
+    tasks: HashMap<TaskId, usize>,
     requests: HashMap<u64, usize>,
     /// Where the response of each request ends, and who knows when that was written.
     ends: Vec<Option<(Recorder, ResponseEnd)>>,
@@ -369,13 +369,12 @@ impl Books {
     }
 
     fn line(&self, id: TaskId) -> Option<usize> {
-        let id = id.to_string().parse().expect("an id is a number");
         self.tasks.get(&id).copied()
     }
 }
 
-/// The library's number for a task, which a task that has not been queued shows nowhere else.
-fn id_of(task: &BoxTask) -> u64 {
+/// The library's id for a task, which a task that has not been queued shows nowhere else.
+fn id_of(task: &BoxTask) -> TaskId {
     let shown = format!("{task:?}");
     let id = shown.split_once("TaskId(").and_then(|(_, rest)| {
         let (id, _) = rest.split_once(')')?;
