@@ -317,6 +317,7 @@ async fn the_event_of_a_failure_shows_the_arguments() {
     assert!(failed.contains(r#"place: \"Venice\""#), "{failed}");
 }
 
+/// P-ID-1
 #[tokio::test]
 async fn spans_and_events_show_the_id_that_the_handle_has() {
     let (seen, _guard) = Seen::here();

@@ -160,9 +160,8 @@ impl Ledger {
             let outcome = Outcome::of_late_task(closed);
             books.count(&entry, &outcome);
             books.holds += 1;
-            let nowhere = usize::MAX;
             let nowhere = EntryKey {
-                index: nowhere,
+                index: usize::MAX,
                 serial,
             };
             return (nowhere, Some((entry, outcome)));

@@ -123,12 +123,12 @@ impl FromStr for TaskId {
                 false => found.is_ascii_hexdigit(),
             };
             if !is_right {
-                return Err(ParseTaskIdError(Problem::Character { at, found }));
+                return Err(ParseTaskIdError(Malformed::Character { at, found }));
             }
         }
         if text.len() != TEXT_LENGTH {
             let length = text.chars().count();
-            return Err(ParseTaskIdError(Problem::Length(length)));
+            return Err(ParseTaskIdError(Malformed::Length(length)));
         }
         let digits = text.chars().filter_map(|digit| digit.to_digit(16));
         let (mut high, mut low) = (0, 0);
@@ -168,11 +168,11 @@ impl<'de> Deserialize<'de> for TaskId {
 
 /// The error of text that is not a [`TaskId`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParseTaskIdError(Problem);
+pub struct ParseTaskIdError(Malformed);
 
 // Not the text itself: it comes from a client most often, and may be long.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Problem {
+enum Malformed {
     Length(usize),
     Character { at: usize, found: char },
 }
@@ -184,10 +184,10 @@ impl fmt::Display for ParseTaskIdError {
              2f6f0f0e-3f6a-8c1d-8000-00000000002a: ",
         )?;
         match self.0 {
-            Problem::Length(length) => {
+            Malformed::Length(length) => {
                 write!(f, "it has {length} characters instead of {TEXT_LENGTH}")
             }
-            Problem::Character { at, found } => {
+            Malformed::Character { at, found } => {
                 let expected = match HYPHENS.contains(&at) {
                     true => "a hyphen",
                     false => "a hexadecimal digit",
