@@ -225,7 +225,7 @@ fn a_run_a_handle_and_a_drop_settle_a_task_once() {
     check(|| {
         let (runner, work) = (runner(Limits::default()), Workload::default());
         let lists = list(&runner, [work.task()]);
-        let Item::Task(task) = &lists[0].items[0] else {
+        let Item::Task(task) = &lists[0].items()[0] else {
             panic!("accepted");
         };
         let key = task.key();
@@ -348,7 +348,7 @@ fn a_task_runs_or_is_replaced_and_none_is_refused_or_aborted() {
                 let (runner, work) = (runner.clone(), work.clone());
                 thread::spawn(move || {
                     let lists = list(&runner, [BoxTask::declared(Newest(work))]);
-                    let is_accepted = matches!(lists[0].items[..], [Item::Task(_)]);
+                    let is_accepted = matches!(lists[0].items(), [Item::Task(_)]);
                     assert!(is_accepted, "one that waits can be replaced");
                     future::block_on(runner.run_here(lists));
                 })

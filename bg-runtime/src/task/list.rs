@@ -54,6 +54,12 @@ impl<T> TaskList<T> {
         list
     }
 
+    /// For the scenarios of the model checker alone: see `interleavings`.
+    #[cfg(all(test, shuttle))]
+    pub(crate) fn items(&self) -> &[Item<T>] {
+        &self.items
+    }
+
     /// Creates an empty list with the rules of this one.
     fn with_same_rules<U>(&self) -> TaskList<U> {
         let mut list = TaskList::default();
