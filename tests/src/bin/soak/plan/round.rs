@@ -73,8 +73,18 @@ impl RoundPlan {
             true => vec![TermPlan::draw(rng, 0..connections, retries)],
             false => {
                 let half = connections / 2;
-                let terms = [0..half, half..connections];
-                terms.map(|term| TermPlan::draw(rng, term, retries)).into()
+                let first = TermPlan::draw(rng, 0..half, retries);
+                let mut second = TermPlan::draw(rng, half..connections, retries);
+                if first.servers.iter().any(|server| server.serving.drains()) {
+                    // After a drain, tasks are refused until the next `serve`.
+                    for server in &mut second.servers {
+                        server.serving = match server.serving.drains() {
+                            true => server.serving,
+                            false => Serving::Background,
+                        };
+                    }
+                }
+                vec![first, second]
             }
         };
         Self {
