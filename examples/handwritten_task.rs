@@ -81,6 +81,7 @@ fn log_failure(failure: &TaskFailure) {
 async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Error>> {
     let background = Background::builder()
         .state(Gateway { sender: "the shop" })
+        .log_failures(false)
         .on_error(log_failure)
         .build()?;
     let app = routes![send_parcel, list_tasks].with_state(background.clone());

@@ -62,6 +62,7 @@ fn log_failure(failure: &TaskFailure) {
 async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Error>> {
     let background = Background::builder()
         .drain_timeout(Duration::from_secs(1)) // then `cancelled()`, and a second later the end
+        .log_failures(false)
         .on_error(log_failure)
         .build()?;
     let server = background.serve(listener, routes![work]);

@@ -122,6 +122,7 @@ async fn run(Arguments { once, address }: Arguments) -> Result<(), Box<dyn Error
         .state(Mailer {
             from: "hello@example.com",
         })
+        .log_failures(false)
         .on_error(log_failure)
         .build()?;
     let listener = examples::listen(&address).await?;

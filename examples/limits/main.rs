@@ -31,6 +31,7 @@ async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Err
         .max_pending(4, Overflow::Reject)
         // On threads of their own, and not on the one that handles requests.
         .isolated(2)
+        .log_failures(false)
         .on_error(log_failure)
         .build()?;
     let app = routes![

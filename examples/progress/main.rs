@@ -27,6 +27,7 @@ async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Err
     let supplier = Supplier::new();
     let background = Background::builder()
         .state(supplier.clone())
+        .log_failures(false)
         .on_error(log_failure)
         .build()?;
     let imports = Imports::new(background.clone());
