@@ -151,7 +151,10 @@ fn log_failure(failure: &TaskFailure) {
 }
 
 async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Error>> {
-    let background = Background::builder().on_error(log_failure).build()?;
+    let background = Background::builder()
+        .log_failures(false)
+        .on_error(log_failure)
+        .build()?;
     let app = routes![sign_up, dashboard].with_state(background.clone());
     let server = background.serve(listener, app);
     Ok(server.with_graceful_shutdown(stop).await?)

@@ -93,7 +93,10 @@ fn on_error(failure: &TaskFailure) {
 }
 
 async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Error>> {
-    let background = Background::builder().on_error(on_error).build()?;
+    let background = Background::builder()
+        .log_failures(false)
+        .on_error(on_error)
+        .build()?;
     let app = routes![sign_up, make_report, test];
     let server = background.serve(listener, app);
     Ok(server.with_graceful_shutdown(stop).await?)

@@ -28,7 +28,10 @@ fn log_failure(failure: &TaskFailure) {
 }
 
 async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Error>> {
-    let background = Background::builder().on_error(log_failure).build()?;
+    let background = Background::builder()
+        .log_failures(false)
+        .on_error(log_failure)
+        .build()?;
     let app = routes![
         quick_start::register_user,
         handlers::create_user,
