@@ -115,11 +115,11 @@ async fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 /// the request's has ended by then.
 const OUTLINE: &str = "\
 POST /orders/7
-  background_task stock.reserve
+  stock.reserve
     warehouse
-  background_task mail.receipt
+  mail.receipt
     mail server
-    background_task archive
+    archive
       archive
   database
 ";

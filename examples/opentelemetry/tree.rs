@@ -46,22 +46,13 @@ fn push(span: &SpanData, spans: &[SpanData], depth: usize, start: SystemTime, ro
     rows.push(Row {
         trace: span.span_context.trace_id(),
         depth,
-        name: name(span),
+        name: span.name.to_string(),
         begin: since_start(span.start_time),
         end: since_start(span.end_time),
     });
     let id = span.span_context.span_id();
     for child in spans.iter().filter(|other| other.parent_span_id == id) {
         push(child, spans, depth + 1, start, rows);
-    }
-}
-
-/// A task's span goes by the task's name.
-fn name(span: &SpanData) -> String {
-    let mut attributes = span.attributes.iter();
-    match attributes.find(|attribute| attribute.key.as_str() == "task.name") {
-        Some(task) => format!("{} {}", span.name, task.value),
-        None => span.name.to_string(),
     }
 }
 
