@@ -6,6 +6,7 @@
 //! - [`http1_responses`], [`http2_frames`]: where each response ends in what the server wrote.
 //! - [`flavours`]: the tokio runtimes a server can live on.
 //! - [`server`]: an app on a socket, on a runtime of its own.
+//! - [`served`]: one of several servers, on the runtime of its test.
 //! - [`http1`], [`http2`]: clients, each close to the wire.
 //! - [`client`]: either of them, for tests that hold for both protocols.
 //! - [`tasks`]: tasks that leave marks.
@@ -25,6 +26,7 @@ pub mod http2_frames;
 pub mod logs;
 pub mod own_process;
 pub mod recorded_io;
+pub mod served;
 pub mod server;
 pub mod sources;
 pub mod stalls;
@@ -37,5 +39,6 @@ pub use flavours::Flavour;
 pub use http1::Http1;
 pub use http2::Http2;
 pub use own_process::in_own_process;
+pub use served::Served;
 pub use server::{Server, Serving, Setup, on_every_setup};
 pub use timeline::{Moment, Timeline, eventually, within};

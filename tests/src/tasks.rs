@@ -97,6 +97,16 @@ impl Failures {
     }
 }
 
+/// A `Background` with these settings, whose failures are kept.
+pub fn background(
+    settings: impl FnOnce(BackgroundBuilder) -> BackgroundBuilder,
+) -> (Background, Failures) {
+    let failures = Failures::default();
+    let hook = failures.hook(&Timeline::new());
+    let background = settings(Background::builder().on_error(hook)).build();
+    (background.expect("nothing to refuse"), failures)
+}
+
 /// Why a task was skipped.
 ///
 /// # Panics

@@ -88,10 +88,10 @@ async fn ignores(key: &str, number: u32, #[state] desk: Desk) {
 fn background(
     settings: impl FnOnce(BackgroundBuilder) -> BackgroundBuilder,
 ) -> (Background, Desk, Failures) {
-    let (desk, failures) = (Desk::new(), Failures::default());
-    let hook = failures.hook(&Timeline::new());
-    let builder = Background::builder().state(desk.clone()).on_error(hook);
-    (settings(builder).build().unwrap(), desk, failures)
+    let desk = Desk::new();
+    let state = desk.clone();
+    let (background, failures) = tests::tasks::background(|builder| settings(builder.state(state)));
+    (background, desk, failures)
 }
 
 async fn skipped(handle: TaskHandle) -> SkipReason {

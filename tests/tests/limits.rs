@@ -27,23 +27,13 @@ use futures_util::{StreamExt, future::join_all, stream};
 use tests::{
     Client, Diary, Flavour, Http1, Protocol, Server, Serving, Setup, Timeline, eventually,
     on_every_setup,
-    tasks::{Failures, is_balanced, respond_with, settled, skip_reason},
+    tasks::{background, is_balanced, respond_with, settled, skip_reason},
     within,
 };
 use tokio::{sync::mpsc, time::Instant};
 use tower_http::timeout::TimeoutLayer;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A `Background` with these settings, whose failures are kept.
-fn background(
-    settings: impl FnOnce(BackgroundBuilder) -> BackgroundBuilder,
-) -> (Background, Failures) {
-    let failures = Failures::default();
-    let hook = failures.hook(&Timeline::new());
-    let background = settings(Background::builder().on_error(hook)).build();
-    (background.expect("nothing to refuse"), failures)
-}
 
 /// Counts the visits that run at once, by key.
 #[derive(Clone, Default)]

@@ -3,28 +3,18 @@
 use std::{collections::HashMap, time::Duration};
 
 use bg_runtime::{
-    Background, BackgroundBuilder, Backoff, FailureKind, Overflow, Rate, SkipReason, Task,
-    TaskContext, TaskDef, TaskExt, TaskResult, named, tasks, testing::Recorder,
+    Background, Backoff, FailureKind, Overflow, Rate, SkipReason, Task, TaskContext, TaskDef,
+    TaskExt, TaskResult, named, tasks, testing::Recorder,
 };
 use proptest::{collection::vec, prelude::*, test_runner::FileFailurePersistence};
 use tests::{
-    Diary, Timeline,
-    tasks::{Failures, respond_with, settled, skip_reason},
+    Diary,
+    tasks::{background, respond_with, settled, skip_reason},
     within,
 };
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A `Background` with these settings, whose failures are kept.
-fn background(
-    settings: impl FnOnce(BackgroundBuilder) -> BackgroundBuilder,
-) -> (Background, Failures) {
-    let failures = Failures::default();
-    let hook = failures.hook(&Timeline::new());
-    let builder = Background::builder().on_error(hook);
-    (settings(builder).build().unwrap(), failures)
-}
 
 /// Notes its key when it begins.
 #[derive(Clone)]

@@ -75,10 +75,7 @@ impl Task for Flaky {
 
 /// A `Background` whose failures are kept.
 fn background() -> (Background, Failures) {
-    let failures = Failures::default();
-    let hook = failures.hook(&Timeline::new());
-    let background = Background::builder().on_error(hook).build();
-    (background.expect("nothing to refuse"), failures)
+    tests::tasks::background(|builder| builder)
 }
 
 fn names(tasks: &[TaskInfo]) -> Vec<&'static str> {

@@ -1,79 +1,20 @@
 //! Several servers of one `Background`, at once and in turn: none takes another's tasks away.
 
-use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::{Router, extract::State, routing};
 use bg_runtime::{
-    Background, BackgroundTasks, FailureKind, Overflow, ShutdownReport, TaskContext, TaskExt,
-    background_task, named,
+    Background, BackgroundTasks, FailureKind, Overflow, TaskContext, TaskExt, background_task,
+    named,
 };
 use futures_util::FutureExt;
 use tests::{
-    Http1, Timeline, eventually,
+    Http1, Served, Timeline, eventually,
     tasks::{is_balanced, settled},
     within,
 };
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
-/// A server of a `Background` on the runtime of its test.
-struct Served {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    end: JoinHandle<io::Result<ShutdownReport>>,
-}
-
-impl Served {
-    /// Begins to serve. The first request tells whether it does.
-    async fn begin(background: &Background, app: Router) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = background
-            .serve(listener, app)
-            .with_graceful_shutdown(stopped.map(drop));
-        Self {
-            address,
-            stop: Some(stop),
-            end: tokio::spawn(server.into_future()),
-        }
-    }
-
-    /// Like [`begin`](Self::begin), and has answered a request.
-    async fn start(background: &Background, app: Router) -> Self {
-        let server = Self::begin(background, app).await;
-        server.fetch("/").await;
-        server
-    }
-
-    async fn fetch(&self, path: &str) {
-        let mut client = Http1::connect(self.address).await;
-        assert_eq!(client.fetch("GET", path).await.head.status, 200);
-    }
-
-    /// Tells it to stop, and returns when it has been told.
-    async fn tell(&mut self) {
-        self.stop.take().unwrap().send(()).unwrap();
-        let address = self.address;
-        eventually("closed", || std::net::TcpStream::connect(address).is_err()).await;
-    }
-
-    async fn report(self) -> ShutdownReport {
-        within("the end of a server", self.end)
-            .await
-            .unwrap()
-            .unwrap()
-    }
-
-    async fn stop(mut self) -> ShutdownReport {
-        self.stop.take().unwrap().send(()).unwrap();
-        self.report().await
-    }
-}
 
 /// Answers `/` at once; `/task` with a task; `/slow` with a task, when `go on` is marked.
 fn app(timeline: &Timeline) -> Router {

@@ -9,16 +9,13 @@ use axum::extract::ws::{Message, WebSocketUpgrade};
 use axum::response::Response;
 use axum::{Router, extract::State, routing};
 use bg_runtime::{
-    Background, BackgroundTasks, ShutdownReport, Stopping, TaskContext, background_task, get,
-    named, routes,
+    Background, BackgroundTasks, Stopping, TaskContext, background_task, get, named, routes,
 };
 use futures_util::{FutureExt, StreamExt};
 use tests::{
-    Http1, Protocol, Server, Serving, Setup, Timeline, eventually, on_every_setup, within,
+    Http1, Protocol, Served, Server, Serving, Setup, Timeline, eventually, on_every_setup, within,
 };
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 /// Ends when the shutdown begins.
 #[background_task]
@@ -118,32 +115,6 @@ async fn a_stream_that_ends_on_stopping_holds_nothing_up_and_its_task_runs() {
         assert!(timeline.find("after the stream done").is_some());
         let response = within("the stream's end", client).await.unwrap();
         assert_eq!(response.body, "first");
-    }
-}
-
-/// A server of a `Background` on the runtime of its test.
-struct Served {
-    address: std::net::SocketAddr,
-    stop: oneshot::Sender<()>,
-    end: JoinHandle<io::Result<ShutdownReport>>,
-}
-
-impl Served {
-    async fn begin(background: &Background, app: Router) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel::<()>();
-        let server = background
-            .serve(listener, app)
-            .with_graceful_shutdown(stopped.map(drop));
-        let end = tokio::spawn(server.into_future());
-        Self { address, stop, end }
-    }
-
-    async fn stop(self) -> ShutdownReport {
-        self.stop.send(()).unwrap();
-        let ended = within("the end of a server", self.end).await;
-        ended.unwrap().unwrap()
     }
 }
 
@@ -296,14 +267,14 @@ async fn a_socket_whose_work_is_spawned_is_drained() {
     let app = Router::new()
         .route("/socket", routing::get(socket))
         .with_state((background.clone(), timeline.clone()));
-    let server = Served::begin(&background, app).await;
+    let mut server = Served::begin(&background, app).await;
     let mut client = Http1::connect(server.address).await;
     let upgrade = "GET /socket HTTP/1.1\r\nhost: tests\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                    sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     client.send(upgrade).await;
     assert_eq!(client.head().await.status, 101);
     timeline.reached("talking").await;
-    server.stop.send(()).unwrap();
+    server.begin_stop();
     // An unmasked text frame of three bytes.
     let said: Bytes = client.exactly(5).await;
     assert_eq!(said, b"\x81\x03bye"[..]);

@@ -102,10 +102,7 @@ fn background(
     gate: &Gate,
     settings: impl FnOnce(BackgroundBuilder) -> BackgroundBuilder,
 ) -> (Background, Failures) {
-    let failures = Failures::default();
-    let hook = failures.hook(&Timeline::new());
-    let builder = Background::builder().state(gate.clone()).on_error(hook);
-    (settings(builder).build().unwrap(), failures)
+    tests::tasks::background(|builder| settings(builder.state(gate.clone())))
 }
 
 async fn kind_of(handle: TaskHandle) -> FailureKind {
