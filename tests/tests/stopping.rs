@@ -5,7 +5,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use axum::extract::Request;
 use axum::extract::ws::{Message, WebSocketUpgrade};
+use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::{Router, extract::State, routing};
 use bg_runtime::{
@@ -182,6 +184,26 @@ async fn a_shutdown_ends_the_streams_of_a_server_that_was_dropped() {
     let report = within("a shutdown", background.shutdown()).await;
     assert_eq!(client.response("GET").await.body, "first");
     assert_eq!(report.stats().completed, 1, "{report}");
+}
+
+/// P-STOPPING-4
+#[tokio::test]
+async fn a_request_that_middleware_made_knows_when_it_is_to_stop() {
+    async fn passes_on_its_own(request: Request, next: Next) -> Response {
+        let uri = request.uri().clone();
+        let own = Request::builder().uri(uri).body(Body::empty());
+        next.run(own.unwrap()).await
+    }
+    async fn is_stopping(stopping: Stopping) -> String {
+        stopping.is_stopping().to_string()
+    }
+    let background = Timeline::new().background().build().unwrap();
+    let app = Router::new().route("/", routing::get(is_stopping));
+    let app = app.layer(from_fn(passes_on_its_own));
+    let server = Served::begin(&background, app).await;
+    let mut client = Http1::connect(server.address).await;
+    assert_eq!(client.fetch("GET", "/").await.body, "false");
+    server.stop().await;
 }
 
 /// P-STOPPING-4

@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::fmt;
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
@@ -28,10 +29,14 @@ impl<S: Sync> OptionalFromRequestParts<S> for BackgroundTasks {
     }
 }
 
-/// Returns the list of the request, or else that of the request that is being handled, on whose behalf this
-/// one is.
+/// Returns the tasks of the request, or else those of the request that is being handled, on whose behalf
+/// this one is.
+pub(super) fn tasks_of(parts: &Parts) -> Option<Arc<RequestTasks>> {
+    RequestTasks::of(&parts.extensions).or_else(current)
+}
+
 fn find(parts: &Parts) -> Option<BackgroundTasks> {
-    let request = RequestTasks::of(&parts.extensions).or_else(current)?;
+    let request = tasks_of(parts)?;
     // A layer has seen the request before the router did.
     request.complete_info(&parts.headers, &parts.extensions);
     request.hand_out();

@@ -1,15 +1,13 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::extract::MissingBackground;
-use super::queue::RequestTasks;
+use super::extract::{MissingBackground, tasks_of};
 
 /// The moment when the server is told to stop, for streams and sockets that would otherwise go on for
 /// ever: an argument of the handler, and a future that completes then.
@@ -114,8 +112,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Stopping {
 }
 
 fn find(parts: &Parts) -> Option<Stopping> {
-    // Borrowed: a clone would count as a handle that may add tasks.
-    let request = parts.extensions.get::<Arc<RequestTasks>>()?;
+    let request = tasks_of(parts)?;
     let runner = request.runner();
     let token = match request.delivery().server_stopping() {
         Some(of_server) => of_server.clone(),
