@@ -93,29 +93,17 @@ impl KeyState {
     /// Returns how many waiting tasks have to go before there is room for another, and the limit that says
     /// so. `None` if there is room.
     fn excess(&self, key: &Key, limits: &TaskLimits) -> Option<(usize, Refusal)> {
-        let beyond = |count: usize, limit: Option<usize>| {
-            let excess = (count + 1).saturating_sub(limit?);
-            (excess > 0).then_some(excess)
-        };
-        let pending = beyond(self.waiting, limits.pending_per_key).map(|excess| {
-            let limit = limits.pending_per_key.unwrap_or_default();
-            (
-                excess,
-                Refusal::Key {
-                    key: key.1.clone(),
-                    limit,
-                },
-            )
+        let beyond =
+            |count: usize, limit: Option<usize>, refusal: fn(Arc<str>, usize) -> Refusal| {
+                let limit = limit?;
+                let excess = (count + 1).saturating_sub(limit);
+                (excess > 0).then(|| (excess, refusal(key.1.clone(), limit)))
+            };
+        let pending = beyond(self.waiting, limits.pending_per_key, |key, limit| {
+            Refusal::Key { key, limit }
         });
-        let unfinished = beyond(self.unfinished, limits.unfinished_per_key).map(|excess| {
-            let limit = limits.unfinished_per_key.unwrap_or_default();
-            (
-                excess,
-                Refusal::Unfinished {
-                    key: key.1.clone(),
-                    limit,
-                },
-            )
+        let unfinished = beyond(self.unfinished, limits.unfinished_per_key, |key, limit| {
+            Refusal::Unfinished { key, limit }
         });
         pending
             .into_iter()

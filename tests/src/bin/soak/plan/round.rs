@@ -75,14 +75,12 @@ impl RoundPlan {
                 let half = connections / 2;
                 let first = TermPlan::draw(rng, 0..half, retries);
                 let mut second = TermPlan::draw(rng, half..connections, retries);
-                if first.servers.iter().any(|server| server.serving.drains()) {
+                if first.has_drain() {
                     // After a drain, tasks are refused until the next `serve`.
-                    for server in &mut second.servers {
-                        server.serving = match server.serving.drains() {
-                            true => server.serving,
-                            false => Serving::Background,
-                        };
-                    }
+                    let refused = second.servers.iter_mut();
+                    refused
+                        .filter(|server| !server.serving.drains())
+                        .for_each(|server| server.serving = Serving::Background);
                 }
                 vec![first, second]
             }
@@ -146,13 +144,15 @@ impl TermPlan {
                 .collect(),
         }
     }
-}
 
-impl TermPlan {
+    /// Returns whether a server drains the tasks at its end, after which they are refused.
+    fn has_drain(&self) -> bool {
+        self.servers.iter().any(|server| server.serving.drains())
+    }
+
     /// Returns whether it may leave tasks that no server drains.
     fn needs_shutdown(&self) -> bool {
-        let mut servers = self.servers.iter();
-        servers.any(|server| !server.serving.drains())
+        self.servers.iter().any(|server| !server.serving.drains())
     }
 }
 
