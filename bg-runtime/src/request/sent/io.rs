@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Connection;
-use super::stalls::StallTimer;
+use super::stalls::{StallTimer, Stalled};
 
 pin_project! {
     /// A connection's IO that knows when its responses have been sent. Made by
@@ -175,8 +175,8 @@ fn within<R>(
     let blocked = timeout
         .blocked
         .get_or_insert_with(|| Box::pin(sleep(limit)));
-    blocked.as_mut().poll(cx).map(|()| {
-        let what = format!("the client has taken nothing for {limit:?}, the write timeout");
-        Err(io::Error::new(io::ErrorKind::TimedOut, what))
-    })
+    blocked
+        .as_mut()
+        .poll(cx)
+        .map(|()| Err(io::Error::new(io::ErrorKind::TimedOut, Stalled(limit))))
 }

@@ -146,8 +146,8 @@ impl Stalls {
                 tracing::debug!(
                     target: RUNTIME,
                     request = %request.info(),
-                    "the client has taken nothing of a response for {:?}, the write timeout: given up",
-                    self.limit
+                    "given up: {}",
+                    Stalled(self.limit)
                 );
                 request.run_due(false);
             }
@@ -185,9 +185,9 @@ impl fmt::Debug for Stalls {
     }
 }
 
-/// Why the body of a stream fails that was given up.
+/// Why a connection, or the body of a stream, fails that was given up.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stalled(Duration);
+pub(super) struct Stalled(pub(super) Duration);
 
 impl fmt::Display for Stalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
