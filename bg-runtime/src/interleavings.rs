@@ -158,13 +158,13 @@ fn every_task_is_in_one_report_while_servers_end_and_begin() {
                 })
             })
             .collect();
-        let ending = thread::spawn(move || future::block_on(Runner::end_serving(first)));
+        let ending = thread::spawn(move || future::block_on(Runner::end_serving_now(first)));
         let again = {
             let runner = runner.clone();
             thread::spawn(move || {
                 // Joins the first server, or waits for its drain, or follows it.
                 let second = begin(&runner);
-                future::block_on(Runner::end_serving(second))
+                future::block_on(Runner::end_serving_now(second))
             })
         };
         adding.into_iter().for_each(|thread| thread.join().unwrap());

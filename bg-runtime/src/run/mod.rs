@@ -397,6 +397,15 @@ impl Runner {
         Serving::begin(self).await
     }
 
+    /// Ends a server, whose connections have ended. The last one drains the tasks.
+    pub(crate) async fn end_serving(
+        self: &Arc<Self>,
+        serving: Serving,
+        deadline: Instant,
+    ) -> ShutdownReport {
+        shutdown::end_serving(self, serving, deadline).await
+    }
+
     pub(crate) fn is_shut_down(&self) -> bool {
         self.periods.is_shut_down()
     }
@@ -472,7 +481,7 @@ impl Runner {
 
     /// Ends a server whose time is up, without the waits of a drain, which need a clock. `None` if others
     /// run.
-    pub(crate) async fn end_serving(mut serving: Serving) -> Option<ShutdownReport> {
+    pub(crate) async fn end_serving_now(mut serving: Serving) -> Option<ShutdownReport> {
         let now = Instant::now();
         serving.stop(now);
         match serving.leave(now) {

@@ -32,10 +32,14 @@ pub(super) async fn shut_down(runner: &Arc<Runner>, deadline: Instant) -> Shutdo
 }
 
 /// Ends a server. The last one drains the tasks; for the others, the report is the state now.
-pub(super) async fn end_serving(serving: &mut Serving, deadline: Instant) -> ShutdownReport {
+pub(super) async fn end_serving(
+    runner: &Runner,
+    mut serving: Serving,
+    deadline: Instant,
+) -> ShutdownReport {
     loop {
         match serving.leave(deadline) {
-            Leave::OthersRun => return serving.runner().ledger.report_so_far(),
+            Leave::OthersRun => return runner.ledger.report_so_far(),
             Leave::Drain(guard) => return drain(guard, deadline).await,
             Leave::Later { ended, hurry } => {
                 tokio::select! {

@@ -209,7 +209,7 @@ where
                 }
             }
         }
-        let mut ended = std::pin::pin!(serving.end(deadline));
+        let mut ended = std::pin::pin!(runner.end_serving(serving, deadline));
         tokio::select! {
             biased;
             report = &mut ended => Ok(report),
