@@ -80,6 +80,13 @@ async fn large(tasks: BackgroundTasks) -> Bytes {
 
 const LARGE: usize = 32 << 20;
 
+async fn small(tasks: BackgroundTasks) -> Bytes {
+    tasks.add_task(Note);
+    Bytes::from(vec![0; SMALL])
+}
+
+const SMALL: usize = 3000;
+
 fn app() -> Router<Timeline> {
     Router::new()
         .route("/full", routing::get(full))
@@ -89,6 +96,7 @@ fn app() -> Router<Timeline> {
         .route("/refused", routing::get(refused))
         .route("/panics", routing::get(panics))
         .route("/large", routing::get(large))
+        .route("/small", routing::get(small))
 }
 
 async fn is_noted(setup: Setup, protocol: Protocol, method: &str, path: &str, expected: &str) {
@@ -159,6 +167,24 @@ async fn a_client_that_leaves_in_the_middle_gets_no_complete_response() {
             "{name}"
         );
     }
+}
+
+/// By the number of its bytes the connection might have sent it: it has sent another one as large since.
+///
+/// P-RESPONSE-2
+#[tokio::test]
+async fn a_stream_that_is_reset_is_not_complete_though_its_connection_has_written_as_much() {
+    let timeline = Timeline::new();
+    let server = Server::run(Setup::DEFAULT, &timeline, app()).await;
+    let window = u32::try_from(SMALL / 3).unwrap();
+    let mut client = Http2::with_window(server.address(), window).await;
+
+    let (_, response) = client.start("GET", "/small");
+    let unread = within("the head", response).await;
+    assert_eq!(client.fetch("GET", "/small").await.body.len(), SMALL);
+    timeline.reached(&format!("200 {SMALL} complete")).await;
+    drop(unread);
+    timeline.reached(&format!("200 {SMALL} cut short")).await;
 }
 
 /// P-RESPONSE-3

@@ -256,10 +256,10 @@ async fn clones_of_stopping_complete_together_and_again() {
     assert!(!stopping.is_stopping());
     server.stop().await;
     assert!(stopping.is_stopping());
-    waiting.await;
-    (&mut stopping).await;
-    (&mut stopping).await;
-    stopping.await;
+    within("the clone", waiting).await;
+    within("the one that was polled", &mut stopping).await;
+    within("the same again", &mut stopping).await;
+    within("the same once more", stopping).await;
 }
 
 /// A socket's own task, in a `Background`.
