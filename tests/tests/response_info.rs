@@ -173,7 +173,7 @@ async fn a_client_that_leaves_in_the_middle_gets_no_complete_response() {
 ///
 /// P-RESPONSE-2
 #[tokio::test]
-async fn a_stream_that_is_reset_is_not_complete_though_its_connection_has_written_as_much() {
+async fn a_reset_stream_is_not_complete_though_as_much_was_written() {
     let timeline = Timeline::new();
     let server = Server::run(Setup::DEFAULT, &timeline, app()).await;
     let window = u32::try_from(SMALL / 3).unwrap();
