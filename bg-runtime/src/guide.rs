@@ -35,6 +35,8 @@ pub mod declaring {}
 /// [`BackgroundTasks`](crate::BackgroundTasks), [`tasks!`](crate::tasks),
 /// [`WithBackground`](crate::WithBackground), [`after_response`](crate::after_response),
 /// [`Background::spawn`](crate::Background::spawn), [`TaskHandle`](crate::TaskHandle),
+/// [`BackgroundTasks::add_tracked`](crate::BackgroundTasks::add_tracked),
+/// [`Background::handle`](crate::Background::handle), [`Background::live`](crate::Background::live),
 /// [`Background::layer`](crate::Background::layer)
 pub mod attaching {}
 

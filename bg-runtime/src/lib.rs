@@ -20,14 +20,14 @@ pub mod testing;
 #[path = "private.rs"]
 pub mod __private;
 
-pub use self::background::{
-    Background, BackgroundBuilder, BuildError, InstallGlobalError, TaskHandle,
-};
+pub use self::background::{Background, BackgroundBuilder, BuildError, InstallGlobalError};
 pub use self::request::{
     BackgroundIo, BackgroundTasks, IntoTasks, MissingBackground, NoRequest, Stopping,
     WithBackground, after_response,
 };
-pub use self::run::{Overflow, ShutdownReport, Stats, UnfinishedTask};
+pub use self::run::{
+    LiveTask, Overflow, ShutdownReport, Stats, TaskHandle, TaskState, UnfinishedTask,
+};
 pub use self::service::{
     BackgroundLayer, BackgroundService, DetachedLayer, DetachedService, ResponseFuture, Serve,
 };

@@ -128,12 +128,16 @@ async fn a_progress_stream_ends_when_its_task_fails_or_is_aborted() {
 }
 
 #[tokio::test]
-async fn a_progress_stream_of_a_task_that_has_ended_is_empty() {
+async fn a_progress_stream_of_a_task_that_has_ended_is_its_last_progress() {
     let timeline = Timeline::new();
     let mut handle = counting(&timeline, &[1], true).await;
     timeline.mark("go on after 1");
     within("the task", &mut handle).await.unwrap();
-    assert_eq!(within("nothing", handle.progress().next()).await, None);
+    let mut progress = handle.progress();
+    let last = within("the last", progress.next()).await;
+    assert_eq!(done(last.as_ref()), Some(1));
+    assert_eq!(last, handle.latest());
+    assert_eq!(within("nothing", progress.next()).await, None);
 }
 
 #[tokio::test]

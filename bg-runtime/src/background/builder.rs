@@ -29,6 +29,7 @@ pub struct BackgroundBuilder {
     slow_poll_threshold: Duration,
     drain_timeout: Duration,
     default_timeout: Option<Duration>,
+    history: usize,
 }
 
 impl BackgroundBuilder {
@@ -44,6 +45,7 @@ impl BackgroundBuilder {
             slow_poll_threshold: SLOW_POLL_THRESHOLD,
             drain_timeout: DRAIN_TIMEOUT,
             default_timeout: None,
+            history: 0,
         }
     }
 
@@ -192,6 +194,15 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Sets how many ended tasks stay readable through [`Background::outcome`], the latest. None by default.
+    ///
+    /// One that succeeded takes some 100 bytes. One that did not keeps its [`TaskFailure`], with its error and
+    /// its arguments.
+    pub fn history(mut self, tasks: usize) -> Self {
+        self.history = tasks;
+        self
+    }
+
     /// Builds the `Background`.
     ///
     /// # Errors
@@ -255,6 +266,7 @@ impl BackgroundBuilder {
             slow_poll_threshold: self.slow_poll_threshold,
             drain_timeout: self.drain_timeout,
             default_timeout: self.default_timeout,
+            history: self.history,
             is_configured: true,
             ..Settings::default()
         })

@@ -3,23 +3,21 @@
 mod build_error;
 mod builder;
 mod global;
-mod task_handle;
 
 pub use self::build_error::BuildError;
 pub use self::builder::BackgroundBuilder;
 pub use self::global::InstallGlobalError;
-pub use self::task_handle::TaskHandle;
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use crate::request::BackgroundIo;
-use crate::run::{Runner, Settings, ShutdownReport, Stats, end_of_wait};
+use crate::run::{LiveTask, Runner, Settings, ShutdownReport, Stats, TaskHandle, end_of_wait};
 use crate::service::{
     App, AppListener, BackgroundLayer, BackgroundService, Serve, default_write_timeout,
 };
-use crate::task::{IntoTask, TaskInfo, registered_tasks};
+use crate::task::{IntoTask, TaskFailure, TaskId, TaskInfo, registered_tasks};
 
 /// A handle that runs background tasks. Clones are cheap, and share everything.
 ///
@@ -156,13 +154,71 @@ impl Background {
     /// If this is called outside of a tokio runtime, the task runs on the runtime that this `Background`
     /// was built or first used on. If there is none, its outcome is `aborted`.
     pub fn spawn(&self, task: impl IntoTask) -> TaskHandle {
-        TaskHandle::spawn(&self.runner, task.into_task())
+        self.runner.spawn_task(task.into_task())
     }
 
     /// Returns how many tasks are in each state now.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.runner.stats()
+    }
+
+    /// Returns the tasks that wait or run now, oldest first.
+    ///
+    /// Takes time for each of them, under the lock that every task needs for a moment: for an administrator's
+    /// page, not for each request.
+    #[must_use]
+    pub fn live(&self) -> Vec<LiveTask> {
+        self.runner.live()
+    }
+
+    /// Returns a handle to the task of this id, while it waits or runs. `None` if it has ended, or if this
+    /// `Background` has never had it.
+    ///
+    /// With the [`outcome`](Self::outcome), this is how a later request asks what became of a task. Ask for the
+    /// handle first: a task that ends between the two questions is then not missed. An id is no secret, so
+    /// check that this client may know about the task.
+    ///
+    /// ```standalone_crate
+    /// use axum::extract::{Path, State};
+    /// use axum::http::StatusCode;
+    /// use bg_runtime::{Background, TaskId};
+    ///
+    /// async fn export_state(
+    ///     State(background): State<Background>,
+    ///     Path(id): Path<TaskId>,
+    /// ) -> Result<String, StatusCode> {
+    ///     if let Some(handle) = background.handle(id) {
+    ///         return Ok(match handle.latest() {
+    ///             Some(progress) => format!("running, {progress}"),
+    ///             None => "running".to_owned(),
+    ///         });
+    ///     }
+    ///     match background.outcome(id) {
+    ///         Some(Ok(())) => Ok("done".to_owned()),
+    ///         Some(Err(failure)) => Ok(format!("failed: {}", failure.error())),
+    ///         None => Err(StatusCode::NOT_FOUND),
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let background = Background::builder().history(10_000).build()?;
+    /// # let _ = (export_state, background);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn handle(&self, id: TaskId) -> Option<TaskHandle> {
+        self.runner.handle(id)
+    }
+
+    /// Returns the outcome of the task of this id, if it is among the last
+    /// [`history`](BackgroundBuilder::history) that ended.
+    ///
+    /// See [`handle`](Self::handle) for an example.
+    #[must_use]
+    pub fn outcome(&self, id: TaskId) -> Option<Result<(), TaskFailure>> {
+        self.runner.outcome(id)
     }
 
     /// Returns every task registered in the program, sorted by name: those declared with

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use super::after_response::current;
 use super::into_tasks::{IntoTasks, Tasks};
 use super::queue::{RequestTasks, Source};
-use crate::run;
+use crate::run::{self, TaskHandle};
 use crate::sync::Mutex;
-use crate::task::{BoxTask, Item, SkipReason, TaskList};
+use crate::task::{BoxTask, IntoTask, Item, SkipReason, TaskList, Tracker};
 
 /// A list of background tasks.
 ///
@@ -103,6 +103,34 @@ impl BackgroundTasks {
     /// after it, and one that is added after that runs at once.
     pub fn add_task(&self, tasks: impl IntoTasks) {
         self.add_tasks(tasks.into_tasks());
+    }
+
+    /// Adds a task, and returns a handle to it: for one whose fate the handler, or a later request, asks for.
+    ///
+    /// The handle can be awaited, but not in the handler itself: the task runs after the response, which the
+    /// handler would hold up for ever.
+    ///
+    /// ```
+    /// use axum::Json;
+    /// use bg_runtime::{BackgroundTasks, TaskId, background_task};
+    ///
+    /// #[background_task]
+    /// async fn export(user: String) {
+    ///     // ..
+    /// }
+    ///
+    /// /// Returns the id by which the client asks how far the export is: see `Background::handle`.
+    /// async fn start_export(tasks: BackgroundTasks, Json(user): Json<String>) -> Json<TaskId> {
+    ///     Json(tasks.add_tracked(Export::new(&user)).id())
+    /// }
+    /// ```
+    pub fn add_tracked(&self, task: impl IntoTask) -> TaskHandle {
+        let mut task = task.into_task();
+        let tracker = Tracker::of(&task);
+        let handle = TaskHandle::new(tracker.tracked().clone());
+        task.options_mut().tracker = Some(tracker);
+        self.add_item(Item::Task(task));
+        handle
     }
 
     pub(super) fn add_tasks(&self, tasks: Tasks) {

@@ -13,6 +13,7 @@ use super::queue::RequestTasks;
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequestParts<S> for BackgroundTasks {
     type Rejection = MissingBackground;
 

@@ -95,6 +95,7 @@ impl fmt::Debug for Stopping {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequestParts<S> for Stopping {
     type Rejection = MissingBackground;
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 use slab::Slab;
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::JoinHandle;
 
 use super::Runner;
 use crate::sync::Mutex;
@@ -34,20 +34,18 @@ enum SpawnState {
 }
 
 impl AbortRegistry {
-    /// Spawns a future that can be aborted. `None` if it was dropped, or if the executor (the model
-    /// checker's) gives no handle to abort it by.
+    /// Spawns a future that can be aborted, unless the executor (the model checker's) gives no handle to abort
+    /// it by.
     pub(super) fn spawn<F>(
         runner: &Arc<Runner>,
         future: F,
         spawn: impl FnOnce(Registered<F>) -> Option<JoinHandle<()>>,
-    ) -> Option<AbortHandle> {
+    ) {
         let (key, future) = Self::register(runner, future);
         // Not under the lock: without a runtime the executor drops the future here, and the destructor
         // of its registration takes the lock.
         let spawned = spawn(future);
-        let abort = spawned.as_ref().map(JoinHandle::abort_handle);
         runner.aborts.set_handle(key, spawned);
-        abort
     }
 
     /// Registers a future until it is dropped.

@@ -3,37 +3,43 @@
 //! One lock guards the entries and the counts, so that a snapshot always balances, and so that the
 //! first to remove an entry (the run, a handle, a shutdown) decides the outcome.
 
+use std::collections::{HashMap, HashSet};
 use std::mem::{replace, take};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::history::History;
 use super::limits::Permits;
+use super::live::LiveTask;
 use super::outcome::Outcome;
 use super::period::Closed;
-use super::queued_at::QueuedAt;
 use super::run_state::RunState;
 use super::unfinished::UnfinishedTask;
 use super::{ShutdownReport, Stats};
 use crate::scope::is_by_hook;
 use crate::sync::Mutex;
-use crate::task::{AbortReason, BoxTask, Progress, RequestInfo, TaskFailure, TaskRef};
+use crate::task::{
+    AbortReason, BoxTask, Progress, RequestInfo, TaskFailure, TaskId, TaskRef, Tracked, Tracker,
+};
 
 /// How many tasks whose runtime is gone a report names. There is no bound on how many there are before a
 /// period ends.
 const MOST_NAMED: usize = 1_000;
 
-/// Sends a spawned task's outcome to its handle.
-pub(super) type OutcomeSender = oneshot::Sender<Result<(), TaskFailure>>;
-
-#[derive(Default)]
 pub(super) struct Ledger {
     books: Mutex<Books>,
     idle: Notify,
+    /// How many tasks their handles have aborted.
+    aborts: AtomicU64,
+    /// How many ended tasks stay readable.
+    history: usize,
 }
 
 #[derive(Default)]
@@ -53,6 +59,11 @@ struct Books {
     unfinished: Vec<UnfinishedTask>,
     /// How many more there are of the second kind than [`MOST_NAMED`].
     unnamed: u64,
+    /// The serials of the tasks that their handles aborted, until what was to run them has seen it.
+    aborted: HashSet<u64>,
+    /// The places of the entries by the serials of their tasks. Only once a task was asked for by its id.
+    places: Option<HashMap<u64, usize>>,
+    history: History,
 }
 
 /// An accepted task without an outcome.
@@ -61,11 +72,11 @@ pub(super) struct Entry {
     pub(super) span: Span,
     pub(super) arguments: Option<Box<str>>,
     pub(super) run: RunState,
-    queued_at: QueuedAt,
-    pub(super) sender: Option<OutcomeSender>,
+    /// What its handles watch, once there is one, or the task has reported progress.
+    pub(super) tracker: Option<Tracker>,
+    /// Wakes what runs the task, or waits to, so that it sees that a handle has aborted it.
+    waker: Option<Waker>,
     pub(super) permits: Permits,
-    /// The latest progress, once the task reports some or a handle waits for it.
-    progress: Option<watch::Sender<Option<Progress>>>,
     /// Whether an error hook queued the task.
     pub(super) by_hook: bool,
 }
@@ -81,7 +92,8 @@ pub(crate) struct EntryKey {
 /// The parts of an entry that a run needs when it begins.
 pub(super) struct Started {
     pub(super) request: Option<Arc<RequestInfo>>,
-    pub(super) queued_at: QueuedAt,
+    /// When it was queued, or the run before this one failed.
+    pub(super) waiting_since: Instant,
 }
 
 /// The parts of an entry that the report of a failed run needs. The entry stays in the books, because the
@@ -94,6 +106,15 @@ pub(super) struct FailedRun {
 }
 
 impl Ledger {
+    pub(super) fn new(history: usize) -> Self {
+        Self {
+            books: Mutex::default(),
+            idle: Notify::new(),
+            aborts: AtomicU64::new(0),
+            history,
+        }
+    }
+
     pub(super) fn stats(&self) -> Stats {
         self.books.lock().stats()
     }
@@ -167,6 +188,9 @@ impl Ledger {
             return (nowhere, Some((entry, outcome)));
         }
         let index = books.entries.insert(entry);
+        if let Some(places) = &mut books.places {
+            places.insert(serial, index);
+        }
         (EntryKey { index, serial }, None)
     }
 
@@ -196,10 +220,10 @@ impl Ledger {
         let mut books = self.books.lock();
         let entry = books.entry(key)?;
         let since = Instant::now();
-        entry.run = RunState::Running { attempt, of, since };
+        let before = replace(&mut entry.run, RunState::Running { attempt, of, since });
         let started = Started {
             request: entry.task.request.clone(),
-            queued_at: entry.queued_at,
+            waiting_since: before.since().unwrap_or(since),
         };
         books.counts.running += 1;
         books.counts.retries += u64::from(attempt > 1);
@@ -217,7 +241,8 @@ impl Ledger {
             elapsed: entry.run.elapsed().unwrap_or_default(),
             by_hook: entry.by_hook,
         };
-        entry.run = RunState::After { attempt, of };
+        let since = Instant::now();
+        entry.run = RunState::After { attempt, of, since };
         books.counts.running -= 1;
         Some(failed)
     }
@@ -229,34 +254,103 @@ impl Ledger {
 
     pub(super) fn set_progress(&self, key: EntryKey, progress: Progress) {
         let mut books = self.books.lock();
-        let readers = books.entry(key).map(|entry| entry.progress().clone());
-        // Not under the lock: sending wakes the readers, which runs the user's wakers.
+        let tracked = books.entry(key).map(|entry| entry.tracked().clone());
+        // Not under the lock: this runs the user's wakers.
         drop(books);
-        if let Some(readers) = readers {
-            readers.send_replace(Some(progress));
+        if let Some(tracked) = tracked {
+            tracked.set_progress(progress);
         }
     }
 
-    /// Returns a receiver of the task's progress, which has seen none of it yet. `None` if the task is
-    /// settled.
-    pub(super) fn watch_progress(
-        &self,
-        key: EntryKey,
-    ) -> Option<watch::Receiver<Option<Progress>>> {
+    /// Returns what handles watch of a task, with its entry if it is open. `None` if it is not known any more:
+    /// of an ended task that is in the history, only its outcome is.
+    pub(super) fn track(&self, id: TaskId) -> Option<(Arc<Tracked>, Option<EntryKey>)> {
         let mut books = self.books.lock();
-        let mut progress = books.entry(key)?.progress().subscribe();
-        progress.mark_changed();
-        Some(progress)
+        let Books {
+            entries, places, ..
+        } = &mut *books;
+        let places = places.get_or_insert_with(|| {
+            let entries = entries.iter();
+            let places = entries.map(|(index, entry)| (entry.task.id.serial(), index));
+            places.collect()
+        });
+        let serial = id.serial();
+        let index = places.get(&serial).copied();
+        let open = index.and_then(|index| {
+            let entry = entries.get_mut(index)?;
+            // A serial is that of one task of this process, but the id may be one of another process.
+            let tracked = (entry.task.id == id).then(|| entry.tracked().clone())?;
+            Some((tracked, Some(EntryKey { index, serial })))
+        });
+        open.or_else(|| Some((books.history.ending(id)?, None)))
+    }
+
+    /// Returns the outcome of a task that is in the history.
+    pub(super) fn outcome(&self, id: TaskId) -> Option<Result<(), TaskFailure>> {
+        self.books.lock().history.outcome(id)
+    }
+
+    /// Returns the tasks without an outcome, oldest first.
+    pub(super) fn live(&self) -> Vec<LiveTask> {
+        let mut live: Vec<_> = {
+            let books = self.books.lock();
+            let entries = books.entries.iter();
+            entries.map(|(_, entry)| entry.live()).collect()
+        };
+        live.sort_by_key(LiveTask::id);
+        live
+    }
+
+    /// Keeps the outcome of a task for those who ask for it by its id.
+    pub(super) fn remember(&self, id: TaskId, outcome: &Result<(), TaskFailure>) {
+        if self.history == 0 {
+            return;
+        }
+        let outcome = outcome.clone();
+        // Dropped after the lock, because it may have the user's error.
+        let _forgotten = self.books.lock().history.push(id, outcome, self.history);
+    }
+
+    /// Returns a number that changes with each task that its handle aborts.
+    #[inline]
+    pub(super) fn aborts(&self) -> u64 {
+        self.aborts.load(Ordering::Acquire)
+    }
+
+    pub(super) fn was_aborted(&self, key: EntryKey) -> bool {
+        self.books.lock().aborted.contains(&key.serial)
+    }
+
+    /// Sets what wakes the task when its handle aborts it. Returns `false` if it has done so already.
+    pub(super) fn set_waker(&self, key: EntryKey, waker: Waker) -> bool {
+        let mut books = self.books.lock();
+        if books.aborted.contains(&key.serial) {
+            return false;
+        }
+        let entry = books.entry(key);
+        let replaced = entry.and_then(|entry| entry.waker.replace(waker));
+        // Not under the lock, because it is the user's code.
+        drop(books);
+        drop(replaced);
+        true
+    }
+
+    /// Takes the task out of the books as [`close_entry`](Self::close_entry) does, and notes that its handle
+    /// has aborted it, for what was to run it. Returns what wakes that as well.
+    pub(super) fn abort_entry(&self, key: EntryKey) -> Option<(Entry, Option<Waker>)> {
+        let outcome = Outcome::Aborted(AbortReason::Handle);
+        let mut books = self.books.lock();
+        let mut entry = books.close_entry(key, &outcome, self.history)?;
+        books.aborted.insert(key.serial);
+        // Under the lock: who sees the new number finds the serial.
+        self.aborts.fetch_add(1, Ordering::Release);
+        let waker = entry.waker.take();
+        Some((entry, waker))
     }
 
     /// Takes the task out of the books, with a hold for its report. `None` if it is settled already.
     pub(super) fn close_entry(&self, key: EntryKey, outcome: &Outcome) -> Option<Entry> {
-        let mut books = self.books.lock();
-        books.entry(key)?;
-        let entry = books.entries.remove(key.index);
-        books.count(&entry, outcome);
-        books.holds += 1;
-        Some(entry)
+        self.books.lock().close_entry(key, outcome, self.history)
     }
 
     /// Counts every task without an outcome as aborted by a shutdown, takes these out of the books, and
@@ -271,8 +365,15 @@ impl Ledger {
             let entries = take(&mut books.entries).into_iter();
             let mut entries: Vec<Entry> = entries.map(|(_, entry)| entry).collect();
             entries.sort_by_key(|entry| entry.task.id);
-            for entry in &entries {
+            if let Some(places) = &mut books.places {
+                places.clear();
+            }
+            for entry in &mut entries {
                 books.count(entry, &Outcome::Aborted(AbortReason::Shutdown));
+                if self.history > 0 {
+                    let (id, tracked) = (entry.task.id, entry.tracked().clone());
+                    books.history.begin_end(id, tracked);
+                }
             }
             (entries, books.is_idle())
         };
@@ -294,6 +395,24 @@ impl Books {
     fn entry(&mut self, key: EntryKey) -> Option<&mut Entry> {
         let entry = self.entries.get_mut(key.index);
         entry.filter(|entry| entry.task.id.serial() == key.serial)
+    }
+
+    fn close_entry(&mut self, key: EntryKey, outcome: &Outcome, history: usize) -> Option<Entry> {
+        if self.entry(key).is_none() {
+            self.aborted.remove(&key.serial);
+            return None;
+        }
+        let mut entry = self.entries.remove(key.index);
+        if let Some(places) = &mut self.places {
+            places.remove(&key.serial);
+        }
+        if history > 0 {
+            let (id, tracked) = (entry.task.id, entry.tracked().clone());
+            self.history.begin_end(id, tracked);
+        }
+        self.count(&entry, outcome);
+        self.holds += 1;
+        Some(entry)
     }
 
     fn stats(&self) -> Stats {
@@ -349,7 +468,7 @@ impl Entry {
     pub(super) fn new(
         task: &BoxTask,
         request: Option<Arc<RequestInfo>>,
-        sender: Option<OutcomeSender>,
+        tracker: Option<Tracker>,
         permits: Permits,
     ) -> Self {
         Self {
@@ -360,17 +479,25 @@ impl Entry {
             },
             span: task.span().clone(),
             arguments: None,
-            run: RunState::First,
-            queued_at: QueuedAt::now(),
-            sender,
+            run: RunState::First {
+                since: Instant::now(),
+            },
+            tracker,
+            waker: None,
             permits,
-            progress: None,
             by_hook: is_by_hook(),
         }
     }
 
-    fn progress(&mut self) -> &watch::Sender<Option<Progress>> {
-        self.progress
-            .get_or_insert_with(|| watch::Sender::new(None))
+    fn tracked(&mut self) -> &Arc<Tracked> {
+        let TaskRef { task, id, .. } = self.task;
+        let tracker = self.tracker.get_or_insert_with(|| Tracker::new(task, id));
+        tracker.tracked()
+    }
+
+    fn live(&self) -> LiveTask {
+        let tracker = self.tracker.as_ref();
+        let progress = tracker.and_then(|tracker| tracker.tracked().latest());
+        LiveTask::new(self.task.clone(), self.run, progress)
     }
 }

@@ -25,6 +25,7 @@
 //! reported under any of them, because sinks run the user's code; and no waker is woken, because it is the
 //! user's code as well.
 
+mod abortable;
 mod aborts;
 mod accepted;
 mod attempt;
@@ -33,28 +34,31 @@ mod dispatch;
 mod end_of_wait;
 mod executor;
 mod global;
+mod history;
 mod ledger;
 mod limits;
+mod live;
 mod next_run;
 mod order;
 mod outcome;
 mod period;
 mod places;
-mod queued_at;
 mod report;
 mod run_state;
 mod settle;
 mod shutdown;
 mod slow_poll;
-mod spawned;
 mod stats;
 mod task;
+mod task_handle;
 mod unfinished;
 mod walk;
 
 pub use self::limits::Overflow;
+pub use self::live::{LiveTask, TaskState};
 pub use self::shutdown::ShutdownReport;
 pub use self::stats::Stats;
+pub use self::task_handle::TaskHandle;
 pub use self::unfinished::UnfinishedTask;
 
 pub(crate) use self::accepted::{AcceptedTask, NotAccepted};
@@ -69,20 +73,17 @@ pub(crate) use self::limits::{Limits, MAX_BLOCKING, PendingPermit};
 pub(crate) use self::period::{AlreadyShutDown, Serving};
 pub(crate) use self::places::{Several, add_built, place};
 pub(crate) use self::report::Hooks;
-pub(crate) use self::spawned::Spawned;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use self::aborts::AbortRegistry;
-use self::ledger::{Ledger, OutcomeSender};
+use self::ledger::Ledger;
 use self::limits::{Denial, Permits};
 use self::outcome::Outcome;
 use self::period::Periods;
@@ -93,7 +94,8 @@ use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
 use crate::task::{
-    AbortReason, BoxTask, Progress, RequestInfo, SkipReason, SourceOfStates, States, TaskList,
+    BoxTask, Progress, RequestInfo, SkipReason, SourceOfStates, States, TaskFailure, TaskId,
+    TaskList, Tracker,
 };
 
 /// The default of how long a shutdown waits.
@@ -116,6 +118,8 @@ pub(crate) struct Settings {
     pub(crate) slow_poll_threshold: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) default_timeout: Option<Duration>,
+    /// How many ended tasks stay readable.
+    pub(crate) history: usize,
     /// Whether these are the settings of a builder.
     pub(crate) is_configured: bool,
 }
@@ -133,6 +137,7 @@ impl Default for Settings {
             slow_poll_threshold: SLOW_POLL_THRESHOLD,
             drain_timeout: DRAIN_TIMEOUT,
             default_timeout: None,
+            history: 0,
             is_configured: false,
         }
     }
@@ -166,6 +171,7 @@ impl Runner {
             slow_poll_threshold,
             drain_timeout,
             default_timeout,
+            history,
             is_configured,
         } = settings;
         report::describe_metrics();
@@ -177,7 +183,7 @@ impl Runner {
             executor,
             dispatch,
             slow_polls: SlowPolls::new(slow_poll_threshold),
-            ledger: Ledger::default(),
+            ledger: Ledger::new(history),
             aborts: AbortRegistry::default(),
             periods: Periods::new(drain_timeout),
             default_timeout,
@@ -211,18 +217,19 @@ impl Runner {
     /// A task that a limit does not let in is settled at once as well.
     pub(crate) fn accept(
         self: &Arc<Self>,
-        task: BoxTask,
+        mut task: BoxTask,
         request: Option<Arc<RequestInfo>>,
     ) -> Result<AcceptedTask, NotAccepted> {
-        self.accept_for(task, request, None)
+        let tracker = task.take_tracker();
+        self.accept_for(task, request, tracker)
     }
 
-    /// Like [`accept`](Self::accept), for a handle that waits for the outcome.
+    /// Like [`accept`](Self::accept), with what the task's handle watches.
     fn accept_for(
         self: &Arc<Self>,
         mut task: BoxTask,
         request: Option<Arc<RequestInfo>>,
-        sender: Option<OutcomeSender>,
+        tracker: Option<Tracker>,
     ) -> Result<AcceptedTask, NotAccepted> {
         let info = task.info();
         self.prepare_span(&mut task, request.as_deref());
@@ -235,7 +242,7 @@ impl Runner {
         };
         match self.limits.admit(&info, || task.key(), replace) {
             Ok(permits) => {
-                let guard = OutcomeGuard::new(self, &task, request, sender, permits.clone());
+                let guard = OutcomeGuard::new(self, &task, request, tracker, permits.clone());
                 if !permits.enter(guard.key()) {
                     replace(guard.key());
                 }
@@ -256,7 +263,7 @@ impl Runner {
                         NotAccepted::Ignored
                     }
                 };
-                settle::deny(self, task, request, sender, denial);
+                settle::deny(self, task, request, tracker, denial);
                 Err(not_accepted)
             }
         }
@@ -272,7 +279,8 @@ impl Runner {
     ) {
         self.prepare_span(&mut task, request.as_deref());
         let permits = Permits::default();
-        let guard = OutcomeGuard::new(self, &task, request, None, permits.clone());
+        let tracker = task.take_tracker();
+        let guard = OutcomeGuard::new(self, &task, request, tracker, permits.clone());
         let accepted = AcceptedTask {
             task,
             guard,
@@ -317,40 +325,40 @@ impl Runner {
         self.dispatch.late(self, scope, part);
     }
 
-    /// Accepts and runs one task, for a handle.
-    pub(crate) fn spawn_task(self: &Arc<Self>, task: BoxTask) -> Spawned {
-        let (sender, outcome) = oneshot::channel();
-        let Ok(accepted) = self.accept_for(task, None, Some(sender)) else {
-            return Spawned {
-                outcome,
-                abort: None,
-                entry: None,
-            };
-        };
-        let entry = Some(accepted.guard.key());
-        let abort = self.dispatch.single(self, accepted);
-        Spawned {
-            outcome,
-            abort,
-            entry,
+    /// Accepts and runs one task.
+    pub(crate) fn spawn_task(self: &Arc<Self>, task: BoxTask) -> TaskHandle {
+        let tracker = Tracker::of(&task);
+        let handle = TaskHandle::new(tracker.tracked().clone());
+        if let Ok(accepted) = self.accept_for(task, None, Some(tracker)) {
+            self.dispatch.single(self, accepted);
         }
+        handle
     }
 
     /// Settles a task from its handle.
     pub(crate) fn abort_task(self: &Arc<Self>, key: EntryKey) {
-        let outcome = Outcome::Aborted(AbortReason::Handle);
-        settle::settle(self, key, outcome);
+        settle::abort(self, key);
     }
 
     pub(crate) fn set_progress(&self, key: EntryKey, progress: Progress) {
         self.ledger.set_progress(key, progress);
     }
 
-    pub(crate) fn watch_progress(
-        &self,
-        key: EntryKey,
-    ) -> Option<watch::Receiver<Option<Progress>>> {
-        self.ledger.watch_progress(key)
+    /// Returns a handle to a task that has no outcome yet.
+    pub(crate) fn handle(self: &Arc<Self>, id: TaskId) -> Option<TaskHandle> {
+        let (tracked, entry) = self.ledger.track(id)?;
+        if let Some(entry) = entry {
+            tracked.queue(self, entry);
+        }
+        Some(TaskHandle::new(tracked))
+    }
+
+    pub(crate) fn outcome(&self, id: TaskId) -> Option<Result<(), TaskFailure>> {
+        self.ledger.outcome(id)
+    }
+
+    pub(crate) fn live(&self) -> Vec<LiveTask> {
+        self.ledger.live()
     }
 
     /// Returns how long one run of the task may take. [`Duration::MAX`] is how a task says that it has no
@@ -369,11 +377,8 @@ impl Runner {
 
     /// Spawns a future where tasks run, until it ends or a shutdown does. Without a runtime the future
     /// is dropped, and the guards in it settle their tasks.
-    fn spawn(
-        self: &Arc<Self>,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) -> Option<AbortHandle> {
-        AbortRegistry::spawn(self, work, |work| self.executor.spawn(work))
+    fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        AbortRegistry::spawn(self, work, |work| self.executor.spawn(work));
     }
 
     /// Like [`spawn`](Self::spawn), on the caller's runtime: for a wait on what that runtime does, so

@@ -3,9 +3,11 @@
 use std::mem::take;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
+use super::abortable::until_aborted;
 use super::limits::ListSlot;
 use super::outcome::Outcome;
 use super::task::{TaskEnd, run_task};
@@ -53,6 +55,17 @@ pub(super) fn run_single(
     }
 }
 
+/// Runs a task of a list, until its handle aborts it.
+fn run_member<'a>(
+    runner: &'a Arc<Runner>,
+    task: AcceptedTask,
+    slot: &'a mut ListSlot,
+) -> impl Future<Output = Result<(), TaskEnd>> + Send + 'a {
+    let (info, key) = (task.task.info(), task.guard.key());
+    until_aborted(&**runner, key, run_task(runner, task, slot))
+        .map(move |ended| ended.unwrap_or(Err(TaskEnd::AbortedByHandle(info))))
+}
+
 /// Runs a list, and those inside it, in a loop: a future for each list would hold the next one, to any
 /// depth.
 #[expect(
@@ -67,7 +80,7 @@ fn run_list<'a>(
     async move {
         loop {
             let ended = match walk.next() {
-                Next::Task(task) => run_task(runner, task, slot)
+                Next::Task(task) => run_member(runner, task, slot)
                     .await
                     .map_err(|end| end.settle(|| walk.skipped())),
                 Next::Concurrent(members) => run_concurrently(runner, members, slot).await,
@@ -101,7 +114,7 @@ fn run_concurrently<'a>(
             let item_run = async move {
                 let mut slot = turn.wait().await;
                 match item {
-                    Item::Task(task) => run_task(&runner, task, &mut slot)
+                    Item::Task(task) => run_member(&runner, task, &mut slot)
                         .await
                         .map_err(|end| end.settle(|| around.skipped())),
                     Item::List(list) => {
@@ -141,6 +154,7 @@ impl TaskEnd {
                 ListEnd::Failed(info.name())
             }
             Self::Aborted(reason) => ListEnd::Aborted(reason),
+            Self::AbortedByHandle(info) => ListEnd::AbortedByHandle(info.name()),
         }
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tracing::Span;
 
-use super::ledger::{Entry, EntryKey, OutcomeSender, Started};
+use super::ledger::{Entry, EntryKey, Started};
 use super::limits::{Denial, Permits};
 use super::outcome::{Outcome, RunError};
 use super::period::Closed;
 use super::report::{self, Event, Step};
 use super::run_state::RunState;
 use super::{Hold, Runner};
-use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskRef, UnrunTask};
+use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskRef, Tracker, UnrunTask};
 
 /// The right and the duty to settle one task's outcome. Dropping it settles the task as aborted.
 ///
@@ -37,10 +37,11 @@ impl OutcomeGuard {
         runner: &Arc<Runner>,
         task: &BoxTask,
         request: Option<Arc<RequestInfo>>,
-        sender: Option<OutcomeSender>,
+        tracker: Option<Tracker>,
         permits: Permits,
     ) -> Self {
-        let entry = Entry::new(task, request, sender, permits);
+        let tracked = tracker.as_ref().map(|tracker| tracker.tracked().clone());
+        let entry = Entry::new(task, request, tracker, permits);
         let by_hook = entry.by_hook;
         // Before the task is in the books: from then on, a shutdown may report its end.
         report::publish(runner, &Event::of(&entry, Step::Queued));
@@ -55,6 +56,9 @@ impl OutcomeGuard {
                 runner.dispatch.note_skipped(task, refusal);
             }
             report::end(runner, entry, outcome, None);
+        }
+        if tracked.is_some_and(|tracked| tracked.queue(runner, key)) {
+            abort(runner, key);
         }
         Self {
             runner: runner.clone(),
@@ -77,6 +81,10 @@ impl OutcomeGuard {
         &self.runner
     }
 
+    pub(super) fn was_aborted(&self) -> bool {
+        self.runner.ledger.was_aborted(self.key)
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.runner.ledger.is_open(self.key)
     }
@@ -90,8 +98,10 @@ impl OutcomeGuard {
 
     /// Marks the task as running. `None` if it is settled already, and must not run.
     pub(super) fn start(&self, attempt: u32, task: &BoxTask) -> Option<StartedRun> {
-        let Started { request, queued_at } =
-            self.runner.ledger.start(self.key, attempt, task.runs())?;
+        let Started {
+            request,
+            waiting_since,
+        } = self.runner.ledger.start(self.key, attempt, task.runs())?;
         let task_ref = TaskRef {
             task: task.info(),
             id: task.id(),
@@ -101,7 +111,10 @@ impl OutcomeGuard {
             task: &task_ref,
             span: task.span(),
             by_hook: self.by_hook,
-            step: Step::Started { attempt, queued_at },
+            step: Step::Started {
+                attempt,
+                waiting_since,
+            },
         };
         report::publish(&self.runner, &event);
         Some(StartedRun {
@@ -155,6 +168,17 @@ pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
     settle_with(runner, key, outcome, None);
 }
 
+/// Settles a task from its handle, and wakes what runs it or waits to: see `run/abortable.rs`.
+pub(super) fn abort(runner: &Arc<Runner>, key: EntryKey) {
+    if let Some((entry, waker)) = runner.ledger.abort_entry(key) {
+        let _until_reported = Hold::adopt(runner);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        report::end(runner, entry, Outcome::Aborted(AbortReason::Handle), None);
+    }
+}
+
 fn settle_with(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome, unrun: Option<UnrunTask>) {
     if let Some(entry) = runner.ledger.close_entry(key, &outcome) {
         let _until_reported = Hold::adopt(runner);
@@ -168,14 +192,14 @@ pub(super) fn deny(
     runner: &Arc<Runner>,
     task: BoxTask,
     request: Option<Arc<RequestInfo>>,
-    sender: Option<OutcomeSender>,
+    tracker: Option<Tracker>,
     denial: Denial,
 ) {
     let outcome = match denial {
         Denial::Refused(refusal) => Outcome::Refused(refusal),
         Denial::Duplicate => Outcome::Skipped(SkipReason::Duplicate),
     };
-    let mut entry = Entry::new(&task, request, sender, Permits::default());
+    let mut entry = Entry::new(&task, request, tracker, Permits::default());
     entry.run = RunState::Refused;
     if report::has_audience(runner, &task.info()) {
         entry.arguments = task.shown_arguments();

@@ -29,6 +29,8 @@ pub(super) enum TaskEnd {
     /// It is aborted already: a shutdown ends before it could run, or its runtime has refused it. A list
     /// that stops at failures aborts the tasks behind it, too.
     Aborted(AbortReason),
+    /// Its handle has aborted it, which counts as a failure in its list.
+    AbortedByHandle(TaskInfo),
 }
 
 /// Runs the task, with its retries, and settles its outcome unless it failed.
@@ -72,8 +74,12 @@ pub(super) fn run_task<'a>(
                 return Ok(());
             }
             let Some(started) = accepted.guard.start(number, &accepted.task) else {
-                // A shutdown or the handle has settled it meanwhile.
-                return Ok(());
+                // A shutdown or its handle has settled it meanwhile.
+                return if accepted.guard.was_aborted() {
+                    Err(TaskEnd::AbortedByHandle(info))
+                } else {
+                    Ok(())
+                };
             };
             limits.start(&accepted.permits);
             run_permits.begin();

@@ -48,11 +48,7 @@ impl UnfinishedTask {
     /// The number of the run that the task was in or waited for, from 1.
     #[must_use]
     pub fn attempt(&self) -> u32 {
-        match self.run {
-            RunState::After { attempt, .. } => attempt.saturating_add(1),
-            RunState::Running { attempt, .. } => attempt,
-            RunState::First | RunState::Refused => 1,
-        }
+        self.run.next_attempt()
     }
 }
 

@@ -18,6 +18,7 @@ pub(super) enum ListEnd {
     Failed(&'static str),
     Refused(&'static str),
     Aborted(AbortReason),
+    AbortedByHandle(&'static str),
 }
 
 /// A walk through a list, and through those inside it that run in order.
@@ -263,6 +264,7 @@ impl ListEnd {
             Self::Failed(failed) => task.skip(SkipReason::EarlierFailure { failed }),
             Self::Refused(refused) => task.skip(SkipReason::EarlierRefusal { refused }),
             Self::Aborted(reason) => task.abort(reason),
+            Self::AbortedByHandle(aborted) => task.skip(SkipReason::EarlierAbort { aborted }),
         }
     }
 }

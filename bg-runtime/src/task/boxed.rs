@@ -7,7 +7,9 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::options::Options;
-use super::{RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, UnrunTask, render};
+use super::{
+    RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, Tracker, UnrunTask, render,
+};
 use crate::contain::{Contained, contain};
 use crate::log_target::{RUNTIME, TASK};
 use crate::one_line::OneLine;
@@ -150,6 +152,11 @@ impl BoxTask {
             .origin
             .take()
             .map_or_else(Span::none, |origin| *origin)
+    }
+
+    /// Takes the end that the task's handles watch, if it has any.
+    pub(crate) fn take_tracker(&mut self) -> Option<Tracker> {
+        self.0.options.as_mut()?.tracker.take()
     }
 
     /// Lets go of the span of a task that will not run. `None` for a one-off task, which is dropped: what it is

@@ -29,6 +29,7 @@ mod skipped;
 mod state;
 mod task_ref;
 mod text;
+mod tracked;
 mod unrun;
 
 pub use self::backoff::Backoff;
@@ -63,6 +64,7 @@ pub(crate) use self::retry::RetryAdvice;
 pub(crate) use self::skipped::{KeptBack, Row, Skipped};
 pub(crate) use self::state::{SourceOfStates, States, StatesBuilder, TwiceGiven};
 pub(crate) use self::task_ref::TaskRef;
+pub(crate) use self::tracked::{Tracked, Tracker, Watcher};
 pub(crate) use self::unrun::UnrunTask;
 
 use std::fmt;

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::tracked::Tracker;
+
 /// The settings of one queued task, from [`TaskExt`](crate::TaskExt).
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -17,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) expires: Option<Duration>,
     /// The time by which the first run has to begin. Known when the task is queued.
     pub(crate) expires_at: Option<Instant>,
+    /// A handle waits for the outcome. Taken when the task is queued.
+    pub(crate) tracker: Option<Tracker>,
 }
 
 impl Options {
@@ -28,6 +32,7 @@ impl Options {
         independent: false,
         expires: None,
         expires_at: None,
+        tracker: None,
     };
 }
 

@@ -1,11 +1,11 @@
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream, Stream};
-use tokio::sync::watch;
+use futures_util::stream::Stream;
 
+use super::tracked::Watcher;
 use crate::one_line::OneLine;
 
 /// The progress that a task reports with [`TaskContext::progress`](crate::TaskContext::progress).
@@ -62,30 +62,18 @@ impl fmt::Display for Progress {
 /// Yields the latest report each time: a reader that is slower than the task misses some, and never
 /// holds the task up. Ends when the task has its outcome.
 #[must_use = "streams do nothing unless they are polled"]
-pub struct ProgressStream(BoxStream<'static, Progress>);
+pub struct ProgressStream(Watcher);
 
 impl ProgressStream {
-    /// Creates the stream. It is empty if `watched` is `None`, because the task has its outcome already.
-    ///
-    /// It ends when the sender is dropped, which the task's entry in the books owns.
-    pub(crate) fn new(watched: Option<watch::Receiver<Option<Progress>>>) -> Self {
-        let Some(watched) = watched else {
-            return Self(stream::empty().boxed());
-        };
-        let latest = stream::unfold(watched, |mut watched| async {
-            watched.changed().await.ok()?;
-            let latest = watched.borrow_and_update().clone();
-            Some((latest, watched))
-        });
-        // Fused, because `unfold` panics if it is polled after its end.
-        Self(latest.filter_map(std::future::ready).fuse().boxed())
+    pub(crate) fn new(watcher: Watcher) -> Self {
+        Self(watcher)
     }
 
     /// Waits for the next report. Returns `None`, also when called again, once the task has its outcome.
     ///
     /// Cancel safe: nothing is lost if the future is dropped before it is ready.
     pub async fn next(&mut self) -> Option<Progress> {
-        self.0.next().await
+        poll_fn(|cx| self.0.poll_progress(cx)).await
     }
 }
 
@@ -93,7 +81,7 @@ impl Stream for ProgressStream {
     type Item = Progress;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Progress>> {
-        self.0.poll_next_unpin(cx)
+        self.0.poll_progress(cx)
     }
 }
 

@@ -17,6 +17,12 @@ pub enum SkipReason {
         /// The task that was refused.
         refused: &'static str,
     },
+    /// A task before it in its list was aborted by its handle
+    /// ([`TaskHandle::abort`](crate::TaskHandle::abort)).
+    EarlierAbort {
+        /// The task that was aborted.
+        aborted: &'static str,
+    },
     /// The response is an error (status 400 and above), and a failed request promises nothing.
     ErrorResponse(StatusCode),
     /// The task runs only after an error response (`.on_error_response()`), and the response was not
@@ -65,6 +71,9 @@ impl fmt::Display for SkipReason {
             Self::EarlierFailure { failed } => write!(f, "`{failed}`, before it in the same list, failed"),
             Self::EarlierRefusal { refused } => {
                 write!(f, "`{refused}`, before it in the same list, was refused")
+            }
+            Self::EarlierAbort { aborted } => {
+                write!(f, "`{aborted}`, before it in the same list, was aborted by its handle")
             }
             Self::ErrorResponse(status) => {
                 write!(f, "the response is an error ({status}); `.always()` runs the task anyway")

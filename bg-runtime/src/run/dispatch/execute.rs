@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use tokio::task::AbortHandle;
 
+use crate::run::abortable::until_aborted;
 use crate::run::begin::{may_end_in_line, run_in_turn};
 use crate::run::limits::ListTurn;
 use crate::run::order::{run_lists, run_single};
-use crate::run::{AcceptedTask, Runner};
+use crate::run::{AcceptedTask, EntryKey, Runner};
 use crate::scope::Scope;
 use crate::task::TaskList;
 
@@ -39,16 +39,26 @@ pub(super) fn lists<const N: usize>(
     }
 }
 
-/// Runs one task, when its turn has come.
-pub(super) fn single(runner: &Arc<Runner>, task: AcceptedTask) -> Option<AbortHandle> {
+/// Runs one task, when its turn has come. Its handle can abort it while it waits for that as well.
+pub(super) fn single(runner: &Arc<Runner>, task: AcceptedTask) {
     runner.limits.ensure_pending(&task.permits);
-    let owned = runner.clone();
+    let (owned, key) = (runner.clone(), task.guard.key());
     let run = |owned, task, slot| Box::pin(run_single(owned, task, slot));
     match runner.limits.line_up() {
-        ListTurn::Now(slot) => runner.spawn(run(owned, task, slot)),
+        ListTurn::Now(slot) => spawn(runner, key, run(owned, task, slot)),
         ListTurn::Later(turn) if may_end_in_line(&task) => {
-            runner.spawn(Box::pin(run_in_turn(owned, task, turn)))
+            spawn(runner, key, Box::pin(run_in_turn(owned, task, turn)));
         }
-        ListTurn::Later(turn) => runner.spawn(turn.wait().then(move |slot| run(owned, task, slot))),
+        ListTurn::Later(turn) => {
+            spawn(
+                runner,
+                key,
+                turn.wait().then(move |slot| run(owned, task, slot)),
+            );
+        }
     }
+}
+
+fn spawn(runner: &Arc<Runner>, task: EntryKey, run: impl Future<Output = ()> + Send + 'static) {
+    runner.spawn(until_aborted(runner.clone(), task, run).map(|_ended| ()));
 }

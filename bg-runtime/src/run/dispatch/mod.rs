@@ -15,7 +15,6 @@ use tokio::time::Instant;
 pub(crate) use self::recording::Recording;
 pub(crate) use self::replay::replay;
 use super::report::Event;
-use super::spawned::Abort;
 use super::{AcceptedTask, Executor, Runner};
 use crate::scope::Scope;
 use crate::task::{BoxTask, Item, SourceOfStates, TaskList};
@@ -92,12 +91,11 @@ impl Dispatch {
         });
     }
 
-    /// Takes a task that was spawned. Returns a handle to drop the future that runs it. `None` if there is
-    /// no such future, because there is no runtime.
-    pub(super) fn single(&self, runner: &Arc<Runner>, task: AcceptedTask) -> Option<Abort> {
+    /// Takes a task that was spawned.
+    pub(super) fn single(&self, runner: &Arc<Runner>, task: AcceptedTask) {
         match self {
-            Self::Run => execute::single(runner, task).map(Abort::Spawned),
-            Self::Record(recording) => Some(Abort::Recorded(recording.record_spawned(task))),
+            Self::Run => execute::single(runner, task),
+            Self::Record(recording) => recording.record_spawned(task),
         }
     }
 

@@ -10,7 +10,6 @@ use std::mem::take;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::run::AcceptedTask;
 use crate::run::report::{Event, Step};
@@ -52,8 +51,8 @@ pub(super) enum Cause {
     Response(Scope),
     /// The tasks that were added while the body was being sent, as one list.
     Late(Scope),
-    /// A single task, with the token by which its handle drops its future.
-    Spawn(CancellationToken),
+    /// A single task.
+    Spawn,
 }
 
 /// A task that does not run, as the messages of assertions show it.
@@ -95,12 +94,10 @@ impl Recording {
         }
     }
 
-    /// Records a single task. Cancelling the token drops the future that runs it.
-    pub(super) fn record_spawned(&self, task: AcceptedTask) -> CancellationToken {
-        let stopped = CancellationToken::new();
+    /// Records a single task.
+    pub(super) fn record_spawned(&self, task: AcceptedTask) {
         let list = TaskList::of(Item::Task(task));
-        self.push(Cause::Spawn(stopped.clone()), vec![list]);
-        stopped
+        self.push(Cause::Spawn, vec![list]);
     }
 
     fn push(&self, cause: Cause, lists: Vec<TaskList<AcceptedTask>>) {

@@ -69,9 +69,7 @@ fn run_batch(runner: &Arc<Runner>, batch: Batch) -> BoxFuture<'static, ()> {
         let run = run_lists(runner, lists, ListSlot::unlimited());
         match cause {
             Cause::Response(scope) | Cause::Late(scope) => scope.scope(run).await,
-            Cause::Spawn(stopped) => {
-                stopped.run_until_cancelled(run).await;
-            }
+            Cause::Spawn => run.await,
         }
     }
     .boxed()
@@ -96,7 +94,7 @@ impl Recording {
         let mut tape = self.tape.lock();
         let batches = take(&mut tape.batches);
         let (spawned, others) = batches.into_iter().partition(|batch| {
-            batch.number >= begin.batches && matches!(batch.cause, Cause::Spawn(_))
+            batch.number >= begin.batches && matches!(batch.cause, Cause::Spawn)
         });
         tape.batches = others;
         Vec::from(spawned)

@@ -48,10 +48,13 @@ mod facade {
         let task = event.task.task.name();
         match event.step {
             Step::Queued => change_pending(1),
-            Step::Started { attempt, queued_at } => {
+            Step::Started {
+                attempt,
+                waiting_since,
+            } => {
                 change_pending(-1);
                 if attempt == 1 {
-                    histogram!(QUEUE).record(queued_at.elapsed());
+                    histogram!(QUEUE).record(waiting_since.elapsed());
                 }
             }
             Step::RunFailed { failure } => {

@@ -10,6 +10,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{Level, Span};
 
 pub(crate) use self::hooks::Hooks;
@@ -17,7 +18,6 @@ pub(super) use self::metrics::describe as describe_metrics;
 use super::Runner;
 use super::ledger::{Entry, FailedRun};
 use super::outcome::{Outcome, RunError};
-use super::queued_at::QueuedAt;
 use super::run_state::RunState;
 use crate::contain::Contained;
 use crate::log_target::FAILURE;
@@ -42,7 +42,10 @@ pub(super) enum Step<'a> {
     /// It was accepted, and waits for its first run.
     Queued,
     /// A run begins.
-    Started { attempt: u32, queued_at: QueuedAt },
+    Started {
+        attempt: u32,
+        waiting_since: Instant,
+    },
     /// A run failed; the task waits for the next.
     RunFailed { failure: &'a TaskFailure },
     /// The task has its outcome.
@@ -142,10 +145,11 @@ pub(super) fn end(
         // Last, so that no event shows it beside its own. The runs have spans of their own.
         entry.span.record("task.attempt", ran.attempts());
     }
-    if let Some(sender) = entry.sender {
-        // After the sinks, so that sync hooks have returned when a handle completes. The handle may have
-        // been dropped.
-        let _ = sender.send(failure.map_or(Ok(()), Err));
+    // After the sinks, so that sync hooks have returned when a handle completes.
+    let outcome = failure.map_or(Ok(()), Err);
+    runner.ledger.remember(entry.task.id, &outcome);
+    if let Some(tracker) = entry.tracker {
+        tracker.tracked().end(outcome);
     }
 }
 

@@ -1,37 +1,44 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use crate::run::{Runner, Spawned};
-use crate::task::{BoxTask, ProgressStream, TaskFailure, TaskId, TaskInfo};
+use crate::task::{Progress, ProgressStream, TaskFailure, TaskId, Tracked, Watcher};
 
-/// A handle to a spawned task. Awaiting it returns the outcome; dropping it leaves the task running.
+/// A handle to one task. Awaiting it returns the outcome; dropping it leaves the task running.
+///
+/// From [`Background::spawn`](crate::Background::spawn),
+/// [`BackgroundTasks::add_tracked`](crate::BackgroundTasks::add_tracked) or
+/// [`Background::handle`](crate::Background::handle). Clones are handles to the same task. Each can be awaited,
+/// also when the task has ended, and `&mut handle` again and again.
 ///
 /// Cancel safe: if `&mut handle` is awaited in a `select!` and another branch completes first, nothing is
 /// lost.
-pub struct TaskHandle {
-    runner: Arc<Runner>,
-    info: TaskInfo,
-    id: TaskId,
-    spawned: Spawned,
-}
+#[derive(Clone)]
+pub struct TaskHandle(Watcher);
 
 impl TaskHandle {
-    pub(super) fn spawn(runner: &Arc<Runner>, task: BoxTask) -> Self {
-        let (info, id) = (task.info(), task.id());
-        Self {
-            runner: runner.clone(),
-            info,
-            id,
-            spawned: runner.spawn_task(task),
-        }
+    pub(crate) fn new(tracked: Arc<Tracked>) -> Self {
+        Self(Watcher::new(tracked))
     }
 
     /// The task's id, which logs and reports show too.
     #[must_use]
     pub fn id(&self) -> TaskId {
-        self.id
+        self.0.tracked().id()
+    }
+
+    /// Returns whether the task has its outcome, so that awaiting the handle returns at once.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.0.tracked().has_ended()
+    }
+
+    /// Returns the latest progress that the task has reported, also when it has ended. `None` if it has reported
+    /// none.
+    #[must_use]
+    pub fn latest(&self) -> Option<Progress> {
+        self.0.tracked().latest()
     }
 
     /// Returns a stream of the task's progress, beginning with the latest that it reported, if any. It ends
@@ -58,22 +65,19 @@ impl TaskHandle {
     /// # }
     /// ```
     pub fn progress(&self) -> ProgressStream {
-        let key = self.spawned.entry;
-        ProgressStream::new(key.and_then(|key| self.runner.watch_progress(key)))
+        ProgressStream::new(self.0.clone())
     }
 
     /// Aborts the task, unless it has ended: its outcome is `aborted` at once, and its future is dropped at
     /// its next await point.
     ///
+    /// In its list it counts as a failure: a list that stops at failures skips the tasks behind it
+    /// ([`SkipReason::EarlierAbort`](crate::SkipReason::EarlierAbort)).
+    ///
     /// A synchronous task that is running already cannot be stopped; its
     /// [`TaskContext`](crate::TaskContext) is cancelled.
     pub fn abort(&self) {
-        if let Some(key) = self.spawned.entry {
-            self.runner.abort_task(key);
-        }
-        if let Some(abort) = &self.spawned.abort {
-            abort.abort();
-        }
+        self.0.tracked().abort();
     }
 }
 
@@ -81,16 +85,15 @@ impl Future for TaskHandle {
     type Output = Result<(), TaskFailure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let outcome = ready!(Pin::new(&mut self.spawned.outcome).poll(cx));
-        Poll::Ready(outcome.unwrap_or_else(|_| Err(TaskFailure::lost(self.info, self.id))))
+        self.0.poll_end(cx)
     }
 }
 
 impl fmt::Debug for TaskHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TaskHandle")
-            .field("task", &self.info.name())
-            .field("id", &self.id)
+            .field("task", &self.0.tracked().task().name())
+            .field("id", &self.id())
             .finish_non_exhaustive()
     }
 }
