@@ -392,11 +392,8 @@ async fn a_task_that_is_polled_while_it_ends_is_never_unknown() {
                 Err("no luck")
             }
         }));
-        loop {
-            match background.handle(handle.id()) {
-                Some(found) => drop(found.is_finished()),
-                None => break,
-            }
+        while let Some(found) = background.handle(handle.id()) {
+            assert_eq!(found.id(), handle.id());
         }
         let outcome = background.outcome(handle.id());
         assert!(outcome.is_some(), "round {round}");
