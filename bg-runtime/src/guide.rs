@@ -6,9 +6,12 @@
 //! | [`attaching`] | how to attach a task to a route, a request or a response, or run one without any of these |
 //! | [`when_tasks_run`] | when exactly tasks run, in what order, and what happens if the request fails |
 //! | [`failure`] | what becomes of an error, a panic or a timeout, and where it is reported |
+//! | [`surroundings`] | how a task's run is put inside of what surrounded its request |
 //! | [`limits`] | how many tasks run and wait at once, and what happens to those beyond |
 //! | [`shutdown`] | how the program ends without losing tasks |
 //! | [`testing`] | how to test code that queues tasks |
+//! | [`recipes`] | tasks of middleware and extractors, dependencies, errors with tasks |
+//! | [`openapi`] | routes with tasks in an OpenAPI description |
 //! | [`internals`] | how it all works, for contributors and the curious |
 //!
 //! Every Rust block on these pages is a test.
@@ -62,6 +65,15 @@ pub mod when_tasks_run {}
 pub mod failure {}
 
 #[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/surroundings.md")]
+/// # Reference
+///
+/// [`BackgroundBuilder::around`](crate::BackgroundBuilder::around),
+/// [`BackgroundBuilder::around_blocking`](crate::BackgroundBuilder::around_blocking),
+/// [`BackgroundBuilder::on_span`](crate::BackgroundBuilder::on_span), [`TaskRun`](crate::TaskRun)
+pub mod surroundings {}
+
+#[doc = include_str!("docs/guide/links.md")]
 #[doc = include_str!("docs/guide/limits.md")]
 /// # Reference
 ///
@@ -86,6 +98,21 @@ pub mod shutdown {}
 ///
 /// [`Recorder`](crate::testing::Recorder), [`Background`](crate::Background), [`Stats`](crate::Stats)
 pub mod testing {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/recipes.md")]
+/// # Reference
+///
+/// [`BackgroundTasks`](crate::BackgroundTasks), [`TaskExt`](crate::TaskExt), [`IntoTask`](crate::IntoTask),
+/// [`WithBackground`](crate::WithBackground)
+pub mod recipes {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[doc = include_str!("docs/guide/openapi.md")]
+/// # Reference
+///
+/// [`method_router!`](crate::method_router)
+pub mod openapi {}
 
 #[doc = include_str!("docs/guide/links.md")]
 #[doc = include_str!("docs/guide/internals.md")]

@@ -35,7 +35,7 @@ pub use self::task::{
     Backoff, BoxError, BoxTask, FailureKind, IntoTask, IntoTaskResult, IntoText, MissingState,
     NoRetry, OnFull, Parameter, ParseTaskIdError, Progress, ProgressStream, Rate, RequestInfo,
     ResponseInfo, RetryAfter, Retryable, SkipReason, State, StateDef, Task, TaskContext, TaskDef,
-    TaskExt, TaskFailure, TaskId, TaskInfo, TaskLimits, TaskResult, named, named_blocking,
+    TaskExt, TaskFailure, TaskId, TaskInfo, TaskLimits, TaskResult, TaskRun, named, named_blocking,
 };
 
 #[doc = include_str!("docs/background_task.md")]

@@ -12,8 +12,8 @@ use crate::run::{
     SLOW_POLL_THRESHOLD, Settings, SpanHook, add_built,
 };
 use crate::task::{
-    MissingState, SourceOfStates, State, States, StatesBuilder, TaskFailure, TaskInfo,
-    registered_tasks,
+    Arounds, MissingState, SourceOfStates, State, States, StatesBuilder, TaskContext, TaskFailure,
+    TaskInfo, TaskResult, TaskRun, registered_tasks,
 };
 
 /// Configures a [`Background`].
@@ -22,6 +22,7 @@ pub struct BackgroundBuilder {
     states: StatesBuilder,
     hooks: Hooks,
     on_span: Option<SpanHook>,
+    arounds: Arounds,
     max_concurrent: Option<usize>,
     max_pending: Option<(usize, Overflow)>,
     max_blocking: usize,
@@ -38,6 +39,7 @@ impl BackgroundBuilder {
             states: StatesBuilder::default(),
             hooks: Hooks::default(),
             on_span: None,
+            arounds: Arounds::default(),
             max_concurrent: None,
             max_pending: None,
             max_blocking: MAX_BLOCKING,
@@ -124,6 +126,107 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Surrounds each run of each task with what surrounded the code that queued it: a task-local, the fields of a
+    /// span, a hub of Sentry's. The page [surroundings](crate::guide::surroundings) has a recipe for each.
+    ///
+    /// `capture` is called where the task is queued: where it is spawned, or added to a list in a request, or
+    /// where its list is attached. `around` is called when a run begins, with a clone of what was captured, and
+    /// returns the future that is run instead: most often `run` inside of something. Its result is that of the
+    /// run, its time counts towards the timeout, and dropping it drops the run. A run that is not polled does not
+    /// happen, though the task may succeed.
+    ///
+    /// Of several, the first is the outermost. For a synchronous task (a plain `fn`), this surrounds the wait
+    /// for its thread: see [`around_blocking`](Self::around_blocking). Error hooks are not surrounded.
+    ///
+    /// If `capture` panics, the task does not run: it fails with that panic, because what surrounds it may be
+    /// what keeps one client's data from another. If `around` panics, that is a panic of the task.
+    ///
+    /// ```standalone_crate
+    /// use bg_runtime::{Background, background_task};
+    ///
+    /// tokio::task_local! {
+    ///     static TENANT: String;
+    /// }
+    ///
+    /// #[background_task]
+    /// async fn count_order() -> Result<(), &'static str> {
+    ///     match TENANT.with(String::clone).as_str() {
+    ///         "acme" => Ok(()),
+    ///         _ => Err("another tenant"),
+    ///     }
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let background = Background::builder()
+    ///     .around(
+    ///         || TENANT.try_with(String::clone).unwrap_or_default(),
+    ///         |tenant, _cx, run| TENANT.scope(tenant, run),
+    ///     )
+    ///     .build()?;
+    /// let handle = TENANT.sync_scope("acme".to_owned(), || background.spawn(CountOrder));
+    /// handle.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn around<C, F>(
+        mut self,
+        capture: impl Fn() -> C + Send + Sync + 'static,
+        around: impl Fn(C, TaskContext, TaskRun) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        C: Clone + Send + Sync + 'static,
+        F: Future<Output = TaskResult> + Send + 'static,
+    {
+        self.arounds.push(capture, around);
+        self
+    }
+
+    /// Surrounds the work of each synchronous task on its thread, as [`around`](Self::around) does a future:
+    /// `around` is called on that thread, and calls `run`.
+    ///
+    /// It has no effect on `async` tasks.
+    ///
+    /// ```standalone_crate
+    /// use bg_runtime::{Background, background_task};
+    ///
+    /// tokio::task_local! {
+    ///     static TENANT: String;
+    /// }
+    ///
+    /// #[background_task]
+    /// fn count_order() {
+    ///     assert_eq!(TENANT.with(String::clone), "acme");
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let background = Background::builder()
+    ///     .around_blocking(
+    ///         || TENANT.try_with(String::clone).unwrap_or_default(),
+    ///         |tenant, _cx, run| TENANT.sync_scope(tenant, run),
+    ///     )
+    ///     .build()?;
+    /// let handle = TENANT.sync_scope("acme".to_owned(), || background.spawn(CountOrder));
+    /// handle.await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn around_blocking<C>(
+        mut self,
+        capture: impl Fn() -> C + Send + Sync + 'static,
+        around: impl Fn(C, TaskContext, Box<dyn FnOnce() -> TaskResult + Send>) -> TaskResult
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self
+    where
+        C: Clone + Send + Sync + 'static,
+    {
+        self.arounds.push_blocking(capture, around);
+        self
+    }
+
     /// Limits how many lists of tasks run at once: those of a request, or a single task that was spawned.
     /// Others wait, in order. No limit by default.
     ///
@@ -164,7 +267,8 @@ impl BackgroundBuilder {
     ///
     /// A task that blocks its thread can then never hold up a response. The price is a wake-up across
     /// threads for each list, some microseconds. Synchronous tasks get a blocking pool of their own as
-    /// well. The threads end with the last handle of this `Background` and its last task.
+    /// well. The threads end with the last handle of this `Background` and its last task; the end of the process
+    /// does not wait for them, so drain the tasks before.
     pub fn isolated(mut self, threads: usize) -> Self {
         self.isolated = Some(threads);
         self
@@ -261,6 +365,7 @@ impl BackgroundBuilder {
             states,
             hooks: self.hooks,
             on_span: self.on_span,
+            arounds: self.arounds,
             limits: Limits::new(self.max_concurrent, self.max_pending)
                 .with_max_blocking(self.max_blocking),
             slow_poll_threshold: self.slow_poll_threshold,

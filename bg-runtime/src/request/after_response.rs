@@ -6,10 +6,19 @@ use std::sync::Arc;
 use super::into_tasks::IntoTasks;
 use super::queue::{RequestTasks, Source};
 use crate::scope::Scope;
+use crate::task::BoxTask;
 
 /// Returns the request that is being handled; `None` outside a request.
 pub(crate) fn current() -> Option<Arc<RequestTasks>> {
     Scope::current()?.downcast()
+}
+
+/// Captures what surrounds the calling code for a task that is accepted later: one of a response, say, when its
+/// handler is over.
+pub(super) fn capture(task: &mut BoxTask) {
+    if let Some(request) = current() {
+        request.runner().capture(task);
+    }
 }
 
 /// Queues a task onto the request that is being handled, from any depth of the call stack.

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::after_response::current;
+use super::after_response::{capture, current};
 use super::into_tasks::{IntoTasks, Tasks};
 use super::queue::{RequestTasks, Source};
 use crate::run::{self, TaskHandle};
@@ -139,7 +139,11 @@ impl BackgroundTasks {
         }
     }
 
-    pub(super) fn add_item(&self, item: Item<BoxTask>) {
+    pub(super) fn add_item(&self, mut item: Item<BoxTask>) {
+        // Not for the tasks of a list: those that are deep in lists would be looked at for each.
+        if let (Target::Own(_), Item::Task(task)) = (&self.0, &mut item) {
+            capture(task);
+        }
         let mut target = self.resolve();
         loop {
             let own = match &target.0 {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 use http::Extensions;
 
+use super::after_response::capture;
 use super::into_tasks::IntoTasks;
 use super::{BackgroundTasks, RequestTasks, Source};
-use crate::task::BoxTask;
+use crate::task::{BoxTask, Item};
 
 /// Adds background tasks to anything that is a response.
 ///
@@ -47,7 +48,10 @@ pub fn attach(extensions: &mut Extensions, tasks: impl IntoTasks) {
     if let Some(request) = tasks.request() {
         // Its tasks are queued already. From now on they also count as having come with this response.
         request.attach_handler_list();
-    } else if let Some(item) = tasks.into_item_of(response) {
+    } else if let Some(mut item) = tasks.into_item_of(response) {
+        if let Item::List(list) = &mut item {
+            list.for_each_mut(&mut capture);
+        }
         response.add_item(item);
     }
 }

@@ -94,8 +94,8 @@ use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
 use crate::task::{
-    BoxTask, Progress, RequestInfo, SkipReason, SourceOfStates, States, TaskFailure, TaskId,
-    TaskList, Tracker,
+    Arounds, BoxTask, Progress, RequestInfo, SkipReason, SourceOfStates, States, TaskFailure,
+    TaskId, TaskList, Tracker,
 };
 
 /// The default of how long a shutdown waits.
@@ -112,6 +112,7 @@ pub(crate) struct Settings {
     pub(crate) states: States,
     pub(crate) hooks: Hooks,
     pub(crate) on_span: Option<SpanHook>,
+    pub(crate) arounds: Arounds,
     pub(crate) limits: Limits,
     pub(crate) executor: Executor,
     pub(crate) dispatch: Dispatch,
@@ -131,6 +132,7 @@ impl Default for Settings {
             states: States::default(),
             hooks: Hooks::default(),
             on_span: None,
+            arounds: Arounds::default(),
             limits: Limits::default(),
             executor: Executor::current(),
             dispatch: Dispatch::Run,
@@ -148,6 +150,8 @@ pub(crate) struct Runner {
     states: States,
     hooks: Hooks,
     on_span: Option<SpanHook>,
+    /// `None` if there are none.
+    arounds: Option<Arc<Arounds>>,
     limits: Limits,
     executor: Executor,
     dispatch: Dispatch,
@@ -165,6 +169,7 @@ impl Runner {
             states,
             hooks,
             on_span,
+            arounds,
             limits,
             executor,
             dispatch,
@@ -179,6 +184,7 @@ impl Runner {
             states,
             hooks,
             on_span,
+            arounds: (!arounds.is_empty()).then(|| Arc::new(arounds)),
             limits,
             executor,
             dispatch,
@@ -233,6 +239,7 @@ impl Runner {
     ) -> Result<AcceptedTask, NotAccepted> {
         let info = task.info();
         self.prepare_span(&mut task, request.as_deref());
+        self.capture(&mut task);
         if let Some(expires) = task.expires() {
             task.options_mut().expires_at = Some(end_of_wait(Instant::now(), expires));
         }
@@ -287,6 +294,14 @@ impl Runner {
             permits,
         };
         accepted.skip(reason);
+    }
+
+    /// Captures for a task what surrounds the calling code, unless that was done before. When a task is
+    /// accepted, at the latest: one that comes with a response is accepted outside of its handler.
+    pub(crate) fn capture(&self, task: &mut BoxTask) {
+        if let Some(arounds) = &self.arounds {
+            task.capture(arounds);
+        }
     }
 
     /// Completes a task's span before anything is recorded in it.

@@ -6,6 +6,7 @@ use tracing::Span;
 
 use super::failure::AbortReason;
 use super::result::TaskResult;
+use super::surroundings::OnThread;
 use crate::contain::Contained;
 use crate::scope::{Scope, enter_by_hook, is_by_hook};
 use crate::sync::Mutex;
@@ -52,6 +53,11 @@ impl ThreadShare {
 pub async fn blocking(work: impl FnOnce() -> TaskResult + Send + 'static) -> TaskResult {
     let (span, scope, is_by_hook) = (Span::current(), Scope::current(), is_by_hook());
     let share = ThreadShare::current();
+    let on_thread = OnThread::current();
+    let work = move || match on_thread {
+        Some(on_thread) => on_thread.call(work),
+        None => work(),
+    };
     let work = move || span.in_scope(work);
     let work = move || {
         if is_by_hook {

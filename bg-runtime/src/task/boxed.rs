@@ -1,14 +1,17 @@
 use std::any::{Any, TypeId};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{self, BoxFuture};
 use tracing::Span;
 use tracing::field::Empty;
 
 use super::options::Options;
 use super::{
-    RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, Tracker, UnrunTask, render,
+    Arounds, RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, Tracker, UnrunTask,
+    render,
 };
 use crate::contain::{Contained, contain};
 use crate::log_target::{RUNTIME, TASK};
@@ -227,7 +230,23 @@ impl BoxTask {
     /// Runs the task once, and leaves the copy for another run, if one was made. Without a copy the task
     /// is gone: `AcceptedTask::keep_arguments` reads the arguments before.
     pub(crate) fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
-        self.0.work.run(cx)
+        let Job { options, work, .. } = &mut **self.0;
+        match options
+            .as_ref()
+            .and_then(|options| options.surroundings.as_ref())
+        {
+            None => work.run(cx),
+            Some(surroundings) => surroundings.surround(&cx, work.run(cx.clone())),
+        }
+    }
+
+    /// Captures what surrounds the calling code, unless that was done before.
+    pub(crate) fn capture(&mut self, arounds: &Arc<Arounds>) {
+        let known = self.options().surroundings.as_ref();
+        if !known.is_some_and(|known| known.are_of(arounds)) {
+            let captured = arounds.capture(self.info().is_blocking());
+            self.options_mut().surroundings = Some(Box::new(captured));
+        }
     }
 }
 
@@ -290,8 +309,9 @@ impl<T> Declared<T> {
 impl<T: Task + Send> Work for Declared<T> {
     fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
         let copy = self.copy.take().map(|copy| *copy);
-        let task = std::mem::replace(&mut self.task, copy);
-        Box::pin(task.expect(TAKEN).run(cx))
+        let task = std::mem::replace(&mut self.task, copy).expect(TAKEN);
+        // Lazy, so that a `run` written by hand does nothing outside of what surrounds it.
+        Box::pin(future::lazy(move |_| task.run(cx)).flatten())
     }
 
     fn copy(&mut self) -> bool {

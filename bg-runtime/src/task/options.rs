@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::surroundings::Surroundings;
 use super::tracked::Tracker;
 
 /// The settings of one queued task, from [`TaskExt`](crate::TaskExt).
@@ -21,6 +22,8 @@ pub(crate) struct Options {
     pub(crate) expires_at: Option<Instant>,
     /// A handle waits for the outcome. Taken when the task is queued.
     pub(crate) tracker: Option<Tracker>,
+    /// What surrounded the code that queued the task. Rare, so boxed.
+    pub(crate) surroundings: Option<Box<Surroundings>>,
 }
 
 impl Options {
@@ -33,6 +36,7 @@ impl Options {
         expires: None,
         expires_at: None,
         tracker: None,
+        surroundings: None,
     };
 }
 
