@@ -107,8 +107,9 @@ fn one(list: &List, input: &TokenStream, errors: &mut Errors) {
 fn method_router(path: &Path) -> TokenStream {
     // On the handler's name, for errors about what it extracts.
     let method_router = across(path, quote!(<#path>::__method_router));
-    // In braces, because an error about a call is shown at its end, which no one wrote.
-    quote!({ #method_router }())
+    // In braces, because an error about a call is shown at its end. The call is on the handler's name as well, for
+    // the error about another state than that of the handlers before it.
+    across(path, quote!({ #method_router }()))
 }
 
 /// The contents of the brackets.

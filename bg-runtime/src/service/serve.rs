@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
+use super::app::{App, AppListener};
 use super::detached::DetachedService;
 use super::layer::BackgroundService;
 use super::signals::termination_signals;
@@ -46,9 +47,12 @@ pub struct Serve<L, S> {
     app: S,
     signal: Option<BoxFuture<'static, ()>>,
     write_timeout: Option<Duration>,
+    /// [`run`](Self::run), of which the bounds are known here. So awaiting needs none, and a listener or an app
+    /// that is none is one error, where it is given.
+    run: fn(Self) -> BoxFuture<'static, io::Result<ShutdownReport>>,
 }
 
-impl<L, S> Serve<L, S> {
+impl<L: AppListener, S: App> Serve<L, S> {
     pub(crate) fn new(runner: Arc<Runner>, listener: L, app: S) -> Self {
         Self {
             write_timeout: default_write_timeout(&runner),
@@ -56,8 +60,12 @@ impl<L, S> Serve<L, S> {
             listener,
             app,
             signal: None,
+            run: |serve| Box::pin(serve.run()),
         }
     }
+}
+
+impl<L, S> Serve<L, S> {
 
     /// Shuts down when `signal` completes, instead of at Ctrl-C and SIGTERM. There is then no second signal
     /// that would end the wait before the
@@ -97,9 +105,9 @@ pub(crate) fn default_write_timeout(runner: &Runner) -> Option<Duration> {
 
 impl<L, S> Serve<L, S>
 where
-    S: Service<Request<axum::body::Body>, Error = Infallible>,
-    S::Response: IntoResponse,
-    S::Future: Send + 'static,
+    L: AppListener,
+    S: App,
+    DetachedService<S>: App,
 {
     /// Has every handler finished, and its tasks run, though its client leaves before it has responded.
     /// See [`BackgroundLayer::detach`](crate::BackgroundLayer::detach).
@@ -110,41 +118,26 @@ where
             app,
             signal,
             write_timeout,
+            run: _,
         } = self;
         Serve {
-            runner,
-            listener,
-            app: DetachedService::new(app),
             signal,
             write_timeout,
+            ..Serve::new(runner, listener, DetachedService::new(app))
         }
     }
 }
 
-impl<L, S> IntoFuture for Serve<L, S>
-where
-    L: Listener,
-    L::Addr: Clone + fmt::Debug + Sync + 'static,
-    S: Service<Request<axum::body::Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Response: IntoResponse + 'static,
-    S::Future: Send,
-{
+impl<L, S> IntoFuture for Serve<L, S> {
     type Output = io::Result<ShutdownReport>;
     type IntoFuture = BoxFuture<'static, io::Result<ShutdownReport>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+        (self.run)(self)
     }
 }
 
-impl<L, S> Serve<L, S>
-where
-    L: Listener,
-    L::Addr: Clone + fmt::Debug + Sync + 'static,
-    S: Service<Request<axum::body::Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Response: IntoResponse + 'static,
-    S::Future: Send,
-{
+impl<L: AppListener, S: App> Serve<L, S> {
     async fn run(self) -> io::Result<ShutdownReport> {
         let Self {
             runner,
@@ -152,6 +145,7 @@ where
             app,
             signal,
             write_timeout,
+            run: _,
         } = self;
         warn_of_unmounted();
         if runner.is_shut_down() {
