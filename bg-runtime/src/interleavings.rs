@@ -249,6 +249,32 @@ fn a_run_a_handle_and_a_drop_settle_a_task_once() {
     });
 }
 
+/// Whenever its handle does so: before its turn, while it runs, or after its end.
+///
+/// P-HANDLE-4
+#[test]
+fn a_task_that_its_handle_aborts_ends_its_list_and_no_wake_up_is_lost() {
+    check(|| {
+        let (runner, work) = (runner(Limits::default()), Workload::default());
+        let never_ends = named("never ends", std::future::pending::<()>());
+        let lists = list(&runner, [work.task(), never_ends, work.task()]);
+        let Item::Task(task) = &lists[0].items()[1] else {
+            panic!("accepted");
+        };
+        let key = task.key();
+        let aborting = {
+            let runner = runner.clone();
+            thread::spawn(move || runner.abort_task(key))
+        };
+        future::block_on(runner.run_here(lists));
+        aborting.join().unwrap();
+        let stats = assert_all_settled(&runner, 3);
+        let outcomes = (stats.completed, stats.aborted, stats.skipped);
+        assert_eq!(outcomes, (1, 1, 1), "{stats}");
+        assert_eq!(work.begun(), 1);
+    });
+}
+
 #[test]
 fn a_slot_goes_from_list_to_list_and_none_is_lost() {
     check(|| {

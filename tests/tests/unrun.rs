@@ -77,6 +77,103 @@ async fn a_hook_saves_what_a_shutdown_aborts_on_a_delay_and_behind_it() {
     );
 }
 
+/// Runs until it is aborted, and marks that it has begun.
+fn running(begun: tokio::sync::oneshot::Sender<()>) -> BoxTask {
+    named("runs", async move {
+        begun.send(()).unwrap();
+        std::future::pending::<()>().await;
+    })
+}
+
+/// P-REPORT-7
+#[tokio::test(start_paused = true)]
+async fn a_hook_saves_what_a_shutdown_aborts_behind_a_task_that_runs() {
+    let (background, saved) = saving(Background::builder());
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let list = BackgroundTasks::new()
+        .with_task(running(begun))
+        .with_task(SendMail::new("behind"))
+        .with_task(BackgroundTasks::concurrent().with_task(SendMail::new("concurrent")));
+    respond_with(&background, list).await;
+    has_begun.await.unwrap();
+    let report = background.shutdown().await;
+    let expected = [
+        (FailureKind::Aborted, None),
+        (FailureKind::Aborted, Some("behind")),
+        (FailureKind::Aborted, Some("concurrent")),
+    ];
+    assert_saved(&saved, &expected);
+    let text = report.to_string();
+    assert_eq!(report.unfinished().len(), 3, "{text}");
+    assert!(
+        text.contains("running for 2.0s") && text.contains("not started"),
+        "{text}"
+    );
+}
+
+#[background_task(name = "mail.one", key = to, max_per_key = 1, max_concurrent = 2)]
+async fn send_one(to: String) {
+    std::future::pending::<()>().await;
+    drop(to);
+}
+
+/// P-REPORT-7
+#[tokio::test(start_paused = true)]
+async fn a_hook_saves_what_a_shutdown_aborts_in_line_for_a_slot_or_a_limit() {
+    let saved = Arc::new(Mutex::new(Vec::new()));
+    let hook = saved.clone();
+    let background = Background::builder()
+        .max_concurrent(2)
+        .on_error(move |failure: &TaskFailure| {
+            let one = failure.downcast_ref::<SendOne>().map(|one| one.to.clone());
+            let mail = failure
+                .downcast_ref::<SendMail>()
+                .map(|mail| mail.to.clone());
+            hook.lock().unwrap().extend(one.or(mail));
+        })
+        .drain_timeout(Duration::ZERO)
+        .build()
+        .unwrap();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    drop(background.spawn(running(begun)));
+    has_begun.await.unwrap();
+    // The first has the other slot and the key; of the others, the second of that key waits for it, and the rest
+    // for a slot.
+    drop(background.spawn(SendOne::new("key")));
+    tokio::task::yield_now().await;
+    drop(background.spawn(SendOne::new("another key")));
+    drop(background.spawn(SendOne::new("key")));
+    tokio::task::yield_now().await;
+    drop(background.spawn(SendOne::new("slot")));
+    respond_with(&background, SendMail::new("list")).await;
+    background.shutdown().await;
+    let mut saved = saved.lock().unwrap().clone();
+    saved.sort();
+    assert_eq!(saved, ["another key", "key", "list", "slot"]);
+}
+
+/// P-REPORT-7
+#[test]
+fn a_hook_saves_what_its_runtime_leaves_behind() {
+    let (background, saved) = saving(Background::builder());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (begun, has_begun) = tokio::sync::oneshot::channel();
+        let list = tasks![running(begun), SendMail::new("behind")];
+        respond_with(&background, list).await;
+        has_begun.await.unwrap();
+    });
+    drop(runtime);
+    let expected = [
+        (FailureKind::Aborted, None),
+        (FailureKind::Aborted, Some("behind")),
+    ];
+    assert_saved(&saved, &expected);
+}
+
 /// P-REPORT-7
 #[tokio::test(start_paused = true)]
 async fn a_hook_saves_what_a_shutdown_aborts_between_two_runs() {

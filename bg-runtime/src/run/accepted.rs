@@ -1,3 +1,5 @@
+use std::ops::{Deref, DerefMut};
+
 use super::limits::{PendingPermit, Permits};
 use super::outcome::Outcome;
 use super::report;
@@ -5,11 +7,47 @@ use super::settle::OutcomeGuard;
 use crate::task::{AbortReason, BoxTask, Item, SkipReason, Task, TaskInfo};
 
 /// A task that ends in exactly one outcome, even if it is dropped.
-pub(crate) struct AcceptedTask {
+///
+/// If its future is dropped with it, because a shutdown aborts what is left or a runtime ends, the report gets the
+/// task itself, unless a run has consumed it.
+pub(crate) struct AcceptedTask(
+    /// `None` only once this has been taken apart.
+    Option<AcceptedParts>,
+);
+
+/// What an [`AcceptedTask`] consists of, and derefs to.
+pub(crate) struct AcceptedParts {
     // Declared before the guard, and so dropped before it: see `settle`.
     pub(crate) task: BoxTask,
     pub(super) guard: OutcomeGuard,
     pub(super) permits: Permits,
+}
+
+const WHOLE: &str = "only methods that consume it take it apart";
+
+impl Deref for AcceptedTask {
+    type Target = AcceptedParts;
+
+    fn deref(&self) -> &AcceptedParts {
+        self.0.as_ref().expect(WHOLE)
+    }
+}
+
+impl DerefMut for AcceptedTask {
+    fn deref_mut(&mut self) -> &mut AcceptedParts {
+        self.0.as_mut().expect(WHOLE)
+    }
+}
+
+impl Drop for AcceptedTask {
+    fn drop(&mut self) {
+        let Some(parts) = self.0.take() else { return };
+        // Most often it is settled already, by its handle, a newer task or a shutdown. Then its arguments need not be
+        // shown for a report.
+        if parts.guard.is_open() {
+            parts.abort(AbortReason::Dropped);
+        }
+    }
 }
 
 /// A task that was not accepted, and has its outcome.
@@ -31,6 +69,53 @@ impl NotAccepted {
 }
 
 impl AcceptedTask {
+    pub(super) fn new(task: BoxTask, guard: OutcomeGuard, permits: Permits) -> Self {
+        Self(Some(AcceptedParts {
+            task,
+            guard,
+            permits,
+        }))
+    }
+
+    fn into_parts(mut self) -> AcceptedParts {
+        self.0.take().expect(WHOLE)
+    }
+
+    /// Settles a task that will not run.
+    pub(crate) fn skip(self, reason: SkipReason) {
+        let parts = self.into_parts();
+        let runner = parts.guard.runner();
+        runner.dispatch.note_skipped(&parts.task, &reason);
+        if reason.is_reported() {
+            parts.keep_arguments();
+        }
+        parts.settle(Outcome::Skipped(reason));
+    }
+
+    /// Settles a task that was stopped before it ran.
+    pub(super) fn abort(self, reason: AbortReason) {
+        self.into_parts().abort(reason);
+    }
+
+    /// Settles the outcome.
+    pub(super) fn settle(self, outcome: Outcome) {
+        self.into_parts().settle(outcome);
+    }
+
+    /// Returns what settles the outcome, and drops the rest, so that the task's span closes before that.
+    pub(super) fn into_guard(self) -> OutcomeGuard {
+        self.into_parts().guard
+    }
+
+    /// Takes the task itself out, which then does not run.
+    pub(super) fn take_back<T: Task>(self) -> Option<T> {
+        let AcceptedParts { task, guard, .. } = self.into_parts();
+        guard.settle(Outcome::Aborted(AbortReason::Taken));
+        task.downcast()
+    }
+}
+
+impl AcceptedParts {
     /// Returns whether the task's response has to wait for a permit for it.
     pub(crate) fn needs_pending(&self) -> bool {
         self.permits.needs_pending()
@@ -50,20 +135,7 @@ impl AcceptedTask {
         self.guard.key()
     }
 
-    /// Settles a task that will not run.
-    pub(crate) fn skip(self, reason: SkipReason) {
-        self.guard
-            .runner()
-            .dispatch
-            .note_skipped(&self.task, &reason);
-        if reason.is_reported() {
-            self.keep_arguments();
-        }
-        self.settle(Outcome::Skipped(reason));
-    }
-
-    /// Settles a task that was stopped before it ran.
-    pub(super) fn abort(self, reason: AbortReason) {
+    fn abort(self, reason: AbortReason) {
         self.keep_arguments();
         self.settle(Outcome::Aborted(reason));
     }
@@ -79,7 +151,7 @@ impl AcceptedTask {
 
     /// Settles the outcome. The report of a task that did not run gets the task itself; otherwise the task is
     /// dropped first. In both cases its span closes before a shutdown that waits for the outcome returns.
-    pub(super) fn settle(self, outcome: Outcome) {
+    fn settle(self, outcome: Outcome) {
         let Self { task, guard, .. } = self;
         let unrun = match outcome {
             Outcome::Skipped(_) | Outcome::Aborted(_) => task.into_unrun(),
@@ -89,12 +161,5 @@ impl AcceptedTask {
             }
         };
         guard.settle_with(outcome, unrun);
-    }
-
-    /// Takes the task itself out, which then does not run.
-    pub(super) fn take_back<T: Task>(self) -> Option<T> {
-        let Self { task, guard, .. } = self;
-        guard.settle(Outcome::Aborted(AbortReason::Taken));
-        task.downcast()
     }
 }

@@ -9,6 +9,7 @@ use futures_util::future::{self, Either, FutureExt};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::accepted::AcceptedParts;
 use super::limits::RunLease;
 use super::outcome::RunError;
 use super::settle::StartedRun;
@@ -27,7 +28,7 @@ pub(super) async fn attempt(
     timeout: Option<Duration>,
 ) -> Result<(), RunError> {
     // Copied out of the task: borrows of it would take up space in the future until the run has ended.
-    let AcceptedTask { task, guard, .. } = accepted;
+    let AcceptedParts { task, guard, .. } = &mut **accepted;
     let (info, span) = (task.info(), task.run_span(attempt));
     // Dropping the future of a synchronous task does not stop the task, so that cancels its context.
     let signals = runner.signals();

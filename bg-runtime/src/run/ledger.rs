@@ -53,7 +53,7 @@ struct Books {
     /// is counted under one lock, and [`Hold::adopt`](super::Hold::adopt) takes that hold over: otherwise
     /// the books would be idle for a moment, and a shutdown would end before the report is out.
     holds: u64,
-    /// Set at the end of a period: nothing is entered any more.
+    /// Set at the end of a period: nothing is entered any more, and nothing begins to run.
     closed: Option<Closed>,
     /// The tasks of this period that were aborted, by its drain or because their runtime is gone.
     unfinished: Vec<UnfinishedTask>,
@@ -215,9 +215,13 @@ impl Ledger {
         }
     }
 
-    /// Marks the task as in run `attempt`, of at most `of`. `None` if it is settled already.
+    /// Marks the task as in run `attempt`, of at most `of`. `None` if it is settled already, or if the books are
+    /// closed, and it is about to be.
     pub(super) fn start(&self, key: EntryKey, attempt: u32, of: u32) -> Option<Started> {
         let mut books = self.books.lock();
+        if books.closed.is_some() {
+            return None;
+        }
         let entry = books.entry(key)?;
         let since = Instant::now();
         let before = replace(&mut entry.run, RunState::Running { attempt, of, since });
@@ -353,15 +357,23 @@ impl Ledger {
         self.books.lock().close_entry(key, outcome, self.history)
     }
 
-    /// Counts every task without an outcome as aborted by a shutdown, takes these out of the books, and
-    /// closes the books for all that come later.
+    /// Closes the books for all that come later, and keeps tasks from beginning. Those that are in the books are
+    /// settled when their futures are dropped, or by [`settle_rest`](Self::settle_rest).
+    pub(super) fn close(&self, closed: Closed) {
+        self.books.lock().closed = Some(closed);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.books.lock().closed.is_some()
+    }
+
+    /// Counts every task without an outcome as aborted by a shutdown, and takes these out of the books.
     ///
     /// Takes no holds for their reports: `shutdown::drain` makes the reports before it waits for the books
     /// again.
-    pub(super) fn close(&self, closed: Closed) -> Vec<Entry> {
+    pub(super) fn settle_rest(&self) -> Vec<Entry> {
         let (entries, is_idle) = {
             let mut books = self.books.lock();
-            books.closed = Some(closed);
             let entries = take(&mut books.entries).into_iter();
             let mut entries: Vec<Entry> = entries.map(|(_, entry)| entry).collect();
             entries.sort_by_key(|entry| entry.task.id);

@@ -253,11 +253,7 @@ impl Runner {
                 if !permits.enter(guard.key()) {
                     replace(guard.key());
                 }
-                Ok(AcceptedTask {
-                    task,
-                    guard,
-                    permits,
-                })
+                Ok(AcceptedTask::new(task, guard, permits))
             }
             Err(denial) => {
                 let not_accepted = match &denial {
@@ -288,12 +284,7 @@ impl Runner {
         let permits = Permits::default();
         let tracker = task.take_tracker();
         let guard = OutcomeGuard::new(self, &task, request, tracker, permits.clone());
-        let accepted = AcceptedTask {
-            task,
-            guard,
-            permits,
-        };
-        accepted.skip(reason);
+        AcceptedTask::new(task, guard, permits).skip(reason);
     }
 
     /// Captures for a task what surrounds the calling code, unless that was done before. When a task is
@@ -492,7 +483,8 @@ impl Runner {
     }
 
     pub(crate) fn close_books(self: &Arc<Self>) {
-        settle::close_books(self, period::Closed::ForGood);
+        self.ledger.close(period::Closed::ForGood);
+        settle::settle_rest(self);
     }
 
     pub(crate) async fn idle(&self) {
@@ -509,7 +501,7 @@ impl Runner {
             period::Leave::Drain(mut guard) => {
                 guard.tell_tasks();
                 guard.give_up();
-                shutdown::abort_what_is_left(&mut guard);
+                drop(shutdown::abort_futures(&mut guard));
                 guard.runner().ledger.idle().await;
                 Some(shutdown::end_period(*guard, Duration::ZERO))
             }

@@ -7,7 +7,6 @@ use tracing::Span;
 use super::ledger::{Entry, EntryKey, Started};
 use super::limits::{Denial, Permits};
 use super::outcome::{Outcome, RunError};
-use super::period::Closed;
 use super::report::{self, Event, Step};
 use super::run_state::RunState;
 use super::{Hold, Runner};
@@ -179,7 +178,18 @@ pub(super) fn abort(runner: &Arc<Runner>, key: EntryKey) {
     }
 }
 
-fn settle_with(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome, unrun: Option<UnrunTask>) {
+fn settle_with(
+    runner: &Arc<Runner>,
+    key: EntryKey,
+    mut outcome: Outcome,
+    unrun: Option<UnrunTask>,
+) {
+    if let Outcome::Aborted(reason @ AbortReason::Dropped) = &mut outcome {
+        // A shutdown drops the futures of what is left.
+        if runner.ledger.is_closed() {
+            *reason = AbortReason::Shutdown;
+        }
+    }
     if let Some(entry) = runner.ledger.close_entry(key, &outcome) {
         let _until_reported = Hold::adopt(runner);
         report::end(runner, entry, outcome, unrun);
@@ -209,9 +219,9 @@ pub(super) fn deny(
     report::end(runner, entry, outcome, task.into_unrun());
 }
 
-/// Settles every task that has no outcome yet as aborted. Tasks that come later are settled at once.
-pub(super) fn close_books(runner: &Arc<Runner>, closed: Closed) {
-    for entry in runner.ledger.close(closed) {
+/// Settles every task that has no outcome yet as aborted.
+pub(super) fn settle_rest(runner: &Arc<Runner>) {
+    for entry in runner.ledger.settle_rest() {
         report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown), None);
     }
 }

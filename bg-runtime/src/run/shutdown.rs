@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::period::{BeginShutdown, DrainGuard, Leave, Serving};
-use super::settle::close_books;
+use super::settle::settle_rest;
 use super::unfinished::UnfinishedTask;
 use super::{Runner, Stats, global};
 use crate::log_target::RUNTIME;
@@ -14,6 +14,9 @@ use crate::log_target::RUNTIME;
 /// The time that tasks have after [`TaskContext::cancelled`](crate::TaskContext::cancelled) has completed,
 /// and the time that async error hooks have after that.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// The time that the futures of aborted tasks have to be dropped, which takes no longer than a poll of each.
+const ABORTING: Duration = Duration::from_millis(100);
 
 /// Waits for all tasks until `deadline`, asks those left to stop, aborts those that do not, and closes the
 /// books for good. Every call gets the report of the first.
@@ -78,7 +81,9 @@ async fn drain(mut guard: Box<DrainGuard>, deadline: Instant) -> ShutdownReport 
     guard.give_up();
     let _ = tokio::time::timeout(GRACE, idle).await;
 
-    abort_what_is_left(&mut guard);
+    let aborting = abort_futures(&mut guard);
+    let _ = tokio::time::timeout(ABORTING, runner.ledger.idle()).await;
+    drop(aborting);
     // The async hooks that report the aborted tasks hold the books.
     let told = tokio::time::timeout(GRACE, runner.ledger.idle());
     if told.await.is_err() {
@@ -90,16 +95,28 @@ async fn drain(mut guard: Box<DrainGuard>, deadline: Instant) -> ShutdownReport 
     end_period(*guard, begun.elapsed())
 }
 
-/// Settles what has no outcome yet, and aborts its futures.
-pub(super) fn abort_what_is_left(guard: &mut DrainGuard) {
+/// Closes the books, and aborts the futures of what is left in them. Dropping the result settles those tasks whose
+/// futures were not dropped until then.
+///
+/// A future that is dropped gives its tasks to their reports, which is why those come first. Others cannot be
+/// dropped: one that blocks its thread, and a response that an open connection holds.
+pub(super) fn abort_futures(guard: &mut DrainGuard) -> SettleRest {
     let closed = guard.close_books();
     let runner = guard.runner();
-    // The books before the futures: the guards in what is aborted below find their tasks settled already,
-    // and do not report them as left without a runtime. The books before the limits, too: a response that
-    // is released below finds its tasks settled, so that none of them starts.
-    close_books(runner, closed);
+    // Before anything is released, so that nothing begins.
+    runner.ledger.close(closed);
     runner.limits.close();
     runner.aborts.abort_all();
+    SettleRest(runner.clone())
+}
+
+/// See [`abort_futures`].
+pub(super) struct SettleRest(Arc<Runner>);
+
+impl Drop for SettleRest {
+    fn drop(&mut self) {
+        settle_rest(&self.0);
+    }
 }
 
 /// Makes the report of a period, which is over.

@@ -117,11 +117,10 @@ pub(super) fn run_task<'a>(
                 None
             };
             let Some(backoff) = backoff else {
-                // The rest of `accepted` is dropped here, so that the task's span closes before the list
-                // settles the guard.
+                // The list settles the guard, when the task's span has closed.
                 return Err(TaskEnd::Failed {
                     info,
-                    guard: accepted.guard,
+                    guard: accepted.into_guard(),
                     error,
                 });
             };

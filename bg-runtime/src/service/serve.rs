@@ -66,7 +66,6 @@ impl<L: AppListener, S: App> Serve<L, S> {
 }
 
 impl<L, S> Serve<L, S> {
-
     /// Shuts down when `signal` completes, instead of at Ctrl-C and SIGTERM. There is then no second signal
     /// that would end the wait before the
     /// [`drain_timeout`](crate::BackgroundBuilder::drain_timeout).

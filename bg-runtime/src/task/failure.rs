@@ -113,8 +113,8 @@ impl TaskFailure {
     /// The task's arguments as their `Debug` shows them, on one line, cut at 1 KiB; `#[secret]`
     /// ones as `***`.
     ///
-    /// `None` if there are none, or if one of them has no `Debug`. Usually `None`, too, if the task was
-    /// aborted before its turn, which is when arguments are formatted.
+    /// `None` if there are none, or if one of them has no `Debug`. `None`, too, if the task was aborted before its
+    /// turn, which is when arguments are formatted, and was [out of reach](Self::downcast_ref).
     #[must_use]
     pub fn arguments(&self) -> Option<String> {
         self.0.arguments.as_deref().map(str::to_owned)
@@ -160,14 +160,14 @@ impl TaskFailure {
 
     /// The task itself, with its arguments, if it is a `T` and did not run: so that a hook can save it.
     ///
-    /// `Some` for a task that was skipped, that a limit refused, or that a shutdown aborted while it waited for
-    /// a delay or for its next run, or behind such a task in its list. After a run that failed, it is the copy
-    /// that the next run would have consumed.
+    /// `Some` for a task that was skipped, that a limit refused, or that a shutdown or the end of its runtime
+    /// aborted while it waited: for a delay, for its next run, for a slot or a limit, or for the tasks before it in
+    /// its list. After a run that failed, it is the copy that the next run would have consumed.
     ///
     /// `None` if a run consumed it, and for tasks made by [`named`](crate::named) and
-    /// [`named_blocking`](crate::named_blocking). Also `None` where the outcome is decided away from the task:
-    /// its handle aborted it, its runtime is gone, it was queued after the shutdown, or the shutdown closed while
-    /// it waited for its response, for a limit, or behind a task that still ran. Such a task is known by its
+    /// [`named_blocking`](crate::named_blocking). Also `None` where the task is out of reach: its handle aborted
+    /// it, it was queued after the shutdown, or the shutdown left behind what it waits for, which is a response that
+    /// an open connection still holds, or a task before it that blocks its thread. Such a task is known by its
     /// [`arguments`](Self::arguments) at most.
     ///
     /// ```standalone_crate
