@@ -275,6 +275,43 @@ fn a_task_that_its_handle_aborts_ends_its_list_and_no_wake_up_is_lost() {
     });
 }
 
+/// Who is first decides, also for the list: what was aborted has not succeeded, even if its work was done.
+///
+/// P-HANDLE-4
+#[test]
+fn a_task_that_ends_while_its_handle_aborts_it_ends_in_one_way_for_its_list() {
+    check(|| {
+        let (runner, work) = (runner(Limits::default()), Workload::default());
+        let failing = named("fails", async {
+            future::yield_now().await;
+            Err::<(), _>("no luck")
+        });
+        for (ends_well, task) in [(true, work.task()), (false, failing)] {
+            let before = runner.stats();
+            let lists = list(&runner, [task, work.task()]);
+            let Item::Task(task) = &lists[0].items()[0] else {
+                panic!("accepted");
+            };
+            let key = task.key();
+            let aborting = {
+                let runner = runner.clone();
+                thread::spawn(move || runner.abort_task(key))
+            };
+            future::block_on(runner.run_here(lists));
+            aborting.join().unwrap();
+            let stats = runner.stats().since(&before);
+            let outcomes = (stats.completed, stats.failed, stats.aborted, stats.skipped);
+            let expected = match (stats.aborted, ends_well) {
+                (0, true) => (2, 0, 0, 0),
+                (0, false) => (0, 1, 0, 1),
+                _ => (0, 0, 1, 1),
+            };
+            assert_eq!(outcomes, expected, "{stats}");
+        }
+        assert_all_settled(&runner, 4);
+    });
+}
+
 #[test]
 fn a_slot_goes_from_list_to_list_and_none_is_lost() {
     check(|| {

@@ -5,6 +5,7 @@
 //! - [`recorded_io`]: a listener whose connections note every write, and can be held back.
 //! - [`http1_responses`], [`http2_frames`]: where each response ends in what the server wrote.
 //! - [`flavours`]: the tokio runtimes a server can live on.
+//! - [`foreign`]: a server that is not the library's own.
 //! - [`server`]: an app on a socket, on a runtime of its own.
 //! - [`served`]: one of several servers, on the runtime of its test.
 //! - [`http1`], [`http2`]: clients, each close to the wire.
@@ -19,6 +20,7 @@
 pub mod client;
 pub mod diary;
 pub mod flavours;
+pub mod foreign;
 pub mod http1;
 pub mod http1_responses;
 pub mod http2;

@@ -9,6 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::{
     flavours::Flavour,
+    foreign::serve_connections,
     recorded_io::{Gate, RecordedListener, Recorder, ResponseEnd},
     tasks::Failures,
     timeline::{Moment, Timeline, eventually, within},
@@ -27,6 +28,8 @@ pub enum Serving {
     DetachedBackground,
     /// `axum::serve`, with `Background::layer` and `detach` around the app. Not among [`Setup::all`].
     DetachedLayer,
+    /// A server of hyper-util, whose connections `Background::connection` has wrapped. Not among [`Setup::all`].
+    Connection,
 }
 
 impl Serving {
@@ -34,6 +37,12 @@ impl Serving {
     #[must_use]
     pub fn drains(self) -> bool {
         matches!(self, Self::Background | Self::DetachedBackground)
+    }
+
+    /// Returns whether the end of every response is known, and not estimated.
+    #[must_use]
+    pub fn is_exact(self) -> bool {
+        self.drains() || self == Self::Connection
     }
 }
 
@@ -243,6 +252,10 @@ async fn serve(
             .detach()
             .await
             .expect("served"),
+        Serving::Connection => {
+            serve_connections(background.clone(), listener, app, stop).await;
+            background.shutdown().await
+        }
         Serving::Layer | Serving::DetachedLayer | Serving::PlainAxum => {
             let app = match serving {
                 Serving::Layer => app.layer(background.layer()),

@@ -1,5 +1,6 @@
 use std::ops::{Deref, DerefMut};
 
+use super::ledger::SettledBefore;
 use super::limits::{PendingPermit, Permits};
 use super::outcome::Outcome;
 use super::report;
@@ -83,13 +84,18 @@ impl AcceptedTask {
 
     /// Settles a task that will not run.
     pub(crate) fn skip(self, reason: SkipReason) {
+        // Something else may have been first.
+        let _ = self.try_skip(reason);
+    }
+
+    pub(super) fn try_skip(self, reason: SkipReason) -> Result<(), SettledBefore> {
         let parts = self.into_parts();
         let runner = parts.guard.runner();
         runner.dispatch.note_skipped(&parts.task, &reason);
         if reason.is_reported() {
             parts.keep_arguments();
         }
-        parts.settle(Outcome::Skipped(reason));
+        parts.settle(Outcome::Skipped(reason))
     }
 
     /// Settles a task that was stopped before it ran.
@@ -98,8 +104,8 @@ impl AcceptedTask {
     }
 
     /// Settles the outcome.
-    pub(super) fn settle(self, outcome: Outcome) {
-        self.into_parts().settle(outcome);
+    pub(super) fn settle(self, outcome: Outcome) -> Result<(), SettledBefore> {
+        self.into_parts().settle(outcome)
     }
 
     /// Returns what settles the outcome, and drops the rest, so that the task's span closes before that.
@@ -110,7 +116,7 @@ impl AcceptedTask {
     /// Takes the task itself out, which then does not run.
     pub(super) fn take_back<T: Task>(self) -> Option<T> {
         let AcceptedParts { task, guard, .. } = self.into_parts();
-        guard.settle(Outcome::Aborted(AbortReason::Taken));
+        let _ = guard.settle(Outcome::Aborted(AbortReason::Taken));
         task.downcast()
     }
 }
@@ -137,7 +143,7 @@ impl AcceptedParts {
 
     fn abort(self, reason: AbortReason) {
         self.keep_arguments();
-        self.settle(Outcome::Aborted(reason));
+        let _ = self.settle(Outcome::Aborted(reason));
     }
 
     /// Keeps the arguments for reports. Done before a run, which consumes them, and only if a report
@@ -151,7 +157,7 @@ impl AcceptedParts {
 
     /// Settles the outcome. The report of a task that did not run gets the task itself; otherwise the task is
     /// dropped first. In both cases its span closes before a shutdown that waits for the outcome returns.
-    fn settle(self, outcome: Outcome) {
+    fn settle(self, outcome: Outcome) -> Result<(), SettledBefore> {
         let Self { task, guard, .. } = self;
         let unrun = match outcome {
             Outcome::Skipped(_) | Outcome::Aborted(_) => task.into_unrun(),
@@ -160,6 +166,6 @@ impl AcceptedParts {
                 None
             }
         };
-        guard.settle_with(outcome, unrun);
+        guard.settle_with(outcome, unrun)
     }
 }

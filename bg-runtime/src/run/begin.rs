@@ -11,7 +11,7 @@ use super::limits::{
     RunPermits,
 };
 use super::order::run_single;
-use super::task::{TaskEnd, aborted};
+use super::task::{TaskEnd, aborted, settled, settled_meanwhile};
 use super::{AcceptedTask, Runner};
 use crate::task::{AbortReason, SkipReason};
 
@@ -28,10 +28,10 @@ impl NoRun {
     /// Settles the task, if it is not settled yet.
     pub(super) fn settle(self, task: AcceptedTask) -> Result<(), TaskEnd> {
         match self {
-            Self::Settled => Ok(()),
+            Self::Settled => settled_meanwhile(task),
             Self::Expired => {
-                task.skip(SkipReason::Expired);
-                Ok(())
+                let info = task.task.info();
+                settled(info, task.try_skip(SkipReason::Expired))
             }
             Self::ShutdownIsSooner => Err(aborted(task, AbortReason::Shutdown)),
         }

@@ -89,6 +89,15 @@ pub(crate) struct EntryKey {
     serial: u64,
 }
 
+/// A task is settled already, which is found out once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SettledBefore {
+    /// Its handle has aborted it, which is a failure to its list.
+    ByHandle,
+    /// By a newer task, or by a shutdown.
+    Otherwise,
+}
+
 /// The parts of an entry that a run needs when it begins.
 pub(super) struct Started {
     pub(super) request: Option<Arc<RequestInfo>>,
@@ -344,7 +353,7 @@ impl Ledger {
     pub(super) fn abort_entry(&self, key: EntryKey) -> Option<(Entry, Option<Waker>)> {
         let outcome = Outcome::Aborted(AbortReason::Handle);
         let mut books = self.books.lock();
-        let mut entry = books.close_entry(key, &outcome, self.history)?;
+        let mut entry = books.close_entry(key, &outcome, self.history).ok()?;
         books.aborted.insert(key.serial);
         // Under the lock: who sees the new number finds the serial.
         self.aborts.fetch_add(1, Ordering::Release);
@@ -352,8 +361,12 @@ impl Ledger {
         Some((entry, waker))
     }
 
-    /// Takes the task out of the books, with a hold for its report. `None` if it is settled already.
-    pub(super) fn close_entry(&self, key: EntryKey, outcome: &Outcome) -> Option<Entry> {
+    /// Takes the task out of the books, with a hold for its report.
+    pub(super) fn close_entry(
+        &self,
+        key: EntryKey,
+        outcome: &Outcome,
+    ) -> Result<Entry, SettledBefore> {
         self.books.lock().close_entry(key, outcome, self.history)
     }
 
@@ -409,10 +422,17 @@ impl Books {
         entry.filter(|entry| entry.task.id.serial() == key.serial)
     }
 
-    fn close_entry(&mut self, key: EntryKey, outcome: &Outcome, history: usize) -> Option<Entry> {
+    fn close_entry(
+        &mut self,
+        key: EntryKey,
+        outcome: &Outcome,
+        history: usize,
+    ) -> Result<Entry, SettledBefore> {
         if self.entry(key).is_none() {
-            self.aborted.remove(&key.serial);
-            return None;
+            return Err(match self.aborted.remove(&key.serial) {
+                true => SettledBefore::ByHandle,
+                false => SettledBefore::Otherwise,
+            });
         }
         let mut entry = self.entries.remove(key.index);
         if let Some(places) = &mut self.places {
@@ -424,7 +444,7 @@ impl Books {
         }
         self.count(&entry, outcome);
         self.holds += 1;
-        Some(entry)
+        Ok(entry)
     }
 
     fn stats(&self) -> Stats {

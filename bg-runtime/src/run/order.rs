@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use super::abortable::until_aborted;
+use super::ledger::SettledBefore;
 use super::limits::ListSlot;
 use super::outcome::Outcome;
 use super::task::{TaskEnd, run_task};
@@ -150,8 +151,10 @@ impl TaskEnd {
         match self {
             Self::Failed { info, guard, error } => {
                 let skipped = skipped();
-                guard.settle(Outcome::Failed { error, skipped });
-                ListEnd::Failed(info.name())
+                match guard.settle(Outcome::Failed { error, skipped }) {
+                    Err(SettledBefore::ByHandle) => ListEnd::AbortedByHandle(info.name()),
+                    Err(SettledBefore::Otherwise) | Ok(()) => ListEnd::Failed(info.name()),
+                }
             }
             Self::Aborted(reason) => ListEnd::Aborted(reason),
             Self::AbortedByHandle(info) => ListEnd::AbortedByHandle(info.name()),

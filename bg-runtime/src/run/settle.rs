@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::Span;
 
-use super::ledger::{Entry, EntryKey, Started};
+use super::ledger::{Entry, EntryKey, SettledBefore, Started};
 use super::limits::{Denial, Permits};
 use super::outcome::{Outcome, RunError};
 use super::report::{self, Event, Step};
@@ -80,10 +80,6 @@ impl OutcomeGuard {
         &self.runner
     }
 
-    pub(super) fn was_aborted(&self) -> bool {
-        self.runner.ledger.was_aborted(self.key)
-    }
-
     pub(super) fn is_open(&self) -> bool {
         self.runner.ledger.is_open(self.key)
     }
@@ -140,14 +136,18 @@ impl OutcomeGuard {
         }
     }
 
-    pub(super) fn settle(self, outcome: Outcome) {
-        self.settle_with(outcome, None);
+    pub(super) fn settle(self, outcome: Outcome) -> Result<(), SettledBefore> {
+        self.settle_with(outcome, None)
     }
 
     /// Settles a task that does not run, with the task itself for the report.
-    pub(super) fn settle_with(mut self, outcome: Outcome, unrun: Option<UnrunTask>) {
+    pub(super) fn settle_with(
+        mut self,
+        outcome: Outcome,
+        unrun: Option<UnrunTask>,
+    ) -> Result<(), SettledBefore> {
         self.settled = true;
-        settle_with(&self.runner, self.key, outcome, unrun);
+        settle_with(&self.runner, self.key, outcome, unrun)
     }
 }
 
@@ -164,7 +164,8 @@ impl Drop for OutcomeGuard {
 
 /// Counts and reports an outcome. Does nothing if the task is settled already.
 pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
-    settle_with(runner, key, outcome, None);
+    // Something else may have been first.
+    let _ = settle_with(runner, key, outcome, None);
 }
 
 /// Settles a task from its handle, and wakes what runs it or waits to: see `run/abortable.rs`.
@@ -183,17 +184,17 @@ fn settle_with(
     key: EntryKey,
     mut outcome: Outcome,
     unrun: Option<UnrunTask>,
-) {
+) -> Result<(), SettledBefore> {
     if let Outcome::Aborted(reason @ AbortReason::Dropped) = &mut outcome {
         // A shutdown drops the futures of what is left.
         if runner.ledger.is_closed() {
             *reason = AbortReason::Shutdown;
         }
     }
-    if let Some(entry) = runner.ledger.close_entry(key, &outcome) {
-        let _until_reported = Hold::adopt(runner);
-        report::end(runner, entry, outcome, unrun);
-    }
+    let entry = runner.ledger.close_entry(key, &outcome)?;
+    let _until_reported = Hold::adopt(runner);
+    report::end(runner, entry, outcome, unrun);
+    Ok(())
 }
 
 /// Counts and reports a task that a limit does not let in. It is never entered into the books, which would

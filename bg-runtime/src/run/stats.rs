@@ -30,7 +30,7 @@ impl Stats {
     /// Returns what has been counted since `earlier`, with the tasks that wait and run now.
     ///
     /// No task waited or ran at that moment, so the counts of the difference add up as well.
-    pub(super) fn since(&self, earlier: &Self) -> Self {
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
         Self {
             accepted: self.accepted - earlier.accepted,
             pending: self.pending,

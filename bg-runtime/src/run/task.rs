@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::attempt::attempt;
 use super::begin::{acquire, wait};
 use super::end_of_wait::end_of_wait;
+use super::ledger::SettledBefore;
 use super::limits::{ListSlot, RunLease, RunLimit};
 use super::next_run::wait_for_next_run;
 use super::outcome::{Outcome, RunError};
@@ -70,16 +71,10 @@ pub(super) fn run_task<'a>(
             let may_run_again = number <= retries && copy(&mut accepted.task);
             if !accepted.permits.leave_line() {
                 // The newer task may still be about to settle it.
-                accepted.settle(Outcome::Skipped(SkipReason::Replaced));
-                return Ok(());
+                return settle(accepted, Outcome::Skipped(SkipReason::Replaced));
             }
             let Some(started) = accepted.guard.start(number, &accepted.task) else {
-                // A shutdown or its handle has settled it meanwhile.
-                return if accepted.guard.was_aborted() {
-                    Err(TaskEnd::AbortedByHandle(info))
-                } else {
-                    Ok(())
-                };
+                return settled_meanwhile(accepted);
             };
             limits.start(&accepted.permits);
             run_permits.begin();
@@ -102,10 +97,7 @@ pub(super) fn run_task<'a>(
                 lease.end(slot);
             }
             let error = match ended {
-                Ok(()) => {
-                    accepted.settle(Outcome::Completed);
-                    return Ok(());
-                }
+                Ok(()) => return settle(accepted, Outcome::Completed),
                 Err(error) => error,
             };
             if let Some(reason) = error.aborted() {
@@ -129,7 +121,7 @@ pub(super) fn run_task<'a>(
             let until = end_of_wait(Instant::now(), backoff);
             let span = accepted.task.span();
             if !accepted.guard.wait_again(span, number, retries, error) {
-                return Ok(());
+                return settled_meanwhile(accepted);
             }
             if let Err(no_run) = wait(runner, &mut accepted, false, until, slot).await {
                 return no_run.settle(accepted);
@@ -139,10 +131,31 @@ pub(super) fn run_task<'a>(
     }
 }
 
+/// Settles a task that keeps nothing behind it from running, unless its handle has aborted it meanwhile.
+pub(super) fn settle(task: AcceptedTask, outcome: Outcome) -> Result<(), TaskEnd> {
+    let info = task.task.info();
+    settled(info, task.settle(outcome))
+}
+
+/// Returns what a task is to its list that was settled, now or before.
+pub(super) fn settled(info: TaskInfo, settled: Result<(), SettledBefore>) -> Result<(), TaskEnd> {
+    match settled {
+        Err(SettledBefore::ByHandle) => Err(TaskEnd::AbortedByHandle(info)),
+        Err(SettledBefore::Otherwise) | Ok(()) => Ok(()),
+    }
+}
+
+/// Ends a task that its handle, a newer task or a shutdown has settled, or that a shutdown is about to settle.
+pub(super) fn settled_meanwhile(task: AcceptedTask) -> Result<(), TaskEnd> {
+    settle(task, Outcome::Aborted(AbortReason::Dropped))
+}
+
 /// Settles a task that ends without a run's own outcome.
 pub(super) fn aborted(task: AcceptedTask, reason: AbortReason) -> TaskEnd {
-    task.settle(Outcome::Aborted(reason));
-    TaskEnd::Aborted(reason)
+    match settle(task, Outcome::Aborted(reason)) {
+        Ok(()) => TaskEnd::Aborted(reason),
+        Err(end) => end,
+    }
 }
 
 /// Makes a copy for another run, before this one consumes the task. Returns `false`, with a warning in

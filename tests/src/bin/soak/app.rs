@@ -11,20 +11,21 @@ use axum::{
     routing,
 };
 use bg_runtime::{
-    Background, BackgroundTasks, BoxTask, TaskHandle, WithBackground, after_response, route, routes,
+    Background, BackgroundTasks, BoxTask, Stopping, TaskHandle, WithBackground, after_response,
+    route, routes,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
-use tests::http1_responses::NO_BODY;
-use tokio::sync::mpsc;
+use tests::{http1_responses::NO_BODY, timeline::LIMIT};
+use tokio::{sync::mpsc, time::timeout};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::{
     history::{List, Member, Source},
     jobs::{Job, PLANNED, add_late},
     ledger::{Ledger, Line},
-    plan::{Answer, BodyPlan, ListPlan, MemberPlan, Path, RequestPlan, TaskPlan},
+    plan::{Answer, BodyPlan, ConnectionPlan, ListPlan, MemberPlan, Path, RequestPlan, TaskPlan},
 };
 
 /// What every body is cut from.
@@ -57,16 +58,21 @@ impl App {
         }
     }
 
-    /// Spawns a task, and sees to it that its handle is waited for.
-    pub(crate) fn spawn(&self, plan: &TaskPlan, abort_after: Option<Duration>) {
-        let (line, task) = Job::hand_over(&self.ledger, plan, None, Source::Spawned);
-        self.ledger.watched(line);
-        let handle = self.background.spawn(task);
+    /// Sees to it that a handle is waited for.
+    fn watch(&self, line: Line, handle: TaskHandle, abort_after: Option<Duration>) {
         let _ = self.handles.send(Watch {
             line,
             handle,
             abort_after,
         });
+    }
+
+    /// Spawns a task, and sees to it that its handle is waited for.
+    pub(crate) fn spawn(&self, plan: &TaskPlan, abort_after: Option<Duration>) {
+        let (line, task) = Job::hand_over(&self.ledger, plan, None, Source::Spawned);
+        self.ledger.watched(line);
+        let handle = self.background.spawn(task);
+        self.watch(line, handle, abort_after);
     }
 }
 
@@ -81,17 +87,17 @@ pub(crate) fn url(path: Path, number: u64) -> String {
 }
 
 #[route("/declared/{_request}", methods = [GET, POST], background = case.route_tasks())]
-async fn declared(case: Case, tasks: BackgroundTasks, body: Body) -> Response {
-    case.handle(tasks, body).await
+async fn declared(case: Case, tasks: BackgroundTasks, stopping: Stopping, body: Body) -> Response {
+    case.handle(tasks, stopping, body).await
 }
 
 #[route("/detached/{_request}", methods = [GET, POST], detach, background = case.route_tasks())]
-async fn detached(case: Case, tasks: BackgroundTasks, body: Body) -> Response {
-    case.handle(tasks, body).await
+async fn detached(case: Case, tasks: BackgroundTasks, stopping: Stopping, body: Body) -> Response {
+    case.handle(tasks, stopping, body).await
 }
 
-async fn plain(case: Case, tasks: BackgroundTasks, body: Body) -> Response {
-    case.handle(tasks, body).await
+async fn plain(case: Case, tasks: BackgroundTasks, stopping: Stopping, body: Body) -> Response {
+    case.handle(tasks, stopping, body).await
 }
 
 /// A request, and what is planned for it.
@@ -144,16 +150,12 @@ impl Case {
         if plan.continue_on_error {
             tasks = tasks.continue_on_error();
         }
-        let members = plan.members.iter().map(|member| match member {
-            MemberPlan::Task(task) => {
-                let (line, task) = self.hand_over(task, source);
-                tasks.add_task(task);
-                line.member()
-            }
+        let members = plan.members.iter().filter_map(|member| match member {
+            MemberPlan::Task(task) => self.add(&tasks, task, source),
             MemberPlan::List(list) => {
                 let (list, inner) = self.list(list, source);
                 tasks.add_task(inner);
-                Member::List(list)
+                Some(Member::List(list))
             }
         });
         let list = List {
@@ -164,7 +166,21 @@ impl Case {
         (list, tasks)
     }
 
-    async fn handle(self, tasks: BackgroundTasks, body: Body) -> Response {
+    /// Adds a task to a list. Returns it as a member of the list, unless it is none.
+    fn add(&self, tasks: &BackgroundTasks, plan: &TaskPlan, source: Source) -> Option<Member> {
+        let (line, task) = self.hand_over(plan, source);
+        match plan.tracked {
+            None => tasks.add_task(task),
+            Some(abort_after) => {
+                self.app.ledger.watched(line);
+                let handle = tasks.add_tracked(task);
+                self.app.watch(line, handle, abort_after);
+            }
+        }
+        (!plan.independent).then(|| line.member())
+    }
+
+    async fn handle(self, tasks: BackgroundTasks, stopping: Stopping, body: Body) -> Response {
         if self.plan.reads_upload {
             // A client that leaves in the middle of it is still answered.
             let _ = body.collect().await;
@@ -172,7 +188,7 @@ impl Case {
         wait(self.plan.wait).await;
         self.queue(&tasks);
         wait(self.plan.wait_again).await;
-        self.answer()
+        self.answer(stopping)
     }
 
     /// Queues all that is planned, at once: nothing comes between.
@@ -186,24 +202,20 @@ impl Case {
             .members
             .iter()
             .enumerate()
-            .map(|(nth, member)| match member {
+            .filter_map(|(nth, member)| match member {
                 // In both ways, which lead to the same list.
-                MemberPlan::Task(task) if nth % 2 == 1 => {
-                    let (line, task) = self.hand_over(task, Source::Handler);
+                MemberPlan::Task(plan) if nth % 2 == 1 && plan.tracked.is_none() => {
+                    let (line, task) = self.hand_over(plan, Source::Handler);
                     if after_response(task).is_err() {
                         self.app.ledger.not_taken(line);
                     }
-                    line.member()
+                    (!plan.independent).then(|| line.member())
                 }
-                MemberPlan::Task(task) => {
-                    let (line, task) = self.hand_over(task, Source::Handler);
-                    tasks.add_task(task);
-                    line.member()
-                }
+                MemberPlan::Task(plan) => self.add(tasks, plan, Source::Handler),
                 MemberPlan::List(list) => {
                     let (list, inner) = self.list(list, Source::Handler);
                     tasks.add_task(inner);
-                    Member::List(list)
+                    Some(Member::List(list))
                 }
             });
         let members = members.collect();
@@ -228,7 +240,7 @@ impl Case {
         }
     }
 
-    fn answer(&self) -> Response {
+    fn answer(&self, stopping: Stopping) -> Response {
         let ledger = &self.app.ledger;
         let Answer::Response { status, body } = &self.plan.answer else {
             if !ledger.round().catches_panics {
@@ -237,7 +249,7 @@ impl Case {
             panic_any(PLANNED);
         };
         let status_code = StatusCode::from_u16(*status).expect("a status");
-        let response = (status_code, self.body(body)).into_response();
+        let response = (status_code, self.body(body, stopping)).into_response();
         let mut response = match &self.plan.response {
             Some(list) => response.with_background(self.whole_list(list, Source::Response)),
             None => response,
@@ -250,7 +262,7 @@ impl Case {
         response
     }
 
-    fn body(&self, plan: &BodyPlan) -> Body {
+    fn body(&self, plan: &BodyPlan, stopping: Stopping) -> Body {
         let (frames, size, pause, breaks) = match *plan {
             BodyPlan::Empty => return Body::empty(),
             BodyPlan::Full(size) => return Body::from(Bytes::from_static(&BYTES[..size])),
@@ -263,14 +275,33 @@ impl Case {
             } => (frames, size, pause, breaks),
         };
         let case = self.clone();
+        let stopping = self.waits_for_stopping().then_some(stopping);
         let frames = stream::iter(0..frames).then(move |nth| {
-            let case = case.clone();
+            let (case, stopping) = (case.clone(), stopping.clone());
             async move {
                 wait(pause).await;
+                if let Some(stopping) = stopping.filter(|_| nth + 1 == frames) {
+                    let told = timeout(LIMIT / 2, stopping).await;
+                    if told.is_err() {
+                        case.app.ledger.waited_in_vain(case.number);
+                    }
+                }
                 case.frame(nth, nth + 1 == frames && breaks, size)
             }
         });
         Body::from_stream(frames)
+    }
+
+    /// Returns whether the body waits for the end of its server, which comes while the request does.
+    fn waits_for_stopping(&self) -> bool {
+        if !self.plan.until_stopping() {
+            return false;
+        }
+        let round = self.app.ledger.round();
+        let connection = ConnectionPlan::of_request(self.number);
+        let term = round.term_of(connection);
+        let server = ConnectionPlan::draw(round, connection).server;
+        connection >= term.stop_before && term.servers[server].serving.drains()
     }
 
     fn frame(&self, nth: usize, breaks: bool, size: usize) -> Result<Bytes, &'static str> {

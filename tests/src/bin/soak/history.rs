@@ -22,6 +22,8 @@ pub(crate) struct History {
     pub(crate) strangers: Vec<String>,
     /// Tasks may be refused because too many wait.
     pub(crate) refuses: bool,
+    /// Responses may wait for room, and their clients leave meanwhile.
+    pub(crate) holds_back: bool,
     /// There is an async error hook beside the other one.
     pub(crate) tells_async: bool,
 }
@@ -60,6 +62,8 @@ pub(crate) struct Task {
     pub(crate) retries: u32,
     pub(crate) has_timeout: bool,
     pub(crate) is_blocking: bool,
+    /// It is a list of its own, so no failure of another keeps it from running.
+    pub(crate) is_independent: bool,
     /// Its key may refuse it.
     pub(crate) may_be_refused: bool,
     /// The limits that count its runs.

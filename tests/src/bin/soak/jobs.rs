@@ -114,6 +114,9 @@ impl Job {
         if !plan.delay.is_zero() {
             task = task.delay(plan.delay);
         }
+        if plan.independent {
+            task = task.independent();
+        }
         match plan.when {
             When::Default => task,
             When::Always => task.always(),
@@ -175,6 +178,7 @@ impl Job {
             while !is_cancelled() {
                 thread::sleep(Duration::from_millis(1));
             }
+            thread::sleep(self.plan.lingers);
         }
         self.finish(running, attempt)
     }

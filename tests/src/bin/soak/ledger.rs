@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use bg_runtime::{BoxTask, ShutdownReport, SkipReason, TaskFailure, TaskId};
+use bg_runtime::{BoxTask, Overflow, ShutdownReport, SkipReason, TaskFailure, TaskId};
 use tests::{
     Protocol, Timeline,
     recorded_io::{Recorder, ResponseEnd},
@@ -62,6 +62,7 @@ impl Ledger {
         let books = Books {
             history: History {
                 refuses: round.pending_limit().is_some(),
+                holds_back: matches!(round.max_pending, Some((_, Overflow::Wait))),
                 tells_async: round.async_hook,
                 ..History::default()
             },
@@ -106,6 +107,7 @@ impl Ledger {
             retries: plan.retries,
             has_timeout: plan.timeout.is_some(),
             is_blocking: plan.is_blocking(),
+            is_independent: plan.independent,
             may_be_refused: matches!(plan.kind, Kind::Crowded(_)),
             limits: self.limits_of(plan),
             runs: Vec::new(),
@@ -118,21 +120,20 @@ impl Ledger {
         Line(line)
     }
 
-    /// A blocking run goes on in its thread when the library has stopped waiting for it, so it is
-    /// not counted.
+    /// A synchronous run counts until its thread ends, also when the library has stopped waiting for it.
     fn limits_of(&self, plan: &TaskPlan) -> Vec<Limit> {
-        if plan.is_blocking() {
-            return Vec::new();
-        }
         let own = match plan.kind {
             Kind::Exclusive(key) => Some((format!("the exclusive key {key}"), 1)),
             Kind::Crowded(key) => Some((format!("the crowded key {key}"), 2)),
             Kind::Scarce => Some(("the scarce task".to_owned(), 3)),
             Kind::Plain | Kind::Blocking | Kind::OneOff | Kind::OneOffBlocking => None,
         };
-        let lists = self.0.round.max_concurrent;
+        let round = &self.0.round;
+        let lists = round.max_concurrent;
         let lists = lists.map(|runs| ("max_concurrent".to_owned(), runs));
-        let limits = [own, lists].into_iter().flatten();
+        let threads = round.max_blocking.filter(|_| plan.is_blocking());
+        let threads = threads.map(|runs| ("max_blocking".to_owned(), runs));
+        let limits = [own, lists, threads].into_iter().flatten();
         limits.map(|(name, runs)| Limit { name, runs }).collect()
     }
 
@@ -147,6 +148,15 @@ impl Ledger {
         let books = &mut *self.books();
         let name = &books.history.tasks[line.0].name;
         let stranger = format!("{name}: `after_response` found no request");
+        books.history.strangers.push(stranger);
+    }
+
+    /// A body has waited for the end of its server, and was not told of it.
+    pub(crate) fn waited_in_vain(&self, number: u64) {
+        let books = &mut *self.books();
+        let request = books.request(number);
+        let name = &books.history.requests[request].name;
+        let stranger = format!("{name}: its body was not told that the server stops");
         books.history.strangers.push(stranger);
     }
 
@@ -238,7 +248,7 @@ impl Ledger {
             ResponseEnd::Stream(..) => Protocol::Http2,
             ResponseEnd::Offset(..) | ResponseEnd::Response(..) => Protocol::Http1,
         };
-        let estimated = !serving.drains() && protocol == Protocol::Http2;
+        let estimated = !serving.is_exact() && protocol == Protocol::Http2;
         let RequestPlan { path, method, .. } = plan;
         let books = &mut *self.books();
         let request = books.request(number);

@@ -11,6 +11,7 @@ use axum::serve::Listener;
 use bg_runtime::{Background, ShutdownReport, Stats, TaskFailure};
 use tests::{
     Serving, Timeline, eventually,
+    foreign::serve_connections,
     recorded_io::{RecordedListener, Recorder},
     within,
 };
@@ -130,6 +131,7 @@ fn background(ledger: &Ledger) -> Background {
         isolated,
         max_concurrent,
         max_pending,
+        max_blocking,
         async_hook,
         drain_timeout,
         ..
@@ -143,6 +145,9 @@ fn background(ledger: &Ledger) -> Background {
     }
     if let Some((tasks, overflow)) = max_pending {
         builder = builder.max_pending(tasks, overflow);
+    }
+    if let Some(tasks) = max_blocking {
+        builder = builder.max_blocking(tasks);
     }
     let told = ledger.clone();
     let mut builder = builder.on_error(move |failure: &TaskFailure| told.told(failure));
@@ -229,6 +234,10 @@ async fn serve(
             let server = background.serve(listener, app).detach();
             let report = server.with_graceful_shutdown(stopped).await;
             Some(report.expect("served"))
+        }
+        Serving::Connection => {
+            serve_connections(background, listener, app, stopped).await;
+            None
         }
         serving @ (Serving::Layer | Serving::DetachedLayer | Serving::PlainAxum) => {
             let app = match serving {

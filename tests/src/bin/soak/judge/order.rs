@@ -1,7 +1,10 @@
 //! Tasks run in their turn: one list after the other, and within a list one task after the other,
 //! until one fails.
 
-use super::{Broken, Violation, outcome::Outcome};
+use super::{
+    Broken, Violation,
+    outcome::{Outcome, stops_its_list},
+};
 use crate::history::{History, List, Member, Request, Sequence};
 
 /// When something began to run, and when it was over; `None` if it did not run.
@@ -36,7 +39,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     /// When the list ran, and whether something in it failed.
     fn list(&mut self, list: &List) -> (Span, bool) {
-        let (mut span, mut failed, mut stopped) = (None, false, false);
+        let (mut span, mut failed, mut stopped) = (None, false, None);
         for member in &list.members {
             let (own, fails) = match member {
                 Member::Task(nth) => self.task(*nth),
@@ -44,26 +47,31 @@ impl Judge<'_> {
             };
             if !list.concurrent {
                 self.follows(span, own, &self.name(member));
-                if stopped && own.is_some() {
-                    let what = format!("{}: ran behind a failure", self.name(member));
+                if let (Some(failed), Some(_)) = (stopped, own) {
+                    let (name, failed) = (self.name(member), self.name(failed));
+                    let what = format!("{name}: ran behind a failure: {failed}");
                     self.found.push(Violation::new(Broken::Order, what));
                 }
             }
             span = both(span, own);
             failed |= fails;
-            stopped |= fails && !list.continue_on_error;
+            if fails && !list.continue_on_error {
+                stopped.get_or_insert(member);
+            }
         }
         (span, failed)
     }
 
     fn task(&self, nth: usize) -> (Span, bool) {
         let task = &self.history.tasks[nth];
-        let fails = matches!(self.outcomes[nth], Some(Outcome::Failed | Outcome::Refused));
+        let fails = stops_its_list(self.history, task, self.outcomes[nth]);
         let start = task.runs.first().map(|run| run.start);
         // A failure is told before the list goes on, a success marked. A blocking run goes on when
-        // the library has stopped waiting for it.
+        // the library has stopped waiting for it. A handle tells of its abort beside the list, which goes on when
+        // the run has been dropped.
         let told = task.told.iter().filter(|told| !told.will_retry);
         let told = told.map(|told| told.at).next();
+        let told = told.filter(|_| !task.abort_asked || task.is_blocking);
         let end = task.runs.last().and_then(|run| run.end);
         let end = told.or(end.map(|(at, _)| at));
         (start.map(|start| (start, end.unwrap_or(start))), fails)

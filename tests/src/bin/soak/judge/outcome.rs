@@ -34,13 +34,13 @@ pub(super) fn all(history: &History) -> Vec<Option<Outcome>> {
     }
     let stops = |task: &Task, outcome: Option<Outcome>| {
         let queued_by_hand = matches!(task.source, Source::Handler | Source::Late);
-        queued_by_hand && matches!(outcome, Some(Outcome::Failed | Outcome::Refused))
+        queued_by_hand && !task.is_independent && stops_its_list(history, task, outcome)
     };
     let stopped = history.tasks.iter().zip(&outcomes);
     let stopped = stopped.filter(|(task, outcome)| stops(task, **outcome));
     let stopped: Vec<_> = stopped.map(|(task, _)| task.request).collect();
     for (task, outcome) in history.tasks.iter().zip(&mut outcomes) {
-        let is_late = task.source == Source::Late && task.runs.is_empty();
+        let is_late = task.source == Source::Late && task.runs.is_empty() && !task.is_independent;
         if outcome.is_none() && is_late && stopped.contains(&task.request) {
             *outcome = Some(Outcome::Skipped);
         }
@@ -86,7 +86,7 @@ fn skip_behind_failures(
                 if behind && outcome.is_none() && history.tasks[*nth].runs.is_empty() {
                     *outcome = Some(Outcome::Skipped);
                 }
-                matches!(outcome, Some(Outcome::Failed | Outcome::Refused))
+                stops_its_list(history, &history.tasks[*nth], *outcome)
             }
             Member::List(inner) => skip_behind_failures(history, inner, behind, outcomes),
         };
@@ -94,6 +94,21 @@ fn skip_behind_failures(
         behind |= fails && !list.concurrent && !list.continue_on_error;
     }
     failed
+}
+
+/// Returns whether the end of the task is a failure to its list.
+pub(super) fn stops_its_list(history: &History, task: &Task, outcome: Option<Outcome>) -> bool {
+    match outcome {
+        Some(Outcome::Failed | Outcome::Refused) => true,
+        // By its handle, and not in a list any more if it would not have run: its condition does not hold, or the
+        // client has left while the response waited for room. What a shutdown aborts has nothing behind it that is
+        // left.
+        Some(Outcome::Aborted) => {
+            let was_due = !history.holds_back || !task.runs.is_empty();
+            task.abort_asked && may_run(history, task) && was_due
+        }
+        Some(Outcome::Completed | Outcome::Skipped) | None => false,
+    }
 }
 
 /// Judges one task by its signs.
@@ -112,6 +127,12 @@ pub(super) fn judge(history: &History, task: &Task, outcome: Option<Outcome>) ->
         say(Broken::Twice, "more runs than allowed");
     }
     let mut before = 0;
+    for pair in task.runs.windows(2) {
+        // Of a synchronous task, the thread of the run before.
+        if pair[0].end.is_none_or(|(end, _)| pair[1].start < end) {
+            say(Broken::Twice, "a run beside the one before it");
+        }
+    }
     for run in &task.runs {
         let mut words = task.told.iter();
         let asked = words
@@ -131,9 +152,11 @@ pub(super) fn judge(history: &History, task: &Task, outcome: Option<Outcome>) ->
         say(Broken::Twice, "two outcomes");
     }
     if let Some(word) = last_words.first() {
-        // A handle may abort a task that has started, and is about to come to its first line.
+        // A handle may abort a task that has started, and is about to come to its first line. And the thread of a
+        // synchronous run may have begun, and not come to it, when the time of the run is over.
         let aborted = outcome == Outcome::Aborted;
-        if !aborted && task.runs.iter().any(|run| run.start > word.at) {
+        let timed_out = task.is_blocking && word.kind == FailureKind::Timeout;
+        if !aborted && !timed_out && task.runs.iter().any(|run| run.start > word.at) {
             say(Broken::Twice, "a run after the outcome");
         }
         if let Some(reason) = contradiction(history, task, word) {
@@ -154,7 +177,11 @@ pub(super) fn judge(history: &History, task: &Task, outcome: Option<Outcome>) ->
         Handle::None => true,
         Handle::Waits => false,
         Handle::Completed => outcome == Outcome::Completed,
-        Handle::Failed(kind) => last_words.first().is_some_and(|word| word.kind == kind),
+        Handle::Failed(kind) => match last_words.first() {
+            Some(word) => word.kind == kind,
+            // No hook hears of every skipped task.
+            None => kind == FailureKind::Skipped && outcome == Outcome::Skipped,
+        },
     };
     if !handle {
         say(Broken::Wrong, &format!("its handle says {:?}", task.handle));
@@ -208,7 +235,7 @@ fn skip_fits(task: &Task, request: &Request, reason: SkipReason) -> bool {
             let answered = request.answered.is_some() || request.panics;
             answered && task.when == When::Default
         }
-        SkipReason::EarlierRefusal { .. } => true,
+        SkipReason::EarlierRefusal { .. } | SkipReason::EarlierAbort { .. } => !task.is_independent,
         // No hook hears of the others, or they are no answer to a task that was handed over.
         _ => false,
     }

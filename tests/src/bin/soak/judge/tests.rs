@@ -25,6 +25,7 @@ fn completed(name: &str, start: Sequence, end: Sequence) -> Task {
         retries: 0,
         has_timeout: false,
         is_blocking: false,
+        is_independent: false,
         may_be_refused: false,
         limits: Vec::new(),
         runs: vec![run(1, start, end, End::Succeeded)],
@@ -402,4 +403,62 @@ fn a_round_is_settled_when_each_outcome_is_known_to_hooks_and_handles() {
     assert!(!is_settled(&settled));
     settled.tasks[0].told_async.push(120);
     assert!(is_settled(&settled));
+}
+
+#[test]
+fn a_run_beside_the_one_before_it_is_found() {
+    let beside = |second| {
+        let again = Told {
+            will_retry: true,
+            ..told(110, FailureKind::Timeout)
+        };
+        history(vec![Task {
+            retries: 1,
+            is_blocking: true,
+            has_timeout: true,
+            told: vec![again],
+            runs: vec![
+                run(1, 101, 120, End::Succeeded),
+                run(2, second, 130, End::Succeeded),
+            ],
+            ..completed("overlaps", 101, 130)
+        }])
+    };
+    assert_eq!(found(&beside(121)), []);
+    assert_eq!(found(&beside(115)), [Broken::Twice]);
+}
+
+/// A task that its handle has aborted in its first run.
+fn aborted(name: &str, start: Sequence, end: Sequence) -> Task {
+    Task {
+        runs: vec![run(1, start, end, End::Dropped)],
+        told: vec![told(end - 1, FailureKind::Aborted)],
+        abort_asked: true,
+        ..completed(name, start, end)
+    }
+}
+
+#[test]
+fn a_run_behind_a_task_that_its_handle_has_aborted_is_found() {
+    let aborted_by = SkipReason::EarlierAbort { aborted: "first" };
+    let tasks = [aborted("first", 101, 110), completed("second", 111, 120)];
+    assert_eq!(found(&history(tasks.to_vec())), [Broken::Order]);
+    let skipped = [aborted("first", 101, 110), skipped("second", aborted_by)];
+    assert_eq!(found(&history(skipped.to_vec())), []);
+}
+
+#[test]
+fn an_independent_task_has_an_outcome_of_its_own() {
+    let lists = |independent: Task| {
+        let mut history = history(vec![failed("first", 101, 110), independent]);
+        history.requests[0].lists[0].members.truncate(1);
+        settle(&mut history);
+        found(&history)
+    };
+    let mut runs = completed("independent", 101, 120);
+    runs.is_independent = true;
+    assert_eq!(lists(runs), []);
+    let mut lost = silent("independent");
+    lost.is_independent = true;
+    assert_eq!(lists(lost), [Broken::Lost, Broken::Counts]);
 }

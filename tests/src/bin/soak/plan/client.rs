@@ -66,6 +66,11 @@ pub(crate) enum Parting {
 }
 
 impl ConnectionPlan {
+    /// The number of the connection that a request comes on.
+    pub(crate) fn of_request(request: u64) -> u64 {
+        request / REQUESTS
+    }
+
     pub(crate) fn draw(round: &RoundPlan, number: u64) -> Self {
         let rng = &mut draw(round.seed, &[round.round, 2, number]);
         let protocol = Protocol::ALL[rng.usize(..2)];

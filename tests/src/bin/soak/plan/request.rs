@@ -57,6 +57,8 @@ pub(crate) enum BodyPlan {
         pause: Option<Duration>,
         /// Ends with an error in place of its last frame.
         breaks: bool,
+        /// If it is sent while its server stops, it waits for that before its last frame.
+        until_stopping: bool,
         /// Queued by the body while it is sent.
         adds: Option<Box<TaskPlan>>,
     },
@@ -129,6 +131,20 @@ impl RequestPlan {
         }
     }
 
+    /// Returns whether the body waits for the end of its server.
+    pub(crate) fn until_stopping(&self) -> bool {
+        let Answer::Response { body, .. } = &self.answer else {
+            return false;
+        };
+        matches!(
+            body,
+            BodyPlan::Stream {
+                until_stopping: true,
+                ..
+            }
+        )
+    }
+
     pub(crate) fn panics(&self) -> bool {
         matches!(self.answer, Answer::Panic)
     }
@@ -186,6 +202,7 @@ impl Answer {
                     size: rng.usize(1..largest),
                     pause: chance(rng, 50).then(|| millis(rng, 0..=4)),
                     breaks: chance(rng, 10),
+                    until_stopping: chance(rng, 30),
                     adds: chance(rng, 30).then(|| {
                         let freedom = Freedom {
                             retries,

@@ -22,6 +22,7 @@ pub(crate) struct RoundPlan {
     pub(crate) isolated: Option<usize>,
     pub(crate) max_concurrent: Option<usize>,
     pub(crate) max_pending: Option<(usize, Overflow)>,
+    pub(crate) max_blocking: Option<usize>,
     /// Whether tasks may run again. False if refusals are counted: a task that waits for its next
     /// run is let in beyond the limit.
     pub(crate) retries: bool,
@@ -92,6 +93,7 @@ impl RoundPlan {
             isolated: chance(rng, 30).then(|| rng.usize(1..=2)),
             max_concurrent: chance(rng, 40).then(|| rng.usize(1..=12)),
             max_pending,
+            max_blocking: chance(rng, 40).then(|| rng.usize(1..=6)),
             retries,
             async_hook: chance(rng, 40),
             catches_panics: chance(rng, 30),
@@ -163,6 +165,7 @@ impl ServerPlan {
                 0 => Serving::Layer,
                 1 => Serving::DetachedLayer,
                 2 => Serving::DetachedBackground,
+                3 => Serving::Connection,
                 _ => Serving::Background,
             },
             stop_wait: match chance(rng, 50) {

@@ -18,6 +18,12 @@ pub(crate) struct TaskPlan {
     pub(crate) timeout: Option<Duration>,
     pub(crate) delay: Duration,
     pub(crate) when: When,
+    /// It is a list of its own.
+    pub(crate) independent: bool,
+    /// How long a synchronous run goes on in its thread when it was told that nothing waits for it.
+    pub(crate) lingers: Duration,
+    /// A handle follows it; the time after which that aborts it, if it does.
+    pub(crate) tracked: Option<Option<Duration>>,
     /// A task that it queues onto its request while it runs.
     pub(crate) adds: Option<Box<Self>>,
 }
@@ -135,6 +141,12 @@ impl TaskPlan {
             timeout,
             delay,
             when: When::Default,
+            independent: false,
+            lingers: match kind == Kind::Blocking && chance(rng, 50) {
+                true => millis(rng, 1..=20),
+                false => Duration::ZERO,
+            },
+            tracked: None,
             adds: None,
         }
     }
@@ -151,8 +163,11 @@ impl TaskPlan {
             _ => When::Default,
         };
         let adds = chance(rng, 4).then(|| Box::new(Self::draw(rng, freedom)));
+        let tracked = chance(rng, 15).then(|| chance(rng, 50).then(|| millis(rng, 0..=8)));
         Self {
             when,
+            independent: chance(rng, 10),
+            tracked,
             adds,
             ..Self::draw(rng, freedom)
         }
