@@ -279,7 +279,7 @@ fn a_task_that_its_handle_aborts_ends_its_list_and_no_wake_up_is_lost() {
 ///
 /// P-HANDLE-4
 #[test]
-fn a_task_that_ends_while_its_handle_aborts_it_ends_in_one_way_for_its_list() {
+fn a_task_that_ends_as_its_handle_aborts_it_ends_in_one_way() {
     check(|| {
         let (runner, work) = (runner(Limits::default()), Workload::default());
         let failing = named("fails", async {

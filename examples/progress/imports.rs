@@ -8,7 +8,10 @@ use axum::{
     http::{StatusCode, header::LOCATION},
     response::IntoResponse,
 };
-use bg_runtime::{Background, TaskContext, TaskHandle, background_task, get, post};
+use bg_runtime::{
+    Background, BackgroundTasks, Progress, TaskContext, TaskHandle, TaskId, background_task, get,
+    post,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tracing::info;
@@ -31,7 +34,7 @@ async fn import(
 }
 
 /// What `GET /imports/{id}` answers.
-#[derive(Clone, Serialize)]
+#[derive(Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub(crate) enum Status {
     Accepted,
@@ -46,66 +49,64 @@ pub(crate) enum Status {
     },
 }
 
-/// All imports, as far as they have come. In memory, as the tasks are: a restart forgets both.
+impl Status {
+    fn running(latest: Progress) -> Self {
+        Self::Running {
+            done: latest.done(),
+            total: latest.total(),
+            message: latest.message().to_owned(),
+        }
+    }
+}
+
+/// The task of each import, by which the library knows how far it has come, and how it has ended. In memory, as the
+/// tasks are: a restart forgets both.
 #[derive(Clone)]
 pub(crate) struct Imports {
     background: Background,
-    statuses: Arc<Mutex<Vec<Status>>>,
+    tasks: Arc<Mutex<Vec<TaskId>>>,
 }
 
 impl Imports {
     pub(crate) fn new(background: Background) -> Self {
         Self {
             background,
-            statuses: Arc::default(),
+            tasks: Arc::default(),
         }
     }
 
-    /// Starts an import, and returns its id.
-    fn start(&self, articles: u64) -> usize {
-        let id = {
-            let mut statuses = self.statuses.lock().unwrap();
-            statuses.push(Status::Accepted);
-            statuses.len()
-        };
-        let handle = self.background.spawn(Import::new(articles));
-        tokio::spawn(self.clone().follow(id, handle));
-        id
+    /// Adds an import, and returns its number.
+    fn add(&self, task: TaskId) -> usize {
+        let mut tasks = self.tasks.lock().unwrap();
+        tasks.push(task);
+        tasks.len()
     }
 
-    /// Listens to one import for as long as it goes on, and keeps its latest progress for every
-    /// request.
-    async fn follow(self, id: usize, handle: TaskHandle) {
-        let mut progress = handle.progress();
-        while let Some(latest) = progress.next().await {
-            let running = Status::Running {
-                done: latest.done(),
-                total: latest.total(),
-                message: latest.message().to_owned(),
-            };
-            self.set(id, running);
-            info!("import {id}: {latest}");
+    fn status(&self, import: usize) -> Option<Status> {
+        let index = import.checked_sub(1)?;
+        let task = *self.tasks.lock().unwrap().get(index)?;
+        // First the handle: an import that is just about to end is not missed.
+        if let Some(handle) = self.background.handle(task) {
+            return Some(handle.latest().map_or(Status::Accepted, Status::running));
         }
-        match handle.await {
-            Ok(()) => {
-                self.set(id, Status::Done);
-                info!("import {id}: done");
-            }
-            Err(failure) => {
-                let reason = failure.error().to_string();
-                self.set(id, Status::Failed { reason });
-                info!("import {id}: failed");
-            }
-        }
+        Some(match self.background.outcome(task)? {
+            Ok(()) => Status::Done,
+            Err(failure) => Status::Failed {
+                reason: failure.error().to_string(),
+            },
+        })
     }
+}
 
-    fn set(&self, id: usize, status: Status) {
-        self.statuses.lock().unwrap()[id - 1] = status;
+/// Listens to one import for as long as it goes on.
+async fn follow(import: usize, handle: TaskHandle) {
+    let mut progress = handle.progress();
+    while let Some(latest) = progress.next().await {
+        info!("import {import}: {latest}");
     }
-
-    fn status(&self, id: usize) -> Option<Status> {
-        let index = id.checked_sub(1)?;
-        self.statuses.lock().unwrap().get(index).cloned()
+    match handle.await {
+        Ok(()) => info!("import {import}: done"),
+        Err(_) => info!("import {import}: failed"),
     }
 }
 
@@ -114,14 +115,15 @@ pub(crate) struct NewImport {
     articles: u64,
 }
 
-// Spawned, and not added to the request's list, because only that gives a handle to listen to. So the
-// import does not wait for the answer.
 #[post("/imports")]
 pub(crate) async fn start_import(
     State(imports): State<Imports>,
+    tasks: BackgroundTasks,
     Json(new): Json<NewImport>,
 ) -> impl IntoResponse {
-    let id = imports.start(new.articles);
+    let handle = tasks.add_tracked(Import::new(new.articles));
+    let id = imports.add(handle.id());
+    tokio::spawn(follow(id, handle));
     let location = [(LOCATION, format!("/imports/{id}"))];
     (StatusCode::ACCEPTED, location, Json(json!({ "id": id })))
 }

@@ -28,6 +28,7 @@ async fn serve(listener: Wire, stop: Stop) -> Result<ShutdownReport, Box<dyn Err
     let background = Background::builder()
         .state(supplier.clone())
         .log_failures(false)
+        .history(1_000)
         .on_error(log_failure)
         .build()?;
     let imports = Imports::new(background.clone());

@@ -21,9 +21,9 @@
 //!
 //! Two locks are held at once only in this order: the turn to hand lists over; a list's or a request's
 //! state, or a recording's tape; the state of the periods; the permits of a task; one of the others (the
-//! books, the keys, the lines of rates, the excess of `max_pending`); the window of a rate. Nothing is
-//! reported under any of them, because sinks run the user's code; and no waker is woken, because it is the
-//! user's code as well.
+//! books, the keys, the lines of rates, the excess of `max_pending`); the window of a rate, or what the handles
+//! of a task share. Nothing is reported under any of them, because sinks run the user's code; and no waker is
+//! woken, because it is the user's code as well.
 
 mod abortable;
 mod aborts;

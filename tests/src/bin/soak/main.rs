@@ -6,7 +6,8 @@
 //! cargo run --release -p tests --bin soak -- --seconds 600 --seed 1 --load 6
 //! ```
 //!
-//! With `--load`, as many threads spin beside it: what is a matter of microseconds takes milliseconds.
+//! With `--round`, it begins with that round of its seed. With `--load`, as many threads spin beside it: what is a
+//! matter of microseconds takes milliseconds.
 //!
 //! A round is one `Background` and one server, which stops while clients are still about. What
 //! happens in it is [planned](plan) beforehand from the seed, the [app] and its [jobs] do
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
     let arguments = match Arguments::parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(wrong) => {
-            eprintln!("{wrong}\nusage: soak [--seconds N] [--seed N] [--load N]");
+            eprintln!("{wrong}\nusage: soak [--seconds N] [--seed N] [--round N] [--load N]");
             return ExitCode::from(2);
         }
     };
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
 
     let begun = Instant::now();
     let (mut summary, mut memory) = (Summary::default(), Memory::default());
-    for number in 0.. {
+    for number in arguments.round.. {
         let plan = plan::RoundPlan::draw(arguments.seed, number);
         // What a round waits for in vain makes it panic, with a message.
         let (counts, violations) = clients

@@ -43,7 +43,7 @@ pub(crate) async fn connection(
         }
     };
     let fates = tokio::time::timeout(LIMIT, through).await;
-    let fates = fates.map_err(|_| format!("hung for {LIMIT:?}: {plan:?}"))?;
+    let fates = fates.map_err(|_| format!("{:?}: hung for {LIMIT:?}: {plan:?}", ledger.round()))?;
     // hyper closes a connection of HTTP/1.1 on which something was sent that is never read.
     let mut may_be_cut = false;
     for (request, fate) in plan.requests.iter().zip(&fates) {

@@ -68,12 +68,16 @@ impl Judge<'_> {
         let start = task.runs.first().map(|run| run.start);
         // A failure is told before the list goes on, a success marked. A blocking run goes on when
         // the library has stopped waiting for it. A handle tells of its abort beside the list, which goes on when
-        // the run has been dropped.
+        // the run has been dropped; of a blocking one, nothing shows when that was.
         let told = task.told.iter().filter(|told| !told.will_retry);
         let told = told.map(|told| told.at).next();
-        let told = told.filter(|_| !task.abort_asked || task.is_blocking);
         let end = task.runs.last().and_then(|run| run.end);
-        let end = told.or(end.map(|(at, _)| at));
+        let end = end.map(|(at, _)| at);
+        let end = match (task.abort_asked, task.is_blocking) {
+            (false, _) => told.or(end),
+            (true, false) => end,
+            (true, true) => None,
+        };
         (start.map(|start| (start, end.unwrap_or(start))), fails)
     }
 

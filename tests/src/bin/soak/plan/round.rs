@@ -71,11 +71,11 @@ impl RoundPlan {
         let connections = if is_warm_up { 400 } else { 150 };
         let retries = !counts_refusals;
         let terms = match chance(rng, 70) {
-            true => vec![TermPlan::draw(rng, 0..connections, retries)],
+            true => vec![TermPlan::draw(rng, 0..connections, retries, true)],
             false => {
                 let half = connections / 2;
-                let first = TermPlan::draw(rng, 0..half, retries);
-                let mut second = TermPlan::draw(rng, half..connections, retries);
+                let first = TermPlan::draw(rng, 0..half, retries, false);
+                let mut second = TermPlan::draw(rng, half..connections, retries, true);
                 if first.has_drain() {
                     // After a drain, tasks are refused until the next `serve`.
                     let refused = second.servers.iter_mut();
@@ -126,19 +126,22 @@ impl RoundPlan {
 }
 
 impl TermPlan {
-    fn draw(rng: &mut Rng, connections: Range<u64>, retries: bool) -> Self {
-        let freedom = Freedom {
-            retries,
-            may_outlast_shutdown: true,
-        };
+    fn draw(rng: &mut Rng, connections: Range<u64>, retries: bool, is_last: bool) -> Self {
         let servers = match rng.u32(0..10) {
             0..=5 => 1,
             6..=8 => 2,
             _ => 3,
         };
+        let servers: Vec<_> = (0..servers).map(|_| ServerPlan::draw(rng)).collect();
+        let drains = servers.iter().any(|server| server.serving.drains());
+        let freedom = Freedom {
+            retries,
+            // What no drain ends would take its room from the requests of the next term.
+            may_outlast_shutdown: drains || is_last,
+        };
         let half = (connections.start + connections.end) / 2;
         Self {
-            servers: (0..servers).map(|_| ServerPlan::draw(rng)).collect(),
+            servers,
             stop_before: rng.u64(half..=connections.end),
             connections,
             last_tasks: (0..rng.usize(0..6))
