@@ -50,7 +50,7 @@ pub(crate) enum Status {
 }
 
 impl Status {
-    fn running(latest: Progress) -> Self {
+    fn running(latest: &Progress) -> Self {
         Self::Running {
             done: latest.done(),
             total: latest.total(),
@@ -87,7 +87,8 @@ impl Imports {
         let task = *self.tasks.lock().unwrap().get(index)?;
         // First the handle: an import that is just about to end is not missed.
         if let Some(handle) = self.background.handle(task) {
-            return Some(handle.latest().map_or(Status::Accepted, Status::running));
+            let latest = handle.latest();
+            return Some(latest.as_ref().map_or(Status::Accepted, Status::running));
         }
         Some(match self.background.outcome(task)? {
             Ok(()) => Status::Done,
