@@ -123,6 +123,9 @@ impl Background {
     /// `serve`, [`Overflow::Wait`](crate::Overflow::Wait) brings a
     /// [write timeout](Serve::write_timeout) of 30 seconds along.
     ///
+    /// With HTTP/2, leave `max_concurrent_streams` at no more than hyper's default of 200: on a connection with more
+    /// streams than 256 that is never quiet, a task may start before the end of its response.
+    ///
     /// The other server ends as it does. Call [`shutdown`](Self::shutdown) when it has.
     ///
     /// ```

@@ -85,7 +85,8 @@ impl Recording {
     pub(super) fn record_late(&self, scope: Scope, part: TaskList<AcceptedTask>) {
         let is_late = |batch: &&mut Batch| matches!(&batch.cause, Cause::Late(of) if of.is_same_request(&scope));
         let mut tape = self.tape.lock();
-        match tape.batches.iter_mut().find(is_late) {
+        // From the end, because the next task of a body most often follows the one before.
+        match tape.batches.iter_mut().rev().find(is_late) {
             Some(batch) => batch.lists[0].append(part),
             None => {
                 drop(tape);
