@@ -293,6 +293,24 @@ async fn any_open_task_is_found_by_its_id_and_any_ended_one_in_the_history() {
     assert!(background.handle(unknown).is_none() && background.outcome(unknown).is_none());
 }
 
+/// A client may keep an id for longer than the process lives, and the next one counts from 1 again.
+#[tokio::test]
+async fn a_task_of_another_process_is_not_taken_for_one_of_this() {
+    let timeline = Timeline::new();
+    let (background, _) = background(|builder| builder.history(10));
+    let handle = background.spawn(timeline.waiting("a"));
+    let text = handle.id().to_string();
+    let first = if text.starts_with('0') { "1" } else { "0" };
+    let other: TaskId = format!("{first}{}", &text[1..]).parse().unwrap();
+    assert!(background.handle(handle.id()).is_some());
+    assert!(background.handle(other).is_none());
+    timeline.reached("a").await;
+    timeline.mark("a may end");
+    let id = handle.id();
+    within("the task", handle).await.unwrap();
+    assert!(background.outcome(id).is_some() && background.outcome(other).is_none());
+}
+
 /// A task of a request that nothing tracks: whoever reads `live` may follow it, and end it.
 ///
 /// P-HANDLE-5

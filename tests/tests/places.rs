@@ -17,7 +17,7 @@ use bg_runtime::{
 };
 use tests::tasks::{settled, skip_reason};
 use tests::{
-    Client, Http1, Protocol, Server, Setup, Timeline, in_own_process, logs, on_every_setup,
+    Client, Http1, Protocol, Server, Setup, Timeline, in_own_process, logs, on_every_setup, within,
 };
 use tower::ServiceExt;
 
@@ -405,4 +405,37 @@ async fn a_router_that_a_task_calls_has_a_request_of_its_own_there() {
         let stats = settled(&background, 5).await;
         assert_eq!((stats.completed, stats.skipped), (4, 1), "{stats:?}");
     }
+}
+
+/// In most of the examples it is the only one, and nothing is said.
+#[test]
+fn a_global_background_beside_one_that_was_built_is_a_warning_once() {
+    in_own_process(
+        "a_global_background_beside_one_that_was_built_is_a_warning_once",
+        async || {
+            logs::keep();
+            let warnings = || logs::lines_with("makes another `Background`");
+            let built = built(&Timeline::new());
+            for _ in 0..2 {
+                let task = Background::global().spawn(named("task", async {}));
+                within("the task", task).await.unwrap();
+            }
+            let [warning] = &warnings()[..] else {
+                panic!("{:?}", warnings());
+            };
+            assert!(warning.contains("tests/places.rs"), "{warning}");
+            assert_eq!(built.stats().accepted, 0);
+
+            // One that was installed is the one that was built.
+            Background::global().shutdown().await;
+            built.install_global().unwrap();
+            assert_eq!(Background::global().stats(), built.stats());
+            assert_eq!(warnings().len(), 1);
+            // And without one there is nothing to mistake it for.
+            built.shutdown().await;
+            drop(built);
+            drop(Background::global());
+            assert_eq!(warnings().len(), 1);
+        },
+    );
 }

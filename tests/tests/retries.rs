@@ -801,3 +801,27 @@ async fn a_second_signal_ends_the_wait_for_a_run_that_would_have_come_in_time() 
     assert!(aborted.is_before(&timeline.reached("a while later").await));
     polite.await.unwrap();
 }
+
+/// What a `Background` lacks, the next run would lack as well.
+#[tokio::test(start_paused = true)]
+async fn a_state_that_is_missing_is_not_tried_again() {
+    #[derive(Clone)]
+    struct NeedsState;
+
+    impl Task for NeedsState {
+        const DEF: &'static TaskDef = &TaskDef::new("needs.state").retries(3);
+
+        async fn run(self, cx: TaskContext) -> TaskResult {
+            let _: std::net::Ipv4Addr = cx.state("address")?;
+            Ok(())
+        }
+
+        fn try_clone(&self) -> Option<Self> {
+            Some(self.clone())
+        }
+    }
+
+    let background = Background::builder().build().unwrap();
+    let failure = background.spawn(NeedsState).await.unwrap_err();
+    assert_eq!(failure.attempt(), 1, "{failure}");
+}

@@ -187,6 +187,32 @@ async fn every_task_of_a_request_is_surrounded_by_what_surrounded_its_handler() 
     }
 }
 
+/// The layer picks these up, outside of the middleware that knows the tenant.
+///
+/// P-SURROUND-1
+#[tokio::test]
+async fn what_comes_with_the_response_of_a_plain_route_is_surrounded_as_well() {
+    async fn plain() -> Response {
+        let attached = tasks![See::new("in a list"), tasks![See::new("in its list")]];
+        let outside = BackgroundTasks::new();
+        outside.add_task(See::new("added to a list"));
+        (See::new("single"), outside, "ok".with_background(attached)).into_response()
+    }
+
+    let notes = Notes::default();
+    let background = for_tenants(notes.builder()).build().unwrap();
+    let app = Router::new()
+        .route("/orders", axum::routing::post(plain))
+        .layer(axum::middleware::from_fn(|request, next| {
+            in_tenant("acme", request, next)
+        }))
+        .layer(background.layer());
+    drop(app.oneshot(post_orders()).await.unwrap());
+    settled(&background, 4).await;
+    let names = ["in a list", "in its list", "added to a list", "single"];
+    assert_eq!(notes.sorted(), all_of("acme", &names));
+}
+
 /// A task that a recorder runs, and one without `around`, as the twins.
 #[tokio::test]
 async fn a_recorded_task_is_surrounded_and_nothing_is_without_a_setting() {

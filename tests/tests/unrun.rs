@@ -88,7 +88,12 @@ fn running(begun: tokio::sync::oneshot::Sender<()>) -> BoxTask {
 /// P-REPORT-7
 #[tokio::test(start_paused = true)]
 async fn a_hook_saves_what_a_shutdown_aborts_behind_a_task_that_runs() {
-    let (background, saved) = saving(Background::builder());
+    let reasons = Arc::new(Mutex::new(Vec::new()));
+    let hook = reasons.clone();
+    let builder = Background::builder().on_error(move |failure: &TaskFailure| {
+        hook.lock().unwrap().push(failure.error().to_string());
+    });
+    let (background, saved) = saving(builder);
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let list = BackgroundTasks::new()
         .with_task(running(begun))
@@ -104,6 +109,8 @@ async fn a_hook_saves_what_a_shutdown_aborts_behind_a_task_that_runs() {
     ];
     assert_saved(&saved, &expected);
     let text = report.to_string();
+    let reasons = reasons.lock().unwrap();
+    assert_eq!(*reasons, ["the shutdown did not wait any longer"; 3]);
     assert_eq!(report.unfinished().len(), 3, "{text}");
     assert!(
         text.contains("running for 2.0s") && text.contains("not started"),

@@ -322,7 +322,7 @@ impl BackgroundBuilder {
             settings.executor = Executor::isolated(threads)
                 .map_err(|error| BuildError::new(vec![Problem::Threads(Arc::new(error))]))?;
         }
-        let background = Background::new(settings);
+        let background = Background::with_settings(settings);
         add_built(background.runner());
         Ok(background)
     }
@@ -334,7 +334,7 @@ impl BackgroundBuilder {
         recording: Arc<Recording>,
     ) -> Result<Background, BuildError> {
         let settings = self.settings()?;
-        Ok(Background::new(Settings {
+        Ok(Background::with_settings(Settings {
             limits: settings.limits.without_waiting(),
             dispatch: Dispatch::Record(recording),
             ..settings

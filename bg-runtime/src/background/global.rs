@@ -1,7 +1,9 @@
 use std::error::Error;
 use std::fmt;
+use std::panic::Location;
 
 use super::Background;
+use crate::log_target::RUNTIME;
 use crate::run;
 
 impl Background {
@@ -15,8 +17,21 @@ impl Background {
     /// When it has been [shut down](Self::shutdown), it is the global one no more: the next call returns a
     /// new one, and another can be [installed](Self::install_global). So a test that shuts it down takes
     /// it from no other.
+    ///
+    /// An application that builds a `Background` of its own and means that one either uses its handle or
+    /// installs it. A call that makes another beside it is a warning in the log, because that one has none of its
+    /// states, hooks and settings, and no [`serve`](Self::serve) drains it.
     #[must_use]
+    #[track_caller]
     pub fn global() -> Self {
+        if !run::is_there_a_global() && run::one_is_built() {
+            tracing::warn!(
+                target: RUNTIME,
+                called = %Location::caller(),
+                "`Background::global()` makes another `Background` than the one that was built: without its states, \
+                 hooks and settings, and drained by no `serve`; use the handle, or call `install_global()` on it first"
+            );
+        }
         Self {
             runner: run::global(),
         }

@@ -51,7 +51,7 @@ impl Background {
         BackgroundBuilder::new()
     }
 
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn with_settings(settings: Settings) -> Self {
         Self {
             runner: Runner::new(settings),
         }

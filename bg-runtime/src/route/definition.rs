@@ -96,7 +96,8 @@ pub(crate) fn warn_of_unmounted() {
                     http.route = route.path,
                     declared = %route.location,
                 },
-                "a route is declared, but not mounted: add its handler to `routes![..]`"
+                "a route is declared, but not mounted yet: its tasks run only where `bg_runtime::routes![..]` or \
+                 `bg_runtime::method_router![..]` mounts it"
             );
         }
     }

@@ -33,7 +33,7 @@ impl NoRun {
                 let info = task.task.info();
                 settled(info, task.try_skip(SkipReason::Expired))
             }
-            Self::ShutdownIsSooner => Err(aborted(task, AbortReason::Shutdown)),
+            Self::ShutdownIsSooner => Err(aborted(task, AbortReason::DueAfterShutdown)),
         }
     }
 }

@@ -34,6 +34,11 @@ pub(crate) fn global() -> Arc<Runner> {
     }
 }
 
+/// Returns whether [`global`] finds a runner, and does not make one.
+pub(crate) fn is_there_a_global() -> bool {
+    read().is_some()
+}
+
 /// Returns the runner that was installed; `None` if there is none.
 pub(super) fn installed() -> Option<Arc<Runner>> {
     let global = read().filter(|global| global.is_installed);

@@ -324,6 +324,11 @@ impl Ledger {
         let _forgotten = self.books.lock().history.push(id, outcome, self.history);
     }
 
+    /// Has every task that is polled look whether it was [aborted](Self::was_aborted).
+    pub(super) fn tell_of_abort(&self) {
+        self.aborts.fetch_add(1, Ordering::Release);
+    }
+
     /// Returns a number that changes with each task that its handle aborts.
     #[inline]
     pub(super) fn aborts(&self) -> u64 {
@@ -355,8 +360,6 @@ impl Ledger {
         let mut books = self.books.lock();
         let mut entry = books.close_entry(key, &outcome, self.history).ok()?;
         books.aborted.insert(key.serial);
-        // Under the lock: who sees the new number finds the serial.
-        self.aborts.fetch_add(1, Ordering::Release);
         let waker = entry.waker.take();
         Some((entry, waker))
     }
@@ -480,7 +483,7 @@ impl Books {
     /// Notes a task that did not finish, unless a handle or a test aborted it, or it came too late.
     fn note_aborted(&mut self, entry: &Entry, reason: AbortReason) {
         match reason {
-            AbortReason::Shutdown => {}
+            AbortReason::Shutdown | AbortReason::DueAfterShutdown => {}
             AbortReason::Dropped if self.unfinished.len() < MOST_NAMED => {}
             AbortReason::Dropped => {
                 self.unnamed += 1;
@@ -531,5 +534,29 @@ impl Entry {
         let tracker = self.tracker.as_ref();
         let progress = tracker.and_then(|tracker| tracker.tracked().latest());
         LiveTask::new(self.task.clone(), self.run, progress)
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use crate::run::{Runner, Settings, period::Closed};
+    use crate::task::named;
+
+    /// It is settled when its future is dropped, or with the rest.
+    #[tokio::test]
+    async fn no_task_begins_when_the_books_are_closed() {
+        let runner = Runner::new(Settings::default());
+        let accept = || runner.accept(named("task", async {}), None).ok().unwrap();
+        let (before, after) = (accept(), accept());
+        assert!(before.guard.start(1, &before.task).is_some());
+        runner.ledger.close(Closed::UntilServe);
+        assert!(after.guard.start(1, &after.task).is_none());
+        drop(after);
+        assert_eq!(runner.stats().aborted, 1);
+        runner.ledger.settle_rest();
+        assert_eq!(runner.stats().aborted, 2);
+        runner.ledger.open();
+        let next = accept();
+        assert!(next.guard.start(1, &next.task).is_some());
     }
 }

@@ -65,13 +65,13 @@ pub(crate) use self::accepted::{AcceptedTask, NotAccepted};
 pub(crate) use self::dispatch::{Dispatch, Recording, replay};
 pub(crate) use self::end_of_wait::end_of_wait;
 pub(crate) use self::executor::Executor;
-pub(crate) use self::global::{global, install_global};
+pub(crate) use self::global::{global, install_global, is_there_a_global};
 pub(crate) use self::ledger::EntryKey;
 #[cfg(all(test, shuttle))]
 pub(crate) use self::limits::PendingLimit;
 pub(crate) use self::limits::{Limits, MAX_BLOCKING, PendingPermit};
 pub(crate) use self::period::{AlreadyShutDown, Serving};
-pub(crate) use self::places::{Several, add_built, place};
+pub(crate) use self::places::{Several, add_built, one_is_built, place};
 pub(crate) use self::report::Hooks;
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::outcome::RunError;
-use crate::task::{RetryAdvice, TaskInfo};
+use crate::task::{MissingState, RetryAdvice, TaskInfo};
 
 /// Returns how long a task waits for the run after run `number`, which failed. `None` if its error says that
 /// there is no other.
@@ -12,8 +12,10 @@ pub(super) fn wait_for_next_run(
     number: u32,
     failed: &RunError,
 ) -> Option<Duration> {
-    let advice = RetryAdvice::of(&**failed.error);
-    if advice.stops {
+    let error = &**failed.error;
+    let advice = RetryAdvice::of(error);
+    // What a `Background` lacks, the next run will lack as well.
+    if advice.stops || error.is::<MissingState>() {
         return None;
     }
     let wait = advice.wait;

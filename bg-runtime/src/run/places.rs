@@ -16,18 +16,29 @@ static BUILT: RwLock<Option<Arc<[Weak<Runner>]>>> = RwLock::new(None);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Several;
 
+/// Returns whether a `Background` that was built is alive.
+pub(crate) fn one_is_built() -> bool {
+    alive(&built()).next().is_some()
+}
+
+fn built() -> Arc<[Weak<Runner>]> {
+    let built = BUILT.read().unwrap_or_else(PoisonError::into_inner).clone();
+    built.unwrap_or_default()
+}
+
+fn alive(built: &[Weak<Runner>]) -> impl Iterator<Item = Arc<Runner>> {
+    let there = built.iter().filter_map(Weak::upgrade);
+    there.filter(|runner| !runner.is_shut_down())
+}
+
 /// Returns the runner that was installed as the global one, or else the only one that is alive, or else
 /// the global one, which is made if there is none yet.
 pub(crate) fn place() -> Result<Arc<Runner>, Several> {
     if let Some(installed) = installed().filter(|runner| !runner.is_shut_down()) {
         return Ok(installed);
     }
-    let built = BUILT.read().unwrap_or_else(PoisonError::into_inner).clone();
-    let built = built.as_deref().unwrap_or_default();
-    let mut alive = built
-        .iter()
-        .filter_map(Weak::upgrade)
-        .filter(|runner| !runner.is_shut_down());
+    let built = built();
+    let mut alive = alive(&built);
     match (alive.next(), alive.next()) {
         (None, _) => Ok(global()),
         (Some(only), None) => Ok(only),

@@ -172,10 +172,12 @@ pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
 pub(super) fn abort(runner: &Arc<Runner>, key: EntryKey) {
     if let Some((entry, waker)) = runner.ledger.abort_entry(key) {
         let _until_reported = Hold::adopt(runner);
+        report::end(runner, entry, Outcome::Aborted(AbortReason::Handle), None);
+        // Only then, so that what the abort keeps from running is reported after it.
+        runner.ledger.tell_of_abort();
         if let Some(waker) = waker {
             waker.wake();
         }
-        report::end(runner, entry, Outcome::Aborted(AbortReason::Handle), None);
     }
 }
 

@@ -162,7 +162,8 @@ impl TaskFailure {
     ///
     /// `Some` for a task that was skipped, that a limit refused, or that a shutdown or the end of its runtime
     /// aborted while it waited: for a delay, for its next run, for a slot or a limit, or for the tasks before it in
-    /// its list. After a run that failed, it is the copy that the next run would have consumed.
+    /// its list. After a run that failed, and of a run that was aborted before its last, it is the copy that the
+    /// next run would have consumed: see [`attempt`](Self::attempt).
     ///
     /// `None` if a run consumed it, and for tasks made by [`named`](crate::named) and
     /// [`named_blocking`](crate::named_blocking). Also `None` where the task is out of reach: its handle aborted
@@ -174,7 +175,7 @@ impl TaskFailure {
     /// use std::sync::{Arc, Mutex};
     /// use std::time::Duration;
     ///
-    /// use bg_runtime::{Background, TaskExt, background_task};
+    /// use bg_runtime::{Background, FailureKind, TaskExt, background_task};
     ///
     /// #[background_task]
     /// async fn send_mail(to: String) {}
@@ -185,6 +186,10 @@ impl TaskFailure {
     /// let hook = saved.clone();
     /// let background = Background::builder()
     ///     .on_error(move |failure| {
+    ///         // Not of a request that failed, or one too many: those are not to be done.
+    ///         if failure.kind() != FailureKind::Aborted {
+    ///             return;
+    ///         }
     ///         if let Some(mail) = failure.downcast_ref::<SendMail>() {
     ///             hook.lock().unwrap().push(mail.to.clone());
     ///         }
@@ -281,6 +286,8 @@ impl Error for TaskFailure {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AbortReason {
     Shutdown,
+    /// What it waits for, a delay or its next run, is due after the end of the shutdown.
+    DueAfterShutdown,
     /// It was queued when the shutdown was over.
     AfterShutdown,
     Handle,
@@ -304,6 +311,7 @@ impl fmt::Display for AbortReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Shutdown => "the shutdown did not wait any longer",
+            Self::DueAfterShutdown => "its next run was due after the end of the shutdown",
             Self::AfterShutdown => "it was queued after the shutdown, when nothing runs any more",
             Self::Handle => "its handle aborted it",
             Self::Dropped => {

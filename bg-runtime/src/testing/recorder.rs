@@ -31,7 +31,7 @@ impl Recorder {
     /// Tasks that need a state are recorded like any other, and fail when they are run.
     pub fn new() -> Self {
         let recording = Arc::<Recording>::default();
-        let background = Background::new(Settings {
+        let background = Background::with_settings(Settings {
             limits: Limits::default().without_waiting(),
             dispatch: Dispatch::Record(recording.clone()),
             ..Settings::default()

@@ -1,6 +1,7 @@
 //! The sink for `tracing`: the first and the last event of each task, and its failures.
 
 use std::fmt;
+use std::time::Duration;
 
 use tracing::Span;
 
@@ -39,12 +40,17 @@ pub(super) fn record(runner: &Runner, event: &Event<'_>) {
                 outcome,
                 reason = quiet.map(|failure| tracing::field::display(failure.error())),
                 attempts = ran.attempts(),
-                duration_ms = ran.elapsed().unwrap_or_default().as_secs_f64() * 1e3,
+                duration_ms = millis(ran.elapsed().unwrap_or_default()),
             },
             "background task finished"
         ),
         Step::Started { .. } | Step::RunFailed { .. } => {}
     }
+}
+
+/// In whole microseconds, so that text logs show no more digits than are known.
+fn millis(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
 }
 
 /// Logs a failure. Contained, because the event shows the user's `Display`.
@@ -81,7 +87,7 @@ fn show(failure: &TaskFailure, span: &Span) {
                     kind = %failure.kind(),
                     error = %OneLine(Chain(failure.error())),
                     arguments = failure.arguments(),
-                    elapsed_ms = failure.elapsed().as_secs_f64() * 1e3,
+                    elapsed_ms = millis(failure.elapsed()),
                     http.method = request.map(|request| OneLine(request.method()).to_string()),
                     http.path = request.map(|request| OneLine(request.path()).to_string()),
                     request_id = request.and_then(RequestInfo::request_id).map(|id| OneLine(id).to_string()),
