@@ -6,6 +6,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Waker;
 
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
@@ -16,11 +17,23 @@ pub(crate) fn contain<R>(f: impl FnOnce() -> R) -> Result<R, Panicked> {
     catch_unwind(AssertUnwindSafe(f)).map_err(Panicked::new)
 }
 
+/// Wakes a task of the user's, whose panic is no concern of what has happened.
+pub(crate) fn wake(waker: Waker) {
+    if let Err(panic) = contain(|| waker.wake()) {
+        tracing::error!(target: RUNTIME, panic = %OneLine(panic), "a waker panicked that waits for a background task");
+    }
+}
+
 /// The message of a panic, which is an error.
 #[derive(Debug)]
 pub(crate) struct Panicked(String);
 
 impl Panicked {
+    /// Of something that was kept from calling itself.
+    pub(crate) fn said(message: &str) -> Self {
+        Self(message.to_owned())
+    }
+
     pub(crate) fn new(payload: Box<dyn Any + Send>) -> Self {
         let message = payload
             .downcast_ref::<&'static str>()

@@ -312,6 +312,43 @@ fn a_task_that_ends_as_its_handle_aborts_it_ends_in_one_way() {
     });
 }
 
+/// P-HANDLE-4
+#[test]
+fn a_task_that_is_aborted_twice_or_replaced_ends_in_one_way() {
+    check(|| {
+        let (runner, work) = (runner(Limits::default()), Workload::default());
+        let newest = || BoxTask::declared(Newest(work.clone()));
+        let lists = list(&runner, [newest(), work.task()]);
+        let Item::Task(task) = &lists[0].items()[0] else {
+            panic!("accepted");
+        };
+        let key = task.key();
+        let aborting: Vec<_> = (0..2)
+            .map(|_| {
+                let runner = runner.clone();
+                thread::spawn(move || runner.abort_task(key))
+            })
+            .collect();
+        let replacing = {
+            let (runner, newest) = (runner.clone(), newest());
+            thread::spawn(move || future::block_on(runner.run_here(list(&runner, [newest]))))
+        };
+        future::block_on(runner.run_here(lists));
+        aborting
+            .into_iter()
+            .for_each(|thread| thread.join().unwrap());
+        replacing.join().unwrap();
+        let stats = assert_all_settled(&runner, 3);
+        let outcomes = (stats.completed, stats.aborted, stats.skipped);
+        // Aborted, and what is behind it skipped; or replaced; or neither was in time.
+        assert!(
+            [(1, 1, 1), (2, 0, 1), (3, 0, 0)].contains(&outcomes),
+            "{stats}"
+        );
+        assert!(runner.limits().knows_no_keys());
+    });
+}
+
 #[test]
 fn a_slot_goes_from_list_to_list_and_none_is_lost() {
     check(|| {

@@ -7,8 +7,8 @@ use std::{
 
 use bg_runtime::{
     Background, BackgroundTasks, Backoff, BoxTask, FailureKind, SkipReason, Task, TaskContext,
-    TaskDef, TaskExt, TaskHandle, TaskId, TaskResult, TaskState, named, named_blocking, tasks,
-    testing::Recorder,
+    TaskDef, TaskExt, TaskHandle, TaskId, TaskResult, TaskState, WithBackground, background_task,
+    named, named_blocking, tasks, testing::Recorder,
 };
 use futures_util::FutureExt;
 use tests::{
@@ -16,6 +16,7 @@ use tests::{
     tasks::{Failures, background, respond_with, settled, skip_reason},
     within,
 };
+use tower::ServiceExt;
 
 /// Marks its name when it is dropped.
 struct Dropped(Timeline, &'static str);
@@ -479,4 +480,98 @@ async fn a_handle_completes_after_the_hooks() {
     respond_with(&background, list).await;
     within("the end", waiting).await.unwrap().unwrap_err();
     assert!(timeline.find("a error").is_some());
+}
+
+/// "End the rest of the group": a hook that aborts, when the same task has told it.
+///
+/// P-HANDLE-4
+#[tokio::test]
+async fn a_task_that_is_aborted_again_stays_aborted() {
+    let timeline = Timeline::new();
+    let group = Arc::new(Mutex::new(Vec::<TaskHandle>::new()));
+    let ended = group.clone();
+    let background = Background::builder()
+        .on_error(move |_| {
+            let group = ended.lock().unwrap().clone();
+            group.iter().for_each(TaskHandle::abort);
+        })
+        .build()
+        .unwrap();
+    let (list, [handle]) = tracked([holding(&timeline, "a")]);
+    list.add_task(timeline.task("behind"));
+    group.lock().unwrap().push(handle.clone());
+    respond_with(&background, list).await;
+    timeline.reached("a").await;
+    handle.abort();
+    timeline.reached("dropped").await;
+    let stats = settled(&background, 2).await;
+    assert_eq!((stats.aborted, stats.skipped), (1, 1));
+}
+
+/// While another thread asks for its handle, just when it is queued.
+///
+/// P-HANDLE-4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abort_before_the_task_is_queued_is_not_lost() {
+    let (background, _) = background(|builder| builder);
+    for _ in 0..2_000 {
+        let (list, [handle]) = tracked([named("aborted", async {})]);
+        handle.abort();
+        let id = handle.id();
+        let asking = {
+            let background = background.clone();
+            std::thread::spawn(move || {
+                for _ in 0..20 {
+                    drop(background.handle(id));
+                }
+            })
+        };
+        let mut response = Some("ok".with_background(list));
+        let handler = tower::service_fn(move |_: http::Request<axum::body::Body>| {
+            let response = response.take().expect("one request");
+            std::future::ready(Ok::<_, std::convert::Infallible>(response))
+        });
+        let layer = background.layer();
+        let answered = tower::Layer::layer(&layer, handler)
+            .oneshot(http::Request::default())
+            .await;
+        drop(answered);
+        let failure = within("the task", handle).await.unwrap_err();
+        assert_eq!(failure.kind(), FailureKind::Aborted);
+        asking.join().unwrap();
+    }
+}
+
+/// Its arguments may own the `Background`, whose history would own them.
+#[tokio::test]
+async fn a_history_keeps_no_background_alive() {
+    #[background_task(name = "keeps.a.background")]
+    async fn keep(#[expect(unused_variables, reason = "it is only owned")] background: Background) {
+    }
+
+    #[derive(Clone)]
+    struct Alive(Arc<()>);
+
+    let alive = Arc::new(());
+    let builder = Background::builder()
+        .history(10)
+        .state(Alive(alive.clone()));
+    let background = builder.build().unwrap();
+    let fails = named("fails", async { Err::<(), _>("no luck") });
+    respond_with(&background, tasks![fails, Keep::new(background.clone())]).await;
+    drop(background.spawn(Keep::new(background.clone()).delay(Duration::from_secs(3600))));
+    assert_eq!(settled_but(&background, 3, 1).await.skipped, 1);
+    within("the shutdown", background.shutdown()).await;
+    drop(background);
+    tests::eventually("the state is dropped", || Arc::strong_count(&alive) == 1).await;
+}
+
+/// Waits until all but `open` of `accepted` tasks have an outcome.
+async fn settled_but(background: &Background, accepted: u64, open: u64) -> bg_runtime::Stats {
+    let is_there = || {
+        let stats = background.stats();
+        stats.accepted == accepted && stats.pending + stats.running == open
+    };
+    tests::eventually("the tasks have their outcomes", is_there).await;
+    background.stats()
 }

@@ -196,7 +196,12 @@ async fn what_comes_with_the_response_of_a_plain_route_is_surrounded_as_well() {
         let attached = tasks![See::new("in a list"), tasks![See::new("in its list")]];
         let outside = BackgroundTasks::new();
         outside.add_task(See::new("added to a list"));
-        (See::new("single"), outside, "ok".with_background(attached)).into_response()
+        let kept = BackgroundTasks::new();
+        let response = (kept.clone(), "ok".with_background(attached)).into_response();
+        kept.add_task(vec![See::new("in a vec")]);
+        kept.add_task([tasks![Some(See::new("in a list in an array"))]]);
+        BackgroundTasks::extend(&mut { kept }, [vec![See::new("extends")]]);
+        (See::new("single"), outside, response).into_response()
     }
 
     let notes = Notes::default();
@@ -208,8 +213,16 @@ async fn what_comes_with_the_response_of_a_plain_route_is_surrounded_as_well() {
         }))
         .layer(background.layer());
     drop(app.oneshot(post_orders()).await.unwrap());
-    settled(&background, 4).await;
-    let names = ["in a list", "in its list", "added to a list", "single"];
+    settled(&background, 7).await;
+    let names = [
+        "in a list",
+        "in its list",
+        "added to a list",
+        "single",
+        "in a vec",
+        "in a list in an array",
+        "extends",
+    ];
     assert_eq!(notes.sorted(), all_of("acme", &names));
 }
 
@@ -384,7 +397,7 @@ async fn a_capture_that_panics_fails_its_task_and_no_other() {
         assert_eq!(failure.kind(), FailureKind::Panic);
         assert_eq!(
             failure.error().to_string(),
-            "capturing what surrounds the task panicked: no tenant"
+            "what surrounds the task could not be captured: no tenant"
         );
     }
     assert_eq!(failures.count(), 2);
@@ -502,4 +515,40 @@ async fn a_span_around_a_run_gives_its_fields_to_what_the_task_logs() {
     };
     assert!(line.contains("background_task{"), "{line}");
     assert!(line.contains("for_tenant{tenant=\"acme\"}"), "{line}");
+}
+
+/// It would be called for that task again, and so on.
+///
+/// P-SURROUND-4
+#[tokio::test]
+async fn a_task_that_capture_itself_queues_fails_and_no_other() {
+    let notes = Notes::default();
+    let own = Arc::new(std::sync::OnceLock::<Background>::new());
+    let queues = own.clone();
+    let failures = Failures::default();
+    let builder = notes
+        .builder()
+        .on_error(failures.hook(&tests::Timeline::new()));
+    let background = builder
+        .around(
+            move || {
+                let background = queues.get().unwrap();
+                drop(background.spawn(bg_runtime::named("by.capture", async {})));
+            },
+            |(), _cx, run| run,
+        )
+        .build()
+        .unwrap();
+    own.set(background.clone()).unwrap();
+    within("the task", background.spawn(See::new("task")))
+        .await
+        .unwrap();
+    let stats = settled(&background, 2).await;
+    assert_eq!((stats.completed, stats.failed), (1, 1));
+    let failure = failures.of("by.capture").unwrap();
+    assert_eq!(failure.kind(), FailureKind::Panic);
+    assert!(
+        failure.error().to_string().contains("`capture` itself"),
+        "{failure}"
+    );
 }

@@ -257,3 +257,67 @@ async fn a_refused_task_that_is_not_sync_is_reported_as_well() {
     std::thread::spawn(move || drop(failure)).join().unwrap();
     assert_saved(&saved, &[(FailureKind::Rejected, None)]);
 }
+
+/// For as long as one after the other is reported, however long that takes.
+///
+/// P-REPORT-7
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_hook_saves_every_task_that_a_shutdown_aborts() {
+    const TASKS: u32 = 150;
+    let saved = Arc::new(Mutex::new(Vec::new()));
+    let hook = saved.clone();
+    let background = Background::builder()
+        .max_concurrent(1)
+        .drain_timeout(Duration::ZERO)
+        .on_error(move |failure: &TaskFailure| {
+            if let Some(mail) = failure.downcast_ref::<SendMail>() {
+                // Two at a time take more than the time in which one has to be dropped.
+                std::thread::sleep(Duration::from_millis(3));
+                hook.lock().unwrap().push(mail.to.clone());
+            }
+        })
+        .build()
+        .unwrap();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    drop(background.spawn(running(begun)));
+    has_begun.await.unwrap();
+    for number in 0..TASKS / 3 {
+        drop(background.spawn(SendMail::new(format!("spawned {number}"))));
+    }
+    let list = BackgroundTasks::new();
+    for number in 0..TASKS / 3 * 2 {
+        list.add_task(SendMail::new(format!("in a list {number}")));
+    }
+    respond_with(&background, list).await;
+    let report = background.shutdown().await;
+    assert_eq!(report.unfinished().len(), TASKS as usize + 1);
+    assert_eq!(saved.lock().unwrap().len(), TASKS as usize);
+}
+
+/// A copy for another run is left, but this one may have done its work in part.
+///
+/// P-REPORT-7
+#[tokio::test(start_paused = true)]
+async fn a_task_that_runs_when_a_shutdown_aborts_it_is_not_in_its_failure() {
+    #[background_task(name = "hangs", retries = 3)]
+    async fn hang(to: String) -> Result<(), String> {
+        std::future::pending::<()>().await;
+        Err(to)
+    }
+
+    let background = Background::builder()
+        .drain_timeout(Duration::ZERO)
+        .build()
+        .unwrap();
+    let handle = background.spawn(Hang::new("a@b.c"));
+    tokio::task::yield_now().await;
+    tokio::task::yield_now().await;
+    assert_eq!(background.stats().running, 1);
+    background.shutdown().await;
+    let failure = handle.await.unwrap_err();
+    assert_eq!(
+        (failure.kind(), failure.attempt()),
+        (FailureKind::Aborted, 1)
+    );
+    assert!(failure.downcast_ref::<Hang>().is_none());
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::into_tasks::IntoTasks;
 use super::queue::{RequestTasks, Source};
 use crate::scope::Scope;
-use crate::task::BoxTask;
+use crate::task::{BoxTask, are_there_arounds};
 
 /// Returns the request that is being handled; `None` outside a request.
 pub(crate) fn current() -> Option<Arc<RequestTasks>> {
@@ -14,8 +14,12 @@ pub(crate) fn current() -> Option<Arc<RequestTasks>> {
 }
 
 /// Captures what surrounds the calling code for a task that is accepted later: one of a response, say, when its
-/// handler is over.
+/// handler is over. Without any `around` in the process, this reads one number.
+#[inline]
 pub(super) fn capture(task: &mut BoxTask) {
+    if !are_there_arounds() {
+        return;
+    }
     if let Some(request) = current() {
         request.runner().capture(task);
     }

@@ -126,6 +126,7 @@ impl BackgroundTasks {
     /// ```
     pub fn add_tracked(&self, task: impl IntoTask) -> TaskHandle {
         let mut task = task.into_task();
+        capture(&mut task);
         let tracker = Tracker::of(&task);
         let handle = TaskHandle::new(tracker.tracked().clone());
         task.options_mut().tracker = Some(tracker);
@@ -139,11 +140,7 @@ impl BackgroundTasks {
         }
     }
 
-    pub(super) fn add_item(&self, mut item: Item<BoxTask>) {
-        // Not for the tasks of a list: those that are deep in lists would be looked at for each.
-        if let (Target::Own(_), Item::Task(task)) = (&self.0, &mut item) {
-            capture(task);
-        }
+    pub(super) fn add_item(&self, item: Item<BoxTask>) {
         let mut target = self.resolve();
         loop {
             let own = match &target.0 {

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::after_response::capture;
 use super::{BackgroundTasks, RequestTasks};
 use crate::task::{BoxTask, Item, Task, TaskList};
 
@@ -54,19 +55,25 @@ impl Tasks {
     fn item(item: Item<BoxTask>) -> Self {
         Self(Kind::Item(item))
     }
+
+    /// Captures what surrounds the code that adds the task, wherever it is added.
+    fn one(mut task: BoxTask) -> Self {
+        capture(&mut task);
+        Self::item(Item::Task(task))
+    }
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Task + Send> IntoTasks for T {
     fn into_tasks(self) -> Tasks {
-        Tasks::item(Item::Task(BoxTask::declared(self)))
+        Tasks::one(BoxTask::declared(self))
     }
 }
 
 #[diagnostic::do_not_recommend]
 impl IntoTasks for BoxTask {
     fn into_tasks(self) -> Tasks {
-        Tasks::item(Item::Task(self))
+        Tasks::one(self)
     }
 }
 

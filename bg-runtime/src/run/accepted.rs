@@ -46,7 +46,9 @@ impl Drop for AcceptedTask {
         // Most often it is settled already, by its handle, a newer task or a shutdown. Then its arguments need not be
         // shown for a report.
         if parts.guard.is_open() {
-            parts.abort(AbortReason::Dropped);
+            let runner = parts.guard.runner().clone();
+            let report = || parts.abort(AbortReason::Dropped);
+            runner.ledger.drop_task(report);
         }
     }
 }

@@ -40,6 +40,9 @@ pub(super) struct Ledger {
     aborts: AtomicU64,
     /// How many ended tasks stay readable.
     history: usize,
+    /// How many tasks have been dropped with their futures, and how many of these are being reported.
+    dropped: AtomicU64,
+    dropping: AtomicU64,
 }
 
 #[derive(Default)]
@@ -59,7 +62,7 @@ struct Books {
     unfinished: Vec<UnfinishedTask>,
     /// How many more there are of the second kind than [`MOST_NAMED`].
     unnamed: u64,
-    /// The serials of the tasks that their handles aborted, until what was to run them has seen it.
+    /// The serials of the tasks that their handles aborted, until their guards have asked.
     aborted: HashSet<u64>,
     /// The places of the entries by the serials of their tasks. Only once a task was asked for by its id.
     places: Option<HashMap<u64, usize>>,
@@ -89,7 +92,7 @@ pub(crate) struct EntryKey {
     serial: u64,
 }
 
-/// A task is settled already, which is found out once.
+/// A task is settled already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SettledBefore {
     /// Its handle has aborted it, which is a failure to its list.
@@ -121,6 +124,8 @@ impl Ledger {
             idle: Notify::new(),
             aborts: AtomicU64::new(0),
             history,
+            dropped: AtomicU64::new(0),
+            dropping: AtomicU64::new(0),
         }
     }
 
@@ -319,9 +324,19 @@ impl Ledger {
         if self.history == 0 {
             return;
         }
-        let outcome = outcome.clone();
+        // Without the task itself, whose arguments may own the runner, which owns the history.
+        let outcome = outcome.as_ref().map_err(TaskFailure::without_task);
+        let outcome = outcome.copied();
         // Dropped after the lock, because it may have the user's error.
         let _forgotten = self.books.lock().history.push(id, outcome, self.history);
+    }
+
+    /// Returns how a task was settled that is not in the books, and forgets it: for its guard, which asks last.
+    pub(super) fn settled_before(&self, key: EntryKey) -> SettledBefore {
+        match self.books.lock().aborted.remove(&key.serial) {
+            true => SettledBefore::ByHandle,
+            false => SettledBefore::Otherwise,
+        }
     }
 
     /// Has every task that is polled look whether it was [aborted](Self::was_aborted).
@@ -358,18 +373,14 @@ impl Ledger {
     pub(super) fn abort_entry(&self, key: EntryKey) -> Option<(Entry, Option<Waker>)> {
         let outcome = Outcome::Aborted(AbortReason::Handle);
         let mut books = self.books.lock();
-        let mut entry = books.close_entry(key, &outcome, self.history).ok()?;
+        let mut entry = books.close_entry(key, &outcome, self.history)?;
         books.aborted.insert(key.serial);
         let waker = entry.waker.take();
         Some((entry, waker))
     }
 
-    /// Takes the task out of the books, with a hold for its report.
-    pub(super) fn close_entry(
-        &self,
-        key: EntryKey,
-        outcome: &Outcome,
-    ) -> Result<Entry, SettledBefore> {
+    /// Takes the task out of the books, with a hold for its report. `None` if it is settled already.
+    pub(super) fn close_entry(&self, key: EntryKey, outcome: &Outcome) -> Option<Entry> {
         self.books.lock().close_entry(key, outcome, self.history)
     }
 
@@ -377,6 +388,28 @@ impl Ledger {
     /// settled when their futures are dropped, or by [`settle_rest`](Self::settle_rest).
     pub(super) fn close(&self, closed: Closed) {
         self.books.lock().closed = Some(closed);
+    }
+
+    /// Counts a task that is dropped with its future, while `report` settles and reports it.
+    pub(super) fn drop_task(&self, report: impl FnOnce()) {
+        self.dropping.fetch_add(1, Ordering::SeqCst);
+        report();
+        self.dropped.fetch_add(1, Ordering::SeqCst);
+        self.dropping.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Returns a number that grows with each task that was dropped with its future.
+    pub(super) fn moves(&self) -> u64 {
+        self.dropped.load(Ordering::SeqCst)
+    }
+
+    /// Returns whether such a task is being reported.
+    pub(super) fn is_moving(&self) -> bool {
+        self.dropping.load(Ordering::SeqCst) > 0
+    }
+
+    pub(super) fn has_entries(&self) -> bool {
+        !self.books.lock().entries.is_empty()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -425,18 +458,8 @@ impl Books {
         entry.filter(|entry| entry.task.id.serial() == key.serial)
     }
 
-    fn close_entry(
-        &mut self,
-        key: EntryKey,
-        outcome: &Outcome,
-        history: usize,
-    ) -> Result<Entry, SettledBefore> {
-        if self.entry(key).is_none() {
-            return Err(match self.aborted.remove(&key.serial) {
-                true => SettledBefore::ByHandle,
-                false => SettledBefore::Otherwise,
-            });
-        }
+    fn close_entry(&mut self, key: EntryKey, outcome: &Outcome, history: usize) -> Option<Entry> {
+        self.entry(key)?;
         let mut entry = self.entries.remove(key.index);
         if let Some(places) = &mut self.places {
             places.remove(&key.serial);
@@ -447,7 +470,7 @@ impl Books {
         }
         self.count(&entry, outcome);
         self.holds += 1;
-        Ok(entry)
+        Some(entry)
     }
 
     fn stats(&self) -> Stats {

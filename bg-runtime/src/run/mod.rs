@@ -184,7 +184,7 @@ impl Runner {
             states,
             hooks,
             on_span,
-            arounds: (!arounds.is_empty()).then(|| Arc::new(arounds)),
+            arounds: arounds.shared(),
             limits,
             executor,
             dispatch,
@@ -354,7 +354,9 @@ impl Runner {
     pub(crate) fn handle(self: &Arc<Self>, id: TaskId) -> Option<TaskHandle> {
         let (tracked, entry) = self.ledger.track(id)?;
         if let Some(entry) = entry {
-            tracked.queue(self, entry);
+            if tracked.queue(self, entry) {
+                settle::abort(self, entry);
+            }
         }
         Some(TaskHandle::new(tracked))
     }

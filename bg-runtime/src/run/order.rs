@@ -113,12 +113,21 @@ fn run_concurrently<'a>(
             let (runner, around) = (runner.clone(), around.clone());
             let turn = runner.limits.line_up();
             let item_run = async move {
-                let mut slot = turn.wait().await;
                 match item {
-                    Item::Task(task) => run_member(&runner, task, &mut slot)
-                        .await
-                        .map_err(|end| end.settle(|| around.skipped())),
+                    // Its handle can abort it in line as well.
+                    Item::Task(task) => {
+                        let (info, key) = (task.task.info(), task.guard.key());
+                        let run = async {
+                            let mut slot = turn.wait().await;
+                            run_task(&runner, task, &mut slot).await
+                        };
+                        let ended = until_aborted(&*runner, key, run).await;
+                        ended
+                            .unwrap_or(Err(TaskEnd::AbortedByHandle(info)))
+                            .map_err(|end| end.settle(|| around.skipped()))
+                    }
                     Item::List(list) => {
+                        let mut slot = turn.wait().await;
                         let walk = Walk::inside(list, position, (*around).clone());
                         // Rare, so boxed.
                         Box::pin(run_list(&runner, walk, &mut slot)).await

@@ -10,6 +10,7 @@ use super::outcome::{Outcome, RunError};
 use super::report::{self, Event, Step};
 use super::run_state::RunState;
 use super::{Hold, Runner};
+use crate::contain::wake;
 use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskRef, Tracker, UnrunTask};
 
 /// The right and the duty to settle one task's outcome. Dropping it settles the task as aborted.
@@ -147,7 +148,11 @@ impl OutcomeGuard {
         unrun: Option<UnrunTask>,
     ) -> Result<(), SettledBefore> {
         self.settled = true;
-        settle_with(&self.runner, self.key, outcome, unrun)
+        if settle_with(&self.runner, self.key, outcome, unrun) {
+            Ok(())
+        } else {
+            Err(self.runner.ledger.settled_before(self.key))
+        }
     }
 }
 
@@ -157,15 +162,16 @@ impl Drop for OutcomeGuard {
         // before, this does nothing.
         if !self.settled {
             let outcome = Outcome::Aborted(AbortReason::Dropped);
-            settle(&self.runner, self.key, outcome);
+            if !settle_with(&self.runner, self.key, outcome, None) {
+                self.runner.ledger.settled_before(self.key);
+            }
         }
     }
 }
 
 /// Counts and reports an outcome. Does nothing if the task is settled already.
 pub(super) fn settle(runner: &Arc<Runner>, key: EntryKey, outcome: Outcome) {
-    // Something else may have been first.
-    let _ = settle_with(runner, key, outcome, None);
+    settle_with(runner, key, outcome, None);
 }
 
 /// Settles a task from its handle, and wakes what runs it or waits to: see `run/abortable.rs`.
@@ -176,27 +182,30 @@ pub(super) fn abort(runner: &Arc<Runner>, key: EntryKey) {
         // Only then, so that what the abort keeps from running is reported after it.
         runner.ledger.tell_of_abort();
         if let Some(waker) = waker {
-            waker.wake();
+            wake(waker);
         }
     }
 }
 
+/// Returns `false` if the task is settled already.
 fn settle_with(
     runner: &Arc<Runner>,
     key: EntryKey,
     mut outcome: Outcome,
     unrun: Option<UnrunTask>,
-) -> Result<(), SettledBefore> {
+) -> bool {
     if let Outcome::Aborted(reason @ AbortReason::Dropped) = &mut outcome {
         // A shutdown drops the futures of what is left.
         if runner.ledger.is_closed() {
             *reason = AbortReason::Shutdown;
         }
     }
-    let entry = runner.ledger.close_entry(key, &outcome)?;
+    let Some(entry) = runner.ledger.close_entry(key, &outcome) else {
+        return false;
+    };
     let _until_reported = Hold::adopt(runner);
     report::end(runner, entry, outcome, unrun);
-    Ok(())
+    true
 }
 
 /// Counts and reports a task that a limit does not let in. It is never entered into the books, which would

@@ -15,7 +15,8 @@ use crate::log_target::RUNTIME;
 /// and the time that async error hooks have after that.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The time that the futures of aborted tasks have to be dropped, which takes no longer than a poll of each.
+/// The time in which one of the aborted futures has to be dropped, or what is left is settled without. Dropping one
+/// takes no longer than the poll that it is in, and the reports of its tasks.
 const ABORTING: Duration = Duration::from_millis(100);
 
 /// Waits for all tasks until `deadline`, asks those left to stop, aborts those that do not, and closes the
@@ -82,7 +83,13 @@ async fn drain(mut guard: Box<DrainGuard>, deadline: Instant) -> ShutdownReport 
     let _ = tokio::time::timeout(GRACE, idle).await;
 
     let aborting = abort_futures(&mut guard);
-    let _ = tokio::time::timeout(ABORTING, runner.ledger.idle()).await;
+    while runner.ledger.has_entries() {
+        let before = runner.ledger.moves();
+        let _ = tokio::time::timeout(ABORTING, runner.ledger.idle()).await;
+        if runner.ledger.moves() == before && !runner.ledger.is_moving() {
+            break;
+        }
+    }
     drop(aborting);
     // The async hooks that report the aborted tasks hold the books.
     let told = tokio::time::timeout(GRACE, runner.ledger.idle());

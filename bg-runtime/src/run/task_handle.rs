@@ -69,7 +69,9 @@ impl TaskHandle {
     }
 
     /// Aborts the task, unless it has ended: its outcome is `aborted` at once, and its future is dropped at
-    /// its next await point.
+    /// its next await point. Of a task in a list that waits for its response or for a slot
+    /// ([`max_concurrent`](crate::BackgroundBuilder::max_concurrent)), it is dropped when the turn of the list
+    /// comes.
     ///
     /// In its list it counts as a failure: a list that stops at failures skips the tasks behind it
     /// ([`SkipReason::EarlierAbort`](crate::SkipReason::EarlierAbort)).

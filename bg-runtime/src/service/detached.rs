@@ -27,11 +27,10 @@ impl<S> Layer<S> for DetachedLayer {
     }
 }
 
-/// A service that handles each request in a task of its own. Made by [`BackgroundLayer::detach`] and
-/// [`Serve::detach`](crate::Serve::detach).
+/// A service that handles each request in a task of its own. Made by [`BackgroundLayer::detach`].
 #[derive(Debug, Clone)]
 pub struct DetachedService<S> {
-    pub(super) inner: S,
+    inner: S,
 }
 
 impl<S> DetachedService<S> {

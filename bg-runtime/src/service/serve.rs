@@ -13,7 +13,7 @@ use axum::extract::connect_info::ConnectInfo;
 use axum::response::{IntoResponse, Response};
 use axum::serve::{IncomingStream, Listener};
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Map};
+use futures_util::future::{BoxFuture, Either, Map};
 use http::Request;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ use super::detached::DetachedService;
 use super::layer::BackgroundService;
 use super::signals::termination_signals;
 use crate::log_target::RUNTIME;
-use crate::request::BackgroundIo;
+use crate::request::{BackgroundIo, DetachedHandler};
 use crate::route::warn_of_unmounted;
 use crate::run::{Runner, ShutdownReport, end_of_wait};
 
@@ -47,6 +47,7 @@ pub struct Serve<L, S> {
     app: S,
     signal: Option<BoxFuture<'static, ()>>,
     write_timeout: Option<Duration>,
+    detach: bool,
     /// [`run`](Self::run), of which the bounds are known here. So awaiting needs none, and a listener or an app
     /// that is none is one error, where it is given.
     run: fn(Self) -> BoxFuture<'static, io::Result<ShutdownReport>>,
@@ -60,6 +61,7 @@ impl<L: AppListener, S: App> Serve<L, S> {
             listener,
             app,
             signal: None,
+            detach: false,
             run: |serve| Box::pin(serve.run()),
         }
     }
@@ -74,6 +76,13 @@ impl<L, S> Serve<L, S> {
         signal: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
         self.signal = Some(Box::pin(signal));
+        self
+    }
+
+    /// Has every handler finished, and its tasks run, though its client leaves before it has responded.
+    /// See [`BackgroundLayer::detach`](crate::BackgroundLayer::detach).
+    pub fn detach(mut self) -> Self {
+        self.detach = true;
         self
     }
 
@@ -102,31 +111,6 @@ pub(crate) fn default_write_timeout(runner: &Runner) -> Option<Duration> {
     wait.map(|_| Duration::from_secs(30))
 }
 
-impl<L, S> Serve<L, S>
-where
-    L: AppListener,
-    S: App,
-    DetachedService<S>: App,
-{
-    /// Has every handler finished, and its tasks run, though its client leaves before it has responded.
-    /// See [`BackgroundLayer::detach`](crate::BackgroundLayer::detach).
-    pub fn detach(self) -> Serve<L, DetachedService<S>> {
-        let Self {
-            runner,
-            listener,
-            app,
-            signal,
-            write_timeout,
-            run: _,
-        } = self;
-        Serve {
-            signal,
-            write_timeout,
-            ..Serve::new(runner, listener, DetachedService::new(app))
-        }
-    }
-}
-
 impl<L, S> IntoFuture for Serve<L, S> {
     type Output = io::Result<ShutdownReport>;
     type IntoFuture = BoxFuture<'static, io::Result<ShutdownReport>>;
@@ -144,6 +128,7 @@ impl<L: AppListener, S: App> Serve<L, S> {
             app,
             signal,
             write_timeout,
+            detach,
             run: _,
         } = self;
         warn_of_unmounted();
@@ -164,6 +149,7 @@ impl<L: AppListener, S: App> Serve<L, S> {
         let connect = Connect {
             runner: runner.clone(),
             app: converted(app),
+            detach,
         };
         let listener = WatchedListener {
             listener,
@@ -234,13 +220,7 @@ impl<L: fmt::Debug, S> fmt::Debug for Serve<L, S> {
 /// router would do it for each request, which costs an allocation. Any other app is returned as it is.
 fn converted<S: 'static>(mut app: S) -> S {
     let any: &mut dyn Any = &mut app;
-    let router = if any.is::<Router>() {
-        any.downcast_mut::<Router>()
-    } else {
-        let detached = any.downcast_mut::<DetachedService<Router>>();
-        detached.map(|detached| &mut detached.inner)
-    };
-    if let Some(router) = router {
+    if let Some(router) = any.downcast_mut::<Router>() {
         *router = take(router).with_state(());
     }
     app
@@ -274,6 +254,7 @@ impl<L: Listener> Listener for WatchedListener<L> {
 struct Connect<S> {
     runner: Arc<Runner>,
     app: S,
+    detach: bool,
 }
 
 impl<L, S> Service<IncomingStream<'_, WatchedListener<L>>> for Connect<S>
@@ -293,6 +274,7 @@ where
     fn call(&mut self, stream: IncomingStream<'_, WatchedListener<L>>) -> Self::Future {
         let app = OnConnection {
             app: self.app.clone(),
+            detach: self.detach,
             address: stream.remote_addr().clone(),
         };
         let connection = stream.io().connection().clone();
@@ -304,11 +286,16 @@ where
     }
 }
 
+/// A handler in the task of its connection, or of its stream.
+type Attached<F, R> = Map<F, fn(Result<R, Infallible>) -> Result<Response, Infallible>>;
+
 /// The app on one connection, with the client's address for `ConnectInfo` as axum's own
 /// make-service gives it.
 #[derive(Clone)]
 struct OnConnection<S, A> {
     app: S,
+    /// Whether each request is handled in a task of its own.
+    detach: bool,
     address: A,
 }
 
@@ -316,12 +303,12 @@ impl<S, A> Service<Request<axum::body::Body>> for OnConnection<S, A>
 where
     S: Service<Request<axum::body::Body>, Error = Infallible>,
     S::Response: IntoResponse,
+    S::Future: Send + 'static,
     A: Clone + Send + Sync + 'static,
 {
     type Response = Response;
     type Error = Infallible;
-    type Future =
-        Map<S::Future, fn(Result<S::Response, Infallible>) -> Result<Response, Infallible>>;
+    type Future = Either<Attached<S::Future, S::Response>, DetachedHandler<Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.app.poll_ready(cx)
@@ -331,8 +318,10 @@ where
         request
             .extensions_mut()
             .insert(ConnectInfo(self.address.clone()));
-        self.app
-            .call(request)
-            .map(|response| response.map(IntoResponse::into_response))
+        if self.detach {
+            return Either::Right(DetachedService::new(&mut self.app).call(request));
+        }
+        let handled = self.app.call(request);
+        Either::Left(handled.map(|response| response.map(IntoResponse::into_response)))
     }
 }

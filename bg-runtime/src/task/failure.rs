@@ -94,6 +94,26 @@ impl TaskFailure {
         })
     }
 
+    /// Returns the failure without the [task itself](Self::downcast_ref).
+    pub(crate) fn without_task(&self) -> Self {
+        let parts = &*self.0;
+        if parts.unrun.is_none() {
+            return self.clone();
+        }
+        Self::new(FailureParts {
+            task: parts.task.clone(),
+            kind: parts.kind,
+            error: parts.error.clone(),
+            arguments: parts.arguments.clone(),
+            attempt: parts.attempt,
+            will_retry: parts.will_retry,
+            elapsed: parts.elapsed,
+            // One that did not run keeps nothing from running.
+            skipped: Skipped::default(),
+            unrun: None,
+        })
+    }
+
     pub(crate) fn task_ref(&self) -> &TaskRef {
         &self.0.task
     }
@@ -162,10 +182,9 @@ impl TaskFailure {
     ///
     /// `Some` for a task that was skipped, that a limit refused, or that a shutdown or the end of its runtime
     /// aborted while it waited: for a delay, for its next run, for a slot or a limit, or for the tasks before it in
-    /// its list. After a run that failed, and of a run that was aborted before its last, it is the copy that the
-    /// next run would have consumed: see [`attempt`](Self::attempt).
+    /// its list. After a run that failed, it is the copy that the next run would have consumed.
     ///
-    /// `None` if a run consumed it, and for tasks made by [`named`](crate::named) and
+    /// `None` if it is in a run, or a run consumed it, and for tasks made by [`named`](crate::named) and
     /// [`named_blocking`](crate::named_blocking). Also `None` where the task is out of reach: its handle aborted
     /// it, it was queued after the shutdown, or the shutdown left behind what it waits for, which is a response that
     /// an open connection still holds, or a task before it that blocks its thread. Such a task is known by its

@@ -65,7 +65,7 @@ pub(crate) use self::request_info::LazyInfo;
 pub(crate) use self::retry::RetryAdvice;
 pub(crate) use self::skipped::{KeptBack, Row, Skipped};
 pub(crate) use self::state::{SourceOfStates, States, StatesBuilder, TwiceGiven};
-pub(crate) use self::surroundings::Arounds;
+pub(crate) use self::surroundings::{Arounds, are_there_arounds};
 pub(crate) use self::task_ref::TaskRef;
 pub(crate) use self::tracked::{Tracked, Tracker, Watcher};
 pub(crate) use self::unrun::UnrunTask;

@@ -5,10 +5,12 @@
 //! in each of its runs:       Surroundings::surround(run), and on_thread(work) for a synchronous task
 //! ```
 
+use std::cell::Cell;
 use std::fmt;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
@@ -45,6 +47,20 @@ impl fmt::Debug for TaskRun {
 
 /// The work of one synchronous task, as the function given to `around_blocking` calls it.
 type BlockingRun = Box<dyn FnOnce() -> TaskResult + Send>;
+
+/// Whether any `Background` of the process has had an `around`.
+static ARE_THERE_ANY: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether there may be something to capture, for code that does not know of which `Background` it is.
+#[inline]
+pub(crate) fn are_there_arounds() -> bool {
+    ARE_THERE_ANY.load(Ordering::Relaxed)
+}
+
+thread_local! {
+    /// The user's `capture` is being called.
+    static IS_CAPTURING: Cell<bool> = const { Cell::new(false) };
+}
 
 /// What one `Background` captures for each task, from the outermost.
 #[derive(Default)]
@@ -102,8 +118,13 @@ impl Arounds {
         self.threads.push(Box::new(Pair { capture, around }));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.futures.is_empty() && self.threads.is_empty()
+    /// Shares them among the tasks. `None` if there are none.
+    pub(crate) fn shared(self) -> Option<Arc<Self>> {
+        if self.futures.is_empty() && self.threads.is_empty() {
+            return None;
+        }
+        ARE_THERE_ANY.store(true, Ordering::Relaxed);
+        Some(Arc::new(self))
     }
 
     /// Captures what surrounds the calling code, for a task that is synchronous or not.
@@ -122,7 +143,13 @@ impl Arounds {
 fn capture_all<T: ?Sized>(
     captures: &[Box<dyn Capture<T>>],
 ) -> Result<Arc<[Arc<T>]>, Arc<Panicked>> {
+    if IS_CAPTURING.replace(true) {
+        // It would call itself for ever.
+        let queued = Panicked::said("`capture` itself has queued it");
+        return Err(Arc::new(queued));
+    }
     let captured = contain(|| captures.iter().map(|one| one.capture()).collect());
+    IS_CAPTURING.set(false);
     captured.map_err(Arc::new)
 }
 
@@ -216,7 +243,7 @@ impl Surroundings {
 /// Does not call the panic hook again.
 fn fail(panic: &Panicked) -> ! {
     resume_unwind(Box::new(format!(
-        "capturing what surrounds the task panicked: {panic}"
+        "what surrounds the task could not be captured: {panic}"
     )))
 }
 

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, Waker};
 use slab::Slab;
 
 use super::{BoxTask, Progress, TaskFailure, TaskId, TaskInfo};
+use crate::contain::wake;
 use crate::run::{EntryKey, Runner};
 use crate::sync::Mutex;
 
@@ -85,7 +86,7 @@ impl Tracked {
             let replaced = replace(&mut state.progress, progress);
             (state.take_wakers(), replaced)
         };
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(wake);
     }
 
     pub(crate) fn end(&self, outcome: Result<(), TaskFailure>) {
@@ -97,7 +98,7 @@ impl Tracked {
             let replaced = replace(&mut state.stage, TrackedStage::Ended(outcome));
             (state.take_wakers(), replaced)
         };
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(wake);
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -278,6 +279,44 @@ mod tests {
         let mut late = first;
         assert!(end(&mut late).await.is_ok());
         assert!(end(&mut late).await.is_ok());
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_no_other_from_being_woken() {
+        struct Panics;
+
+        impl std::task::Wake for Panics {
+            fn wake(self: Arc<Self>) {
+                panic!("a waker");
+            }
+        }
+
+        let tracker = tracker();
+        let mut first = Watcher::new(tracker.tracked().clone());
+        let waker = Waker::from(Arc::new(Panics));
+        assert!(
+            first
+                .poll_end(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        let (told, is_told) = std::sync::mpsc::channel();
+        struct Tells(std::sync::mpsc::Sender<()>);
+
+        impl std::task::Wake for Tells {
+            fn wake(self: Arc<Self>) {
+                self.0.send(()).unwrap();
+            }
+        }
+
+        let mut second = first.clone();
+        let waker = Waker::from(Arc::new(Tells(told)));
+        assert!(
+            second
+                .poll_end(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        tracker.tracked().end(Ok(()));
+        is_told.try_recv().unwrap();
     }
 
     #[test]

@@ -115,6 +115,8 @@ pub(super) fn end(
     // destructor, because the future that was to run the task may live on.
     entry.permits.release();
     let ran = LastRun::new(entry.run);
+    // A task that may run again has a copy of itself left, but the run that ends here was the task itself.
+    let unrun = unrun.filter(|_| !entry.run.is_running());
     let name = outcome.name();
     let (failure, is_reported) = match outcome.into_failed() {
         None => (None, false),
