@@ -549,13 +549,8 @@ async fn a_history_keeps_no_background_alive() {
     async fn keep(#[expect(unused_variables, reason = "it is only owned")] background: Background) {
     }
 
-    #[derive(Clone)]
-    struct Alive(Arc<()>);
-
     let alive = Arc::new(());
-    let builder = Background::builder()
-        .history(10)
-        .state(Alive(alive.clone()));
+    let builder = Background::builder().history(10).state(alive.clone());
     let background = builder.build().unwrap();
     let fails = named("fails", async { Err::<(), _>("no luck") });
     respond_with(&background, tasks![fails, Keep::new(background.clone())]).await;
