@@ -122,6 +122,9 @@ async fn each_failed_run_is_reported_and_only_the_last_is_the_outcome() {
             .to_string()
             .ends_with("(attempt 1, it will run again)")
     );
+    let waits = told.iter().map(TaskFailure::retry_in);
+    let second = Some(Duration::from_secs(1));
+    assert_eq!(waits.collect::<Vec<_>>(), [second, second, second, None]);
     assert_eq!((outcome.attempt(), outcome.will_retry()), (4, false));
     let stats = background.stats();
     assert_eq!((stats.failed, stats.retries), (1, 3), "{stats}");

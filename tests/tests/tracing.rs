@@ -425,7 +425,11 @@ async fn each_run_of_a_retried_task_has_a_span_within_that_of_the_task() {
 
     assert_eq!(seen.lines("new background_task ").len(), 1, "{seen:#?}");
     let failed = "event in flaky message=background task failed, and will run again";
-    assert_eq!(seen.lines(failed).len(), 2, "{seen:#?}");
+    let failed_lines = seen.lines(failed);
+    assert_eq!(failed_lines.len(), 2, "{seen:#?}");
+    for line in failed_lines {
+        assert!(line.contains("retry_in_ms=5000"), "{line}");
+    }
     seen.assert_order([
         "new background_task_run task.attempt=1 in flaky",
         "event in background_task_run message=run 1",

@@ -1,6 +1,7 @@
 //! Settling outcomes: by the run of a task, by its handle, by a limit, or by a shutdown.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::Span;
 
@@ -126,11 +127,12 @@ impl OutcomeGuard {
         attempt: u32,
         retries: u32,
         error: RunError,
+        retry_in: Duration,
     ) -> bool {
         let of = retries.saturating_add(1);
         match self.runner.ledger.wait_again(self.key, attempt, of) {
             Some(failed) => {
-                report::fail_run(&self.runner, failed, span, attempt, error);
+                report::fail_run(&self.runner, failed, span, attempt, error, retry_in);
                 true
             }
             None => false,

@@ -120,7 +120,8 @@ pub(super) fn run_task<'a>(
             limits.wait_again(&accepted.permits);
             let until = end_of_wait(Instant::now(), backoff);
             let span = accepted.task.span();
-            if !accepted.guard.wait_again(span, number, retries, error) {
+            let guard = &accepted.guard;
+            if !guard.wait_again(span, number, retries, error, backoff) {
                 return settled_meanwhile(accepted);
             }
             if let Err(no_run) = wait(runner, &mut accepted, false, until, slot).await {

@@ -25,7 +25,8 @@ pub(crate) struct FailureParts {
     pub(crate) error: Contained<Arc<dyn Error + Send + Sync>>,
     pub(crate) arguments: Option<Box<str>>,
     pub(crate) attempt: u32,
-    pub(crate) will_retry: bool,
+    /// How long the task waits for its next run; `None` if there is none.
+    pub(crate) retry_in: Option<Duration>,
     pub(crate) elapsed: Duration,
     pub(crate) skipped: Skipped,
     /// The task itself, if no run was under way and it is at hand.
@@ -87,7 +88,7 @@ impl TaskFailure {
             error: Contained::new(Arc::new(AbortReason::Dropped)),
             arguments: None,
             attempt: 0,
-            will_retry: false,
+            retry_in: None,
             elapsed: Duration::ZERO,
             skipped: Skipped::default(),
             unrun: None,
@@ -106,7 +107,7 @@ impl TaskFailure {
             error: parts.error.clone(),
             arguments: parts.arguments.clone(),
             attempt: parts.attempt,
-            will_retry: parts.will_retry,
+            retry_in: parts.retry_in,
             elapsed: parts.elapsed,
             // One that did not run keeps nothing from running.
             skipped: Skipped::default(),
@@ -163,7 +164,13 @@ impl TaskFailure {
     /// for each run that fails.
     #[must_use]
     pub fn will_retry(&self) -> bool {
-        self.0.will_retry
+        self.0.retry_in.is_some()
+    }
+
+    /// How long the task waits for its next run. `None` if it [will not run again](Self::will_retry).
+    #[must_use]
+    pub fn retry_in(&self) -> Option<Duration> {
+        self.0.retry_in
     }
 
     /// The duration of the run. Zero if none was under way.
@@ -267,7 +274,7 @@ impl fmt::Debug for TaskFailure {
             .field("error", &self.error())
             .field("arguments", &self.0.arguments)
             .field("attempt", &self.attempt())
-            .field("will_retry", &self.will_retry())
+            .field("retry_in", &self.retry_in())
             .field("elapsed", &self.elapsed())
             .field("request", &self.request())
             .field("skipped", &self.skipped())

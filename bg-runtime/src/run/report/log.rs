@@ -87,6 +87,7 @@ fn show(failure: &TaskFailure, span: &Span) {
                     kind = %failure.kind(),
                     error = %OneLine(Chain(failure.error())),
                     arguments = failure.arguments(),
+                    retry_in_ms = failure.retry_in().map(millis),
                     elapsed_ms = millis(failure.elapsed()),
                     http.method = request.map(|request| OneLine(request.method()).to_string()),
                     http.path = request.map(|request| OneLine(request.path()).to_string()),

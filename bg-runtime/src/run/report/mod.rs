@@ -127,7 +127,7 @@ pub(super) fn end(
                 error: Contained::new(Arc::from(failed.error.into_inner())),
                 arguments: entry.arguments.take(),
                 attempt: ran.attempts(),
-                will_retry: false,
+                retry_in: None,
                 elapsed: ran.elapsed().unwrap_or_default(),
                 skipped: failed.skipped,
                 unrun,
@@ -162,6 +162,7 @@ pub(super) fn fail_run(
     span: &Span,
     attempt: u32,
     error: RunError,
+    retry_in: Duration,
 ) {
     let failure = TaskFailure::new(FailureParts {
         task: run.task,
@@ -169,7 +170,7 @@ pub(super) fn fail_run(
         error: Contained::new(Arc::from(error.error.into_inner())),
         arguments: run.arguments,
         attempt,
-        will_retry: true,
+        retry_in: Some(retry_in),
         elapsed: run.elapsed,
         skipped: Skipped::default(),
         unrun: None,
