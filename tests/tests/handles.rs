@@ -570,3 +570,31 @@ async fn settled_but(background: &Background, accepted: u64, open: u64) -> bg_ru
     tests::eventually("the tasks have their outcomes", is_there).await;
     background.stats()
 }
+
+/// With `Overflow::Wait`: it waits for room for those of its tasks that are left.
+#[tokio::test]
+async fn a_response_is_not_held_back_for_a_task_that_was_aborted() {
+    let timeline = Timeline::new();
+    let (background, _) = background(|builder| builder.max_pending(1, bg_runtime::Overflow::Wait));
+    let full = background.spawn(
+        timeline
+            .task("holds the room")
+            .delay(Duration::from_secs(3600)),
+    );
+    let (list, [first, second]) = tracked([timeline.task("a"), timeline.task("b")]);
+    let answered = {
+        let background = background.clone();
+        tokio::spawn(async move { respond_with(&background, list).await })
+    };
+    tests::eventually("both wait", || background.stats().accepted == 3).await;
+    for handle in [first, second] {
+        assert!(!answered.is_finished());
+        handle.abort();
+        tokio::task::yield_now().await;
+    }
+    within("the response", answered).await.unwrap();
+    full.abort();
+    // The room is given back, too.
+    respond_with(&background, timeline.task("next")).await;
+    assert_eq!(settled(&background, 4).await.completed, 1);
+}

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, select_all};
 use http::Response;
 
 use super::due::RequestEnd;
 use super::queue::RequestTasks;
-use crate::run::PendingPermit;
+use crate::run::{PendingLimit, PendingPermit, Permits};
 
 impl RequestTasks {
     /// Returns a future that waits for room for the tasks of this response; `None` if the response need
@@ -24,18 +24,39 @@ impl RequestTasks {
             return None;
         }
         self.skip_what_is_not_due(RequestEnd::Response(response.status()));
-        let count = {
-            let state = &mut *self.state();
-            let mut count = 0;
-            state
-                .lists
-                .for_each_mut(&mut |task| count += usize::from(task.needs_pending()));
-            state.waits_for_room = count > 0;
-            count
-        };
+        let waiting = self.waiting_for_room();
+        self.state().waits_for_room = !waiting.is_empty();
         let request = self.clone();
-        let wait = async move { request.set_pending(limit.acquire_many(count).await) };
-        (count > 0).then(|| wait.boxed())
+        (!waiting.is_empty())
+            .then(|| async move { request.acquire_room(limit, waiting).await }.boxed())
+    }
+
+    /// Returns the permits of the tasks that have no room yet.
+    fn waiting_for_room(&self) -> Vec<Permits> {
+        let mut waiting = Vec::new();
+        let lists = &mut self.state().lists;
+        lists.for_each_mut(&mut |task| {
+            if task.needs_pending() {
+                waiting.push(task.permits.clone());
+            }
+        });
+        waiting
+    }
+
+    /// Waits until there is room for these tasks, or for those of them that are left: a handle may abort some.
+    async fn acquire_room(&self, limit: Arc<PendingLimit>, mut waiting: Vec<Permits>) {
+        while !waiting.is_empty() {
+            let settled = select_all(waiting.iter().map(|task| task.settled().boxed()));
+            tokio::select! {
+                biased;
+                permits = limit.clone().acquire_many(waiting.len()) => {
+                    return self.set_pending(permits);
+                }
+                _ = settled => {}
+            }
+            waiting = self.waiting_for_room();
+        }
+        self.state().waits_for_room = false;
     }
 
     /// Distributes the permits among the tasks that need one. Tasks that came meanwhile were not counted:

@@ -21,7 +21,7 @@ pub(crate) struct AcceptedParts {
     // Declared before the guard, and so dropped before it: see `settle`.
     pub(crate) task: BoxTask,
     pub(super) guard: OutcomeGuard,
-    pub(super) permits: Permits,
+    pub(crate) permits: Permits,
 }
 
 const WHOLE: &str = "only methods that consume it take it apart";

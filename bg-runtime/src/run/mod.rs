@@ -67,9 +67,7 @@ pub(crate) use self::end_of_wait::end_of_wait;
 pub(crate) use self::executor::Executor;
 pub(crate) use self::global::{global, install_global, is_there_a_global};
 pub(crate) use self::ledger::EntryKey;
-#[cfg(all(test, shuttle))]
-pub(crate) use self::limits::PendingLimit;
-pub(crate) use self::limits::{Limits, MAX_BLOCKING, PendingPermit};
+pub(crate) use self::limits::{Limits, MAX_BLOCKING, PendingLimit, PendingPermit, Permits};
 pub(crate) use self::period::{AlreadyShutDown, Serving};
 pub(crate) use self::places::{Several, add_built, one_is_built, place};
 pub(crate) use self::report::Hooks;
@@ -84,7 +82,7 @@ use tracing::Span;
 
 use self::aborts::AbortRegistry;
 use self::ledger::Ledger;
-use self::limits::{Denial, Permits};
+use self::limits::Denial;
 use self::outcome::Outcome;
 use self::period::Periods;
 use self::settle::OutcomeGuard;

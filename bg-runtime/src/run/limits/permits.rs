@@ -93,7 +93,7 @@ impl Permits {
 
     /// Waits until the task is settled, by something other than its future, which is to wait for nothing
     /// more then. Never ends for a task without permits.
-    pub(in crate::run) async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         match &self.0 {
             Some(shared) => shared.settled.notified().await,
             None => pending().await,
