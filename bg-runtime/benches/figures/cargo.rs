@@ -50,6 +50,8 @@ impl Package {
             .args(["--quiet", "--offline"])
             .current_dir(&self.directory)
             .env("CARGO_TARGET_DIR", self.target())
+            // As in a project of a user's: the configuration of this workspace switches it off.
+            .env("CARGO_INCREMENTAL", "1")
             .stderr(Stdio::inherit())
             .output()
             .expect("cargo can be started");

@@ -3,7 +3,6 @@
 use std::mem::take;
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
@@ -56,17 +55,6 @@ pub(super) fn run_single(
     }
 }
 
-/// Runs a task of a list, until its handle aborts it.
-fn run_member<'a>(
-    runner: &'a Arc<Runner>,
-    task: AcceptedTask,
-    slot: &'a mut ListSlot,
-) -> impl Future<Output = Result<(), TaskEnd>> + Send + 'a {
-    let (info, key) = (task.task.info(), task.guard.key());
-    until_aborted(&**runner, key, run_task(runner, task, slot))
-        .map(move |ended| ended.unwrap_or(Err(TaskEnd::AbortedByHandle(info))))
-}
-
 /// Runs a list, and those inside it, in a loop: a future for each list would hold the next one, to any
 /// depth.
 #[expect(
@@ -81,9 +69,13 @@ fn run_list<'a>(
     async move {
         loop {
             let ended = match walk.next() {
-                Next::Task(task) => run_member(runner, task, slot)
-                    .await
-                    .map_err(|end| end.settle(|| walk.skipped())),
+                Next::Task(task) => {
+                    let (info, key) = (task.task.info(), task.guard.key());
+                    until_aborted(&**runner, key, run_task(runner, task, slot))
+                        .await
+                        .unwrap_or(Err(TaskEnd::AbortedByHandle(info)))
+                        .map_err(|end| end.settle(|| walk.skipped()))
+                }
                 Next::Concurrent(members) => run_concurrently(runner, members, slot).await,
                 Next::End(ended) => return ended,
             };

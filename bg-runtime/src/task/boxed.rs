@@ -236,7 +236,7 @@ impl BoxTask {
             .and_then(|options| options.surroundings.as_ref())
         {
             None => work.run(cx),
-            Some(surroundings) => surroundings.surround(&cx, work.run(cx.clone())),
+            Some(surroundings) => surroundings.surround(&cx, work.run_lazily(cx.clone())),
         }
     }
 
@@ -263,6 +263,12 @@ impl fmt::Debug for BoxTask {
 /// A task with its type erased.
 pub(crate) trait Work: Send {
     fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult>;
+
+    /// Like [`run`](Self::run), but all of the user's code is in the future: for what surrounds that. A task written
+    /// by hand may do something before it returns its future.
+    fn run_lazily(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
+        self.run(cx)
+    }
 
     fn copy(&mut self) -> bool {
         false
@@ -304,13 +310,22 @@ impl<T> Declared<T> {
             try_clone,
         }
     }
+
+    /// Takes the task out for a run, and leaves the copy for the next.
+    fn take(&mut self) -> T {
+        let copy = self.copy.take().map(|copy| *copy);
+        std::mem::replace(&mut self.task, copy).expect(TAKEN)
+    }
 }
 
 impl<T: Task + Send> Work for Declared<T> {
     fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
-        let copy = self.copy.take().map(|copy| *copy);
-        let task = std::mem::replace(&mut self.task, copy).expect(TAKEN);
-        // Lazy, so that a `run` written by hand does nothing outside of what surrounds it.
+        let task = self.take();
+        Box::pin(task.run(cx))
+    }
+
+    fn run_lazily(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
+        let task = self.take();
         Box::pin(future::lazy(move |_| task.run(cx)).flatten())
     }
 
