@@ -180,3 +180,88 @@ impl Leaving<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    /// How many tokens of the expression are refused.
+    fn refused(background: TokenStream) -> usize {
+        let background = syn::parse2(background).expect("an expression");
+        let ((), errors) = Errors::collect(|errors| refuse(&background, errors));
+        let errors = errors.into_token_stream().to_string();
+        errors.matches("compile_error").count()
+    }
+
+    #[test]
+    fn what_leaves_the_expression_is_refused_each_time() {
+        for (leaves, times) in [
+            (quote!(return a), 1),
+            (quote!(if late { return a } else { b }), 1),
+            (quote!([a?, b?, c.await]), 3),
+            (quote!(break), 1),
+            (
+                quote!({
+                    loop {
+                        break;
+                    }
+                    continue;
+                }),
+                1,
+            ),
+            (quote!('a: { break 'b a }), 1),
+            (
+                quote!(loop {
+                    return a;
+                }),
+                1,
+            ),
+            (
+                quote!(match a? {
+                    _ => b.await?,
+                }),
+                3,
+            ),
+            (quote!(tasks![a?]), 1),
+        ] {
+            assert_eq!(refused(leaves.clone()), times, "{leaves}");
+        }
+    }
+
+    #[test]
+    fn what_stays_in_the_expression_is_not() {
+        for stays in [
+            quote!([a, b]),
+            quote!(loop {
+                break a;
+            }),
+            quote!('a: { break 'a a }),
+            quote!(for a in b {
+                if c {
+                    continue;
+                }
+            }),
+            quote!('a: while b {
+                loop {
+                    break 'a;
+                }
+            }),
+            quote!(named("a", async move {
+                a.await?;
+                return Ok(());
+            })),
+            quote!(a.then(|| { return b })),
+            quote!({
+                fn f() -> Option<u8> {
+                    None?;
+                    return None;
+                }
+                f()
+            }),
+        ] {
+            assert_eq!(refused(stays.clone()), 0, "{stays}");
+        }
+    }
+}
