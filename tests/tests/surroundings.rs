@@ -226,6 +226,33 @@ async fn what_comes_with_the_response_of_a_plain_route_is_surrounded_as_well() {
     assert_eq!(notes.sorted(), all_of("acme", &names));
 }
 
+/// A list may be made before there is a request, and what surrounds the code that attaches it is what counts.
+///
+/// P-SURROUND-1
+#[tokio::test]
+async fn a_list_made_outside_of_a_request_is_surrounded_where_it_is_attached() {
+    let notes = Notes::default();
+    let background = for_tenants(notes.builder()).build().unwrap();
+    let made = tasks![See::new("made before"), tasks![See::new("in its list")]];
+    let made = Arc::new(Mutex::new(Some(made)));
+    let handler = move || {
+        let made = made.lock().unwrap().take().unwrap();
+        ready("ok".with_background(made))
+    };
+    let app = Router::new()
+        .route("/orders", axum::routing::post(handler))
+        .layer(axum::middleware::from_fn(|request, next| {
+            in_tenant("acme", request, next)
+        }))
+        .layer(background.layer());
+    drop(app.oneshot(post_orders()).await.unwrap());
+    settled(&background, 2).await;
+    assert_eq!(
+        notes.sorted(),
+        all_of("acme", &["made before", "in its list"])
+    );
+}
+
 /// A task that a recorder runs, and one without `around`, as the twins.
 #[tokio::test]
 async fn a_recorded_task_is_surrounded_and_nothing_is_without_a_setting() {
