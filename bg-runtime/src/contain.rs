@@ -88,9 +88,14 @@ impl<T> DerefMut for Contained<T> {
 impl<T> Drop for Contained<T> {
     fn drop(&mut self) {
         let Some(value) = self.0.take() else { return };
-        if let Err(panic) = contain(|| drop(value)) {
-            tracing::error!(target: RUNTIME, panic = %OneLine(panic), "a destructor panicked in a background task's value");
-        }
+        contain_drop(|| drop(value));
+    }
+}
+
+/// Calls a function that drops values of the user's. A panic in a destructor is caught and logged.
+pub(crate) fn contain_drop(drop: impl FnOnce()) {
+    if let Err(panic) = contain(drop) {
+        tracing::error!(target: RUNTIME, panic = %OneLine(panic), "a destructor panicked in a background task's value");
     }
 }
 

@@ -88,6 +88,19 @@ fn list(
     [list]
 }
 
+/// Aborts a task of a list, as its handle does, on a thread of its own.
+fn abort_beside(
+    runner: &Arc<Runner>,
+    [list]: &[TaskList<AcceptedTask>; 1],
+    nth: usize,
+) -> thread::JoinHandle<()> {
+    let Item::Task(task) = &list.items()[nth] else {
+        panic!("accepted");
+    };
+    let (runner, key) = (runner.clone(), task.key());
+    thread::spawn(move || runner.abort_task(key))
+}
+
 fn assert_balanced(stats: Stats) {
     let over = stats.completed + stats.failed + stats.skipped + stats.aborted;
     assert_eq!(
@@ -225,14 +238,7 @@ fn a_run_a_handle_and_a_drop_settle_a_task_once() {
     check(|| {
         let (runner, work) = (runner(Limits::default()), Workload::default());
         let lists = list(&runner, [work.task()]);
-        let Item::Task(task) = &lists[0].items()[0] else {
-            panic!("accepted");
-        };
-        let key = task.key();
-        let aborting = {
-            let runner = runner.clone();
-            thread::spawn(move || runner.abort_task(key))
-        };
+        let aborting = abort_beside(&runner, &lists, 0);
         let running = {
             let runner = runner.clone();
             thread::spawn(move || {
@@ -258,14 +264,7 @@ fn a_task_that_its_handle_aborts_ends_its_list_and_no_wake_up_is_lost() {
         let (runner, work) = (runner(Limits::default()), Workload::default());
         let never_ends = named("never ends", std::future::pending::<()>());
         let lists = list(&runner, [work.task(), never_ends, work.task()]);
-        let Item::Task(task) = &lists[0].items()[1] else {
-            panic!("accepted");
-        };
-        let key = task.key();
-        let aborting = {
-            let runner = runner.clone();
-            thread::spawn(move || runner.abort_task(key))
-        };
+        let aborting = abort_beside(&runner, &lists, 1);
         future::block_on(runner.run_here(lists));
         aborting.join().unwrap();
         let stats = assert_all_settled(&runner, 3);
@@ -289,14 +288,7 @@ fn a_task_that_ends_as_its_handle_aborts_it_ends_in_one_way() {
         for (ends_well, task) in [(true, work.task()), (false, failing)] {
             let before = runner.stats();
             let lists = list(&runner, [task, work.task()]);
-            let Item::Task(task) = &lists[0].items()[0] else {
-                panic!("accepted");
-            };
-            let key = task.key();
-            let aborting = {
-                let runner = runner.clone();
-                thread::spawn(move || runner.abort_task(key))
-            };
+            let aborting = abort_beside(&runner, &lists, 0);
             future::block_on(runner.run_here(lists));
             aborting.join().unwrap();
             let stats = runner.stats().since(&before);
@@ -319,16 +311,7 @@ fn a_task_that_is_aborted_twice_or_replaced_ends_in_one_way() {
         let (runner, work) = (runner(Limits::default()), Workload::default());
         let newest = || BoxTask::declared(Newest(work.clone()));
         let lists = list(&runner, [newest(), work.task()]);
-        let Item::Task(task) = &lists[0].items()[0] else {
-            panic!("accepted");
-        };
-        let key = task.key();
-        let aborting: Vec<_> = (0..2)
-            .map(|_| {
-                let runner = runner.clone();
-                thread::spawn(move || runner.abort_task(key))
-            })
-            .collect();
+        let aborting = [(); 2].map(|()| abort_beside(&runner, &lists, 0));
         let replacing = {
             let (runner, newest) = (runner.clone(), newest());
             thread::spawn(move || future::block_on(runner.run_here(list(&runner, [newest]))))

@@ -121,6 +121,12 @@ pub fn skip_reason(failure: &TaskFailure) -> SkipReason {
 /// Answers a request with these tasks, without a server. When this is over, so is the moment that a
 /// layer gives the connection: the tasks have been handed over.
 pub async fn respond_with(background: &Background, tasks: impl IntoTasks) {
+    respond_at_once_with(background, tasks).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
+/// Like [`respond_with`], without that moment.
+pub async fn respond_at_once_with(background: &Background, tasks: impl IntoTasks) {
     let mut response = Some("ok".with_background(tasks));
     let handler = tower::service_fn(move |_: Request<Body>| {
         let response = response.take().expect("one request");
@@ -131,7 +137,6 @@ pub async fn respond_with(background: &Background, tasks: impl IntoTasks) {
         .layer(handler)
         .oneshot(Request::default());
     drop(answered.await);
-    tokio::time::sleep(Duration::from_millis(5)).await;
 }
 
 /// Waits until every one of `accepted` tasks has an outcome, and gives the counts.

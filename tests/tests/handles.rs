@@ -7,16 +7,15 @@ use std::{
 
 use bg_runtime::{
     Background, BackgroundTasks, Backoff, BoxTask, FailureKind, SkipReason, Task, TaskContext,
-    TaskDef, TaskExt, TaskHandle, TaskId, TaskResult, TaskState, WithBackground, background_task,
-    named, named_blocking, tasks, testing::Recorder,
+    TaskDef, TaskExt, TaskHandle, TaskId, TaskResult, TaskState, background_task, named,
+    named_blocking, tasks, testing::Recorder,
 };
 use futures_util::FutureExt;
 use tests::{
     Timeline,
-    tasks::{Failures, background, respond_with, settled, skip_reason},
+    tasks::{Failures, background, respond_at_once_with, respond_with, settled, skip_reason},
     within,
 };
-use tower::ServiceExt;
 
 /// Marks its name when it is dropped.
 struct Dropped(Timeline, &'static str);
@@ -526,16 +525,7 @@ async fn an_abort_before_the_task_is_queued_is_not_lost() {
                 }
             })
         };
-        let mut response = Some("ok".with_background(list));
-        let handler = tower::service_fn(move |_: http::Request<axum::body::Body>| {
-            let response = response.take().expect("one request");
-            std::future::ready(Ok::<_, std::convert::Infallible>(response))
-        });
-        let layer = background.layer();
-        let answered = tower::Layer::layer(&layer, handler)
-            .oneshot(http::Request::default())
-            .await;
-        drop(answered);
+        respond_at_once_with(&background, list).await;
         let failure = within("the task", handle).await.unwrap_err();
         assert_eq!(failure.kind(), FailureKind::Aborted);
         asking.join().unwrap();

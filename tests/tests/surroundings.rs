@@ -161,7 +161,12 @@ async fn in_tenant(tenant: &'static str, request: Request, next: Next) -> Respon
 
 /// An app whose tenant is known to a middleware inside of the layer.
 fn app(background: &Background, tenant: &'static str) -> Router {
-    routes![order]
+    of_tenant(routes![order], background, tenant)
+}
+
+/// The same of other routes.
+fn of_tenant(routes: Router, background: &Background, tenant: &'static str) -> Router {
+    routes
         .layer(axum::middleware::from_fn(move |request, next| {
             in_tenant(tenant, request, next)
         }))
@@ -206,12 +211,8 @@ async fn what_comes_with_the_response_of_a_plain_route_is_surrounded_as_well() {
 
     let notes = Notes::default();
     let background = for_tenants(notes.builder()).build().unwrap();
-    let app = Router::new()
-        .route("/orders", axum::routing::post(plain))
-        .layer(axum::middleware::from_fn(|request, next| {
-            in_tenant("acme", request, next)
-        }))
-        .layer(background.layer());
+    let routes = Router::new().route("/orders", axum::routing::post(plain));
+    let app = of_tenant(routes, &background, "acme");
     drop(app.oneshot(post_orders()).await.unwrap());
     settled(&background, 7).await;
     let names = [
@@ -239,12 +240,8 @@ async fn a_list_made_outside_of_a_request_is_surrounded_where_it_is_attached() {
         let made = made.lock().unwrap().take().unwrap();
         ready("ok".with_background(made))
     };
-    let app = Router::new()
-        .route("/orders", axum::routing::post(handler))
-        .layer(axum::middleware::from_fn(|request, next| {
-            in_tenant("acme", request, next)
-        }))
-        .layer(background.layer());
+    let routes = Router::new().route("/orders", axum::routing::post(handler));
+    let app = of_tenant(routes, &background, "acme");
     drop(app.oneshot(post_orders()).await.unwrap());
     settled(&background, 2).await;
     assert_eq!(

@@ -6,7 +6,7 @@ use super::into_tasks::{IntoTasks, Tasks};
 use super::queue::{RequestTasks, Source};
 use crate::run::{self, TaskHandle};
 use crate::sync::Mutex;
-use crate::task::{BoxTask, IntoTask, Item, SkipReason, TaskList, Tracker};
+use crate::task::{BoxTask, IntoTask, Item, SkipReason, TaskList};
 
 /// A list of background tasks.
 ///
@@ -127,8 +127,7 @@ impl BackgroundTasks {
     pub fn add_tracked(&self, task: impl IntoTask) -> TaskHandle {
         let mut task = task.into_task();
         capture(&mut task);
-        let tracker = Tracker::of(&task);
-        let handle = TaskHandle::new(tracker.tracked().clone());
+        let (handle, tracker) = TaskHandle::track(&task);
         task.options_mut().tracker = Some(tracker);
         self.add_item(Item::Task(task));
         handle

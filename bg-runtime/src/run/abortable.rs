@@ -9,9 +9,7 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use super::{EntryKey, Runner};
-use crate::contain::contain;
-use crate::log_target::RUNTIME;
-use crate::one_line::OneLine;
+use crate::contain::contain_drop;
 
 /// Runs what runs a task, or waits to, until its handle aborts the task. `None` if it has.
 pub(super) fn until_aborted<R, F>(runner: R, task: EntryKey, future: F) -> Abortable<R, F>
@@ -56,7 +54,8 @@ where
         if *this.aborts != aborts {
             *this.aborts = aborts;
             if ledger.was_aborted(*this.task) {
-                drop_future(this.future);
+                // Contained, because its list goes on.
+                contain_drop(|| this.future.set(None));
                 return Poll::Ready(None);
             }
         }
@@ -72,22 +71,12 @@ where
         if !knows_waker {
             let waker = cx.waker().clone();
             if !ledger.set_waker(*this.task, waker.clone()) {
-                drop_future(this.future);
+                // Contained, because its list goes on.
+                contain_drop(|| this.future.set(None));
                 return Poll::Ready(None);
             }
             *this.waker = Some(waker);
         }
         Poll::Pending
-    }
-}
-
-/// Drops the future of an aborted task. Contained, because its list goes on.
-fn drop_future<F>(mut future: Pin<&mut Option<F>>) {
-    if let Err(panic) = contain(|| future.set(None)) {
-        tracing::error!(
-            target: RUNTIME,
-            panic = %OneLine(panic),
-            "a destructor panicked in a background task that its handle has aborted"
-        );
     }
 }

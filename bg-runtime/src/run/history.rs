@@ -9,6 +9,8 @@ use crate::task::{TaskFailure, TaskId, Tracked};
 /// its outcome finds one of them: in the books, among those that are being reported, or among the ended.
 #[derive(Default)]
 pub(super) struct History {
+    /// How many ended tasks stay readable. With none, nothing is put here.
+    size: usize,
     /// They have left the books, and their sinks are being told.
     ending: HashMap<TaskId, Arc<Tracked>>,
     ended: HashMap<TaskId, Result<(), TaskFailure>>,
@@ -17,22 +19,32 @@ pub(super) struct History {
 }
 
 impl History {
+    pub(super) fn new(size: usize) -> Self {
+        Self {
+            size,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_kept(&self) -> bool {
+        self.size > 0
+    }
+
     pub(super) fn begin_end(&mut self, id: TaskId, tracked: Arc<Tracked>) {
         self.ending.insert(id, tracked);
     }
 
-    /// Adds an outcome. Returns what has to be dropped, outside of the lock: the oldest, beyond `size`.
+    /// Adds an outcome. Returns what has to be dropped, outside of the lock: the oldest, beyond the size.
     #[must_use = "not to be dropped under the lock of the books"]
     pub(super) fn push(
         &mut self,
         id: TaskId,
         outcome: Result<(), TaskFailure>,
-        size: usize,
     ) -> impl Sized + use<> {
         let told = self.ending.remove(&id);
         self.ended.insert(id, outcome);
         self.order.push_back(id);
-        let oldest = (self.order.len() > size).then(|| self.order.pop_front());
+        let oldest = (self.order.len() > self.size).then(|| self.order.pop_front());
         let forgotten = oldest.flatten().and_then(|id| self.ended.remove(&id));
         (told, forgotten)
     }

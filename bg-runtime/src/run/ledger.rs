@@ -38,10 +38,9 @@ pub(super) struct Ledger {
     idle: Notify,
     /// How many tasks their handles have aborted.
     aborts: AtomicU64,
-    /// How many ended tasks stay readable.
-    history: usize,
-    /// How many tasks have been dropped with their futures, and how many of these are being reported.
-    dropped: AtomicU64,
+    /// Whether the books keep a history. Here, so that no lock is taken where there is none.
+    keeps_history: bool,
+    /// How many tasks that were dropped with their futures are being reported.
     dropping: AtomicU64,
 }
 
@@ -119,12 +118,15 @@ pub(super) struct FailedRun {
 
 impl Ledger {
     pub(super) fn new(history: usize) -> Self {
+        let history = History::new(history);
         Self {
-            books: Mutex::default(),
+            keeps_history: history.is_kept(),
+            books: Mutex::new(Books {
+                history,
+                ..Books::default()
+            }),
             idle: Notify::new(),
             aborts: AtomicU64::new(0),
-            history,
-            dropped: AtomicU64::new(0),
             dropping: AtomicU64::new(0),
         }
     }
@@ -321,14 +323,14 @@ impl Ledger {
 
     /// Keeps the outcome of a task for those who ask for it by its id.
     pub(super) fn remember(&self, id: TaskId, outcome: &Result<(), TaskFailure>) {
-        if self.history == 0 {
+        if !self.keeps_history {
             return;
         }
         // Without the task itself, whose arguments may own the runner, which owns the history.
         let outcome = outcome.as_ref().map_err(TaskFailure::without_task);
         let outcome = outcome.copied();
         // Dropped after the lock, because it may have the user's error.
-        let _forgotten = self.books.lock().history.push(id, outcome, self.history);
+        let _forgotten = self.books.lock().history.push(id, outcome);
     }
 
     /// Returns how a task was settled that is not in the books, and forgets it: for its guard, which asks last.
@@ -373,7 +375,7 @@ impl Ledger {
     pub(super) fn abort_entry(&self, key: EntryKey) -> Option<(Entry, Option<Waker>)> {
         let outcome = Outcome::Aborted(AbortReason::Handle);
         let mut books = self.books.lock();
-        let mut entry = books.close_entry(key, &outcome, self.history)?;
+        let mut entry = books.close_entry(key, &outcome)?;
         books.aborted.insert(key.serial);
         let waker = entry.waker.take();
         Some((entry, waker))
@@ -381,7 +383,7 @@ impl Ledger {
 
     /// Takes the task out of the books, with a hold for its report. `None` if it is settled already.
     pub(super) fn close_entry(&self, key: EntryKey, outcome: &Outcome) -> Option<Entry> {
-        self.books.lock().close_entry(key, outcome, self.history)
+        self.books.lock().close_entry(key, outcome)
     }
 
     /// Closes the books for all that come later, and keeps tasks from beginning. Those that are in the books are
@@ -394,22 +396,17 @@ impl Ledger {
     pub(super) fn drop_task(&self, report: impl FnOnce()) {
         self.dropping.fetch_add(1, Ordering::SeqCst);
         report();
-        self.dropped.fetch_add(1, Ordering::SeqCst);
         self.dropping.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Returns a number that grows with each task that was dropped with its future.
-    pub(super) fn moves(&self) -> u64 {
-        self.dropped.load(Ordering::SeqCst)
-    }
-
-    /// Returns whether such a task is being reported.
-    pub(super) fn is_moving(&self) -> bool {
+    /// Returns whether a task that was dropped with its future is being reported.
+    pub(super) fn is_dropping(&self) -> bool {
         self.dropping.load(Ordering::SeqCst) > 0
     }
 
-    pub(super) fn has_entries(&self) -> bool {
-        !self.books.lock().entries.is_empty()
+    /// Returns how many tasks have no outcome yet.
+    pub(super) fn open_tasks(&self) -> usize {
+        self.books.lock().entries.len()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -430,11 +427,7 @@ impl Ledger {
                 places.clear();
             }
             for entry in &mut entries {
-                books.count(entry, &Outcome::Aborted(AbortReason::Shutdown));
-                if self.history > 0 {
-                    let (id, tracked) = (entry.task.id, entry.tracked().clone());
-                    books.history.begin_end(id, tracked);
-                }
+                books.leave(entry, &Outcome::Aborted(AbortReason::Shutdown));
             }
             (entries, books.is_idle())
         };
@@ -458,19 +451,24 @@ impl Books {
         entry.filter(|entry| entry.task.id.serial() == key.serial)
     }
 
-    fn close_entry(&mut self, key: EntryKey, outcome: &Outcome, history: usize) -> Option<Entry> {
+    fn close_entry(&mut self, key: EntryKey, outcome: &Outcome) -> Option<Entry> {
         self.entry(key)?;
         let mut entry = self.entries.remove(key.index);
         if let Some(places) = &mut self.places {
             places.remove(&key.serial);
         }
-        if history > 0 {
-            let (id, tracked) = (entry.task.id, entry.tracked().clone());
-            self.history.begin_end(id, tracked);
-        }
-        self.count(&entry, outcome);
+        self.leave(&mut entry, outcome);
         self.holds += 1;
         Some(entry)
+    }
+
+    /// Counts an entry that has left the books with its outcome.
+    fn leave(&mut self, entry: &mut Entry, outcome: &Outcome) {
+        if self.history.is_kept() {
+            let id = entry.task.id;
+            self.history.begin_end(id, entry.tracked().clone());
+        }
+        self.count(entry, outcome);
     }
 
     fn stats(&self) -> Stats {

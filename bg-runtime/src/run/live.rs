@@ -89,11 +89,7 @@ impl LiveTask {
 
 impl fmt::Display for LiveTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.task())?;
-        if let Some(request) = self.request() {
-            write!(f, ", queued by {request}")?;
-        }
-        write!(f, ", {}", self.state())?;
+        write!(f, "{}, {}", self.task, self.state())?;
         if self.run.is_one_of_several() {
             write!(f, ", attempt {}", self.attempt())?;
         }

@@ -331,8 +331,7 @@ impl Runner {
 
     /// Accepts and runs one task.
     pub(crate) fn spawn_task(self: &Arc<Self>, task: BoxTask) -> TaskHandle {
-        let tracker = Tracker::of(&task);
-        let handle = TaskHandle::new(tracker.tracked().clone());
+        let (handle, tracker) = TaskHandle::track(&task);
         if let Ok(accepted) = self.accept_for(task, None, Some(tracker)) {
             self.dispatch.single(self, accepted);
         }
@@ -352,9 +351,7 @@ impl Runner {
     pub(crate) fn handle(self: &Arc<Self>, id: TaskId) -> Option<TaskHandle> {
         let (tracked, entry) = self.ledger.track(id)?;
         if let Some(entry) = entry {
-            if tracked.queue(self, entry) {
-                settle::abort(self, entry);
-            }
+            tracked.queue(self, entry);
         }
         Some(TaskHandle::new(tracked))
     }

@@ -58,8 +58,8 @@ impl OutcomeGuard {
             }
             report::end(runner, entry, outcome, None);
         }
-        if tracked.is_some_and(|tracked| tracked.queue(runner, key)) {
-            abort(runner, key);
+        if let Some(tracked) = tracked {
+            tracked.queue(runner, key);
         }
         Self {
             runner: runner.clone(),

@@ -83,10 +83,9 @@ async fn drain(mut guard: Box<DrainGuard>, deadline: Instant) -> ShutdownReport 
     let _ = tokio::time::timeout(GRACE, idle).await;
 
     let aborting = abort_futures(&mut guard);
-    while runner.ledger.has_entries() {
-        let before = runner.ledger.moves();
+    while let before @ 1.. = runner.ledger.open_tasks() {
         let _ = tokio::time::timeout(ABORTING, runner.ledger.idle()).await;
-        if runner.ledger.moves() == before && !runner.ledger.is_moving() {
+        if runner.ledger.open_tasks() == before && !runner.ledger.is_dropping() {
             break;
         }
     }

@@ -3,7 +3,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::task::{Progress, ProgressStream, TaskFailure, TaskId, Tracked, Watcher};
+use crate::task::{
+    BoxTask, Progress, ProgressStream, TaskFailure, TaskId, Tracked, Tracker, Watcher,
+};
 
 /// A handle to one task. Awaiting it returns the outcome; dropping it leaves the task running.
 ///
@@ -20,6 +22,12 @@ pub struct TaskHandle(Watcher);
 impl TaskHandle {
     pub(crate) fn new(tracked: Arc<Tracked>) -> Self {
         Self(Watcher::new(tracked))
+    }
+
+    /// Makes a handle to a task that is about to be queued, and the end of it that goes along with the task.
+    pub(crate) fn track(task: &BoxTask) -> (Self, Tracker) {
+        let tracker = Tracker::new(task.info(), task.id());
+        (Self::new(tracker.tracked().clone()), tracker)
     }
 
     /// The task's id, which logs and reports show too.

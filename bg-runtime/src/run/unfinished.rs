@@ -54,10 +54,7 @@ impl UnfinishedTask {
 
 impl fmt::Display for UnfinishedTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.task.task)?;
-        if let Some(request) = &self.task.request {
-            write!(f, ", queued by {request}")?;
-        }
+        write!(f, "{}", self.task)?;
         match (self.run, self.running_for) {
             (RunState::After { of, .. }, _) => {
                 write!(f, ", waiting for attempt {} of {of}", self.attempt())

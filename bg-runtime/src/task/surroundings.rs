@@ -62,36 +62,20 @@ thread_local! {
     static IS_CAPTURING: Cell<bool> = const { Cell::new(false) };
 }
 
+/// A captured value, with the function that is given it.
+type AroundFuture = dyn Fn(TaskContext, TaskRun) -> BoxFuture<'static, TaskResult> + Send + Sync;
+
+/// The same for the thread of a synchronous task.
+type AroundThread = dyn Fn(TaskContext, BlockingRun) -> TaskResult + Send + Sync;
+
+/// Captures what surrounds the calling code.
+type Capture<T> = Box<dyn Fn() -> Arc<T> + Send + Sync>;
+
 /// What one `Background` captures for each task, from the outermost.
 #[derive(Default)]
 pub(crate) struct Arounds {
-    futures: Vec<Box<dyn Capture<dyn AroundFuture>>>,
-    threads: Vec<Box<dyn Capture<dyn AroundThread>>>,
-}
-
-/// Captures what surrounds the calling code.
-trait Capture<T: ?Sized>: Send + Sync {
-    fn capture(&self) -> Arc<T>;
-}
-
-/// A captured value, with the function that is given it.
-trait AroundFuture: Send + Sync {
-    fn surround(&self, cx: TaskContext, run: TaskRun) -> BoxFuture<'static, TaskResult>;
-}
-
-/// The same for the thread of a synchronous task.
-trait AroundThread: Send + Sync {
-    fn surround(&self, cx: TaskContext, run: BlockingRun) -> TaskResult;
-}
-
-struct Pair<C, A> {
-    capture: C,
-    around: Arc<A>,
-}
-
-struct Captured<V, A> {
-    value: V,
-    around: Arc<A>,
+    futures: Vec<Capture<AroundFuture>>,
+    threads: Vec<Capture<AroundThread>>,
 }
 
 impl Arounds {
@@ -103,8 +87,11 @@ impl Arounds {
         V: Clone + Send + Sync + 'static,
         F: Future<Output = TaskResult> + Send + 'static,
     {
-        let around = Arc::new(move |value, cx, run| around(value, cx, run).boxed());
-        self.futures.push(Box::new(Pair { capture, around }));
+        let around = Arc::new(around);
+        self.futures.push(Box::new(move || {
+            let (value, around) = (capture(), around.clone());
+            Arc::new(move |cx, run| around(value.clone(), cx, run).boxed())
+        }));
     }
 
     pub(crate) fn push_blocking<V>(
@@ -115,7 +102,10 @@ impl Arounds {
         V: Clone + Send + Sync + 'static,
     {
         let around = Arc::new(around);
-        self.threads.push(Box::new(Pair { capture, around }));
+        self.threads.push(Box::new(move || {
+            let (value, around) = (capture(), around.clone());
+            Arc::new(move |cx, run| around(value.clone(), cx, run))
+        }));
     }
 
     /// Shares them among the tasks. `None` if there are none.
@@ -129,75 +119,28 @@ impl Arounds {
 
     /// Captures what surrounds the calling code, for a task that is synchronous or not.
     pub(crate) fn capture(self: &Arc<Self>, is_blocking: bool) -> Surroundings {
-        let threads = if is_blocking { &self.threads[..] } else { &[] };
         Surroundings {
             of: self.clone(),
-            futures: capture_all(&self.futures),
-            threads: capture_all(threads),
+            captured: self.try_capture(is_blocking),
         }
     }
-}
 
-/// Contained, because `capture` is the user's. A task whose surroundings are not known fails rather than run
-/// without them: they may be what keeps one tenant's data from another.
-fn capture_all<T: ?Sized>(
-    captures: &[Box<dyn Capture<T>>],
-) -> Result<Arc<[Arc<T>]>, Arc<Panicked>> {
-    if IS_CAPTURING.replace(true) {
-        // It would call itself for ever.
-        let queued = Panicked::said("`capture` itself has queued it");
-        return Err(Arc::new(queued));
-    }
-    let captured = contain(|| captures.iter().map(|one| one.capture()).collect());
-    IS_CAPTURING.set(false);
-    captured.map_err(Arc::new)
-}
-
-impl<C, V, A> Capture<dyn AroundFuture> for Pair<C, A>
-where
-    C: Fn() -> V + Send + Sync,
-    V: Clone + Send + Sync + 'static,
-    A: Fn(V, TaskContext, TaskRun) -> BoxFuture<'static, TaskResult> + Send + Sync + 'static,
-{
-    fn capture(&self) -> Arc<dyn AroundFuture> {
-        Arc::new(Captured {
-            value: (self.capture)(),
-            around: self.around.clone(),
-        })
-    }
-}
-
-impl<C, V, A> Capture<dyn AroundThread> for Pair<C, A>
-where
-    C: Fn() -> V + Send + Sync,
-    V: Clone + Send + Sync + 'static,
-    A: Fn(V, TaskContext, BlockingRun) -> TaskResult + Send + Sync + 'static,
-{
-    fn capture(&self) -> Arc<dyn AroundThread> {
-        Arc::new(Captured {
-            value: (self.capture)(),
-            around: self.around.clone(),
-        })
-    }
-}
-
-impl<V, A> AroundFuture for Captured<V, A>
-where
-    V: Clone + Send + Sync,
-    A: Fn(V, TaskContext, TaskRun) -> BoxFuture<'static, TaskResult> + Send + Sync,
-{
-    fn surround(&self, cx: TaskContext, run: TaskRun) -> BoxFuture<'static, TaskResult> {
-        (self.around)(self.value.clone(), cx, run)
-    }
-}
-
-impl<V, A> AroundThread for Captured<V, A>
-where
-    V: Clone + Send + Sync,
-    A: Fn(V, TaskContext, BlockingRun) -> TaskResult + Send + Sync,
-{
-    fn surround(&self, cx: TaskContext, run: BlockingRun) -> TaskResult {
-        (self.around)(self.value.clone(), cx, run)
+    /// Contained, because `capture` is the user's.
+    fn try_capture(&self, is_blocking: bool) -> Result<Captured, Panicked> {
+        if IS_CAPTURING.replace(true) {
+            // It would call itself for ever.
+            return Err(Panicked::said("`capture` itself has queued it"));
+        }
+        let captured = contain(|| Captured {
+            futures: self.futures.iter().map(|capture| capture()).collect(),
+            threads: if is_blocking {
+                self.threads.iter().map(|capture| capture()).collect()
+            } else {
+                Arc::default()
+            },
+        });
+        IS_CAPTURING.set(false);
+        captured
     }
 }
 
@@ -205,8 +148,14 @@ where
 pub(crate) struct Surroundings {
     /// The `Background` that they are of: another one captures its own.
     of: Arc<Arounds>,
-    futures: Result<Arc<[Arc<dyn AroundFuture>]>, Arc<Panicked>>,
-    threads: Result<Arc<[Arc<dyn AroundThread>]>, Arc<Panicked>>,
+    /// A task whose surroundings are not known fails rather than run without them: they may be what keeps one
+    /// tenant's data from another.
+    captured: Result<Captured, Panicked>,
+}
+
+struct Captured {
+    futures: Vec<Arc<AroundFuture>>,
+    threads: Arc<[Arc<AroundThread>]>,
 }
 
 impl Surroundings {
@@ -224,8 +173,8 @@ impl Surroundings {
         cx: &TaskContext,
         run: BoxFuture<'static, TaskResult>,
     ) -> BoxFuture<'static, TaskResult> {
-        let futures = self.futures.as_ref().unwrap_or_else(|panic| fail(panic));
-        let threads = self.threads.as_ref().unwrap_or_else(|panic| fail(panic));
+        let Captured { futures, threads } =
+            self.captured.as_ref().unwrap_or_else(|panic| fail(panic));
         let run = if threads.is_empty() {
             run
         } else {
@@ -236,7 +185,7 @@ impl Surroundings {
             ON_THREAD.scope(on_thread, run).boxed()
         };
         let inside_out = futures.iter().rev();
-        inside_out.fold(run, |run, around| around.surround(cx.clone(), TaskRun(run)))
+        inside_out.fold(run, |run, around| around(cx.clone(), TaskRun(run)))
     }
 }
 
@@ -256,7 +205,7 @@ impl fmt::Debug for Surroundings {
 /// What surrounds the work of a synchronous task on its thread.
 #[derive(Clone)]
 pub(super) struct OnThread {
-    arounds: Arc<[Arc<dyn AroundThread>]>,
+    arounds: Arc<[Arc<AroundThread>]>,
     cx: TaskContext,
 }
 
@@ -270,7 +219,7 @@ impl OnThread {
         let inside_out = self.arounds.iter().rev();
         let work = inside_out.fold(Box::new(work) as BlockingRun, |run, around| {
             let (around, cx) = (around.clone(), self.cx.clone());
-            Box::new(move || around.surround(cx, run))
+            Box::new(move || around(cx, run))
         });
         work()
     }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 
 use super::{RequestInfo, TaskId, TaskInfo};
@@ -9,4 +10,14 @@ pub(crate) struct TaskRef {
     pub(crate) id: TaskId,
     /// The request that queued the task; `None` if it was spawned.
     pub(crate) request: Option<Arc<RequestInfo>>,
+}
+
+impl fmt::Display for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.task)?;
+        match &self.request {
+            Some(request) => write!(f, ", queued by {request}"),
+            None => Ok(()),
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
-use super::{BoxTask, Progress, TaskFailure, TaskId, TaskInfo};
+use super::{Progress, TaskFailure, TaskId, TaskInfo};
 use crate::contain::wake;
 use crate::run::{EntryKey, Runner};
 use crate::sync::Mutex;
@@ -48,18 +48,23 @@ enum TrackedStage {
 }
 
 impl Tracked {
-    /// Notes that the task is in the books of `runner`. Returns `true` if its handle has aborted it before
-    /// that.
-    pub(crate) fn queue(&self, runner: &Arc<Runner>, entry: EntryKey) -> bool {
-        let stage = &mut self.state.lock().stage;
-        let TrackedStage::Unqueued { is_aborted } = *stage else {
-            return false;
+    /// Notes that the task is in the books of `runner`. If its handle has aborted it before that, it is aborted
+    /// there now.
+    pub(crate) fn queue(&self, runner: &Arc<Runner>, entry: EntryKey) {
+        let is_aborted = {
+            let stage = &mut self.state.lock().stage;
+            let TrackedStage::Unqueued { is_aborted } = *stage else {
+                return;
+            };
+            *stage = TrackedStage::Queued {
+                runner: runner.clone(),
+                entry,
+            };
+            is_aborted
         };
-        *stage = TrackedStage::Queued {
-            runner: runner.clone(),
-            entry,
-        };
-        is_aborted
+        if is_aborted {
+            runner.abort_task(entry);
+        }
     }
 
     pub(crate) fn abort(&self) {
@@ -142,10 +147,6 @@ impl Tracker {
                 wakers: Slab::new(),
             }),
         }))
-    }
-
-    pub(crate) fn of(task: &BoxTask) -> Self {
-        Self::new(task.info(), task.id())
     }
 
     pub(crate) fn tracked(&self) -> &Arc<Tracked> {
@@ -256,7 +257,8 @@ mod tests {
     use crate::task::named;
 
     fn tracker() -> Tracker {
-        Tracker::of(&named("tracked", async {}))
+        let task = named("tracked", async {});
+        Tracker::new(task.info(), task.id())
     }
 
     async fn end(watcher: &mut Watcher) -> Result<(), TaskFailure> {
