@@ -9,6 +9,7 @@ use axum::{
 use bg_runtime::Background;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use std::io::ErrorKind;
 use tests::{
     Client, Http1, Http2, Protocol, Server, Serving, Setup, Timeline, eventually,
     flavours::Flavour,
@@ -159,20 +160,26 @@ async fn a_second_connection_from_a_port_does_not_hide_the_first() {
     })
     .await;
 
-    let first = TcpSocket::new_v4().unwrap();
-    let mut first = first.connect(server.address()).await.unwrap();
-    let address = first.local_addr().unwrap();
-    let request = b"GET / HTTP/1.1\r\nhost: tests\r\n\r\n";
-    first.write_all(request).await.unwrap();
-    let end = ResponseEnd::Response(address, 0);
-    let written = server.last_write(end).await;
-    first.set_zero_linger().unwrap();
-    drop(first);
-    eventually("gone", || server.recorder().gone(end).is_some()).await;
+    // Any other program may be given the port in between: then it is tried again with another one.
+    let (end, written, second) = loop {
+        let first = TcpSocket::new_v4().unwrap();
+        let mut first = first.connect(server.address()).await.unwrap();
+        let address = first.local_addr().unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: tests\r\n\r\n";
+        first.write_all(request).await.unwrap();
+        let end = ResponseEnd::Response(address, 0);
+        let written = server.last_write(end).await;
+        first.set_zero_linger().unwrap();
+        drop(first);
+        eventually("gone", || server.recorder().gone(end).is_some()).await;
 
-    let second = TcpSocket::new_v4().unwrap();
-    second.set_reuseaddr(true).unwrap();
-    second.bind(address).unwrap();
+        let second = TcpSocket::new_v4().unwrap();
+        second.set_reuseaddr(true).unwrap();
+        match second.bind(address) {
+            Ok(()) => break (end, written, second),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::AddrInUse),
+        }
+    };
     let mut second = second.connect(server.address()).await.unwrap();
     let hello = [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat();
     second.write_all(&hello).await.unwrap();
