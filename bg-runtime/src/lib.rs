@@ -2,6 +2,8 @@
 
 mod background;
 mod contain;
+#[cfg(feature = "durable")]
+pub mod durable;
 pub mod guide;
 #[cfg(all(test, shuttle))]
 mod interleavings;

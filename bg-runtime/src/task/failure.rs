@@ -55,6 +55,14 @@ pub enum FailureKind {
     /// The task did not run. The error is a [`SkipReason`](crate::SkipReason), which says why: most often
     /// the request or its response.
     Skipped,
+    /// A durable task could not be stored, and will not run. The error says why.
+    NotStored,
+    /// The stored arguments of a durable task cannot be read. The task goes back to the store: another worker may
+    /// know how to.
+    Undecodable,
+    /// The worker lost its hold of a durable task: it was silent for longer than the lease, and the store has given the
+    /// task to another, or has given it up because that happened too often.
+    Lost,
 }
 
 impl fmt::Display for FailureKind {
@@ -66,6 +74,9 @@ impl fmt::Display for FailureKind {
             Self::Aborted => "aborted",
             Self::Rejected => "rejected",
             Self::Skipped => "skipped",
+            Self::NotStored => "not stored",
+            Self::Undecodable => "undecodable",
+            Self::Lost => "lost",
         })
     }
 }
@@ -250,6 +261,9 @@ impl fmt::Display for TaskFailure {
             FailureKind::Aborted => "was aborted",
             FailureKind::Rejected => "was rejected",
             FailureKind::Skipped => "was skipped",
+            FailureKind::NotStored => "was not stored",
+            FailureKind::Undecodable => "cannot be decoded",
+            FailureKind::Lost => "was lost",
         };
         write!(
             f,

@@ -67,6 +67,25 @@ impl TaskId {
         }
     }
 
+    /// Returns an id for a task that is stored: a UUIDv7, so that the ids of all processes are ordered about as their
+    /// tasks were made.
+    #[cfg(feature = "durable")]
+    pub(crate) fn next_stored() -> Self {
+        use std::time::{SystemTime, UNIX_EPOCH};
+
+        const VERSION_7: u64 = 7 << 12;
+        const COUNT: u64 = 0xFFF;
+        // Tasks of one process and one millisecond are ordered by this.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let millis = since.unwrap_or_default().as_millis() as u64;
+        let count = NEXT.fetch_add(1, Ordering::Relaxed) & COUNT;
+        Self {
+            high: millis << 16 | VERSION_7 | count,
+            low: VARIANT | fastrand::u64(..) >> 2,
+        }
+    }
+
     /// Returns the half by which the books tell the tasks of this process apart.
     pub(crate) fn serial(self) -> u64 {
         self.low

@@ -109,7 +109,12 @@ fn show(failure: &TaskFailure, span: &Span) {
         FailureKind::Skipped => event!(error, "background task skipped"),
         FailureKind::Aborted => event!(error, "background task aborted"),
         FailureKind::Rejected => event!(warn, "background task rejected"),
-        FailureKind::Error | FailureKind::Panic | FailureKind::Timeout => {
+        FailureKind::NotStored => event!(error, "background task not stored"),
+        FailureKind::Error
+        | FailureKind::Panic
+        | FailureKind::Timeout
+        | FailureKind::Undecodable
+        | FailureKind::Lost => {
             event!(error, "background task failed");
         }
     }

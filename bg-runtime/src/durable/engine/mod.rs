@@ -1,0 +1,80 @@
+//! What keeps stored tasks. Each engine is an adapter to a queue that others have built and proven.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
+
+use super::error::{StartError, StoreError};
+use super::query::{Found, Obeyed, Order, Query, Row};
+use super::status::StoredState;
+use super::{Desk, Kept, Stored};
+use crate::task::{Progress, TaskId};
+
+mod memory;
+mod place;
+
+pub(crate) use self::memory::Memory;
+pub(crate) use self::place::Place;
+
+/// An engine. Of each call, the settings of the [`Store`](super::Store) say how long it may take; an engine only
+/// returns errors.
+pub(crate) trait Engine: Send + Sync + 'static {
+    /// What errors and the log call it: `SQLite (tasks.db)`. Without passwords.
+    fn describe(&self) -> String;
+
+    /// Connects, migrates if that is asked for, and checks that the tables are there. May be called again.
+    fn start(&self) -> BoxFuture<'_, Result<(), StartError>>;
+
+    /// Stores all of them, or none. Who stores wakes the workers of its own process.
+    fn store(&self, batch: Arc<[Stored]>) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>>;
+
+    /// Claims tasks and gives them to the desk, until `stop` is cancelled; from then on claims none, waits for the
+    /// verdicts on those that run, records them, and returns. Reconnects by itself: an error is for what no wait mends.
+    fn work(
+        &self,
+        desk: Arc<Desk>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Returns at most `limit` tasks behind `after`, newest first.
+    fn list(
+        &self,
+        query: Query,
+        after: Option<Row>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Found, StoreError>>;
+
+    fn counts(&self, query: Query) -> BoxFuture<'_, Result<Vec<(StoredState, u64)>, StoreError>>;
+
+    fn order(&self, task: TaskId, order: Order) -> BoxFuture<'_, Result<Obeyed, StoreError>>;
+
+    /// Obeys for every task of the query for which it can, and returns how many.
+    fn order_all(&self, query: Query, order: Order) -> BoxFuture<'_, Result<u64, StoreError>>;
+
+    /// Keeps the latest progress of a task that this process runs.
+    fn set_progress(
+        &self,
+        task: TaskId,
+        progress: Progress,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Tells of the tasks that others wait for. May miss some: whoever waits looks at the task itself now and then.
+    fn events(&self) -> BoxFuture<'_, Result<BoxStream<'static, StoreEvent>, StoreError>>;
+
+    /// Stops or resumes the claims from a queue, of all workers.
+    fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Returns since when the oldest task that is due has waited, for each queue that has one.
+    fn oldest(&self) -> BoxFuture<'_, Result<Vec<(String, std::time::Duration)>, StoreError>>;
+}
+
+/// Something that happened to a stored task, in this or in another process.
+#[derive(Debug, Clone)]
+pub(crate) enum StoreEvent {
+    Ended(TaskId),
+    Progress(TaskId, Progress),
+    /// What was told before this may be incomplete: the connection was lost.
+    Gap,
+}

@@ -1,0 +1,261 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+
+use crate::one_line::OneLine;
+use crate::task::{BoxError, Chain, TaskId, TaskInfo};
+
+/// The error of an engine.
+#[derive(Debug, Clone)]
+pub(crate) enum StoreError {
+    /// It cannot be reached: nothing was done.
+    Unreachable(Arc<dyn std::error::Error + Send + Sync>),
+    /// It did not answer in time: what was asked for may have been done.
+    Timeout(Duration),
+    /// It refused.
+    Refused(Arc<dyn std::error::Error + Send + Sync>),
+    /// A moment ago it could not be reached, so it was not asked.
+    AskedLately(Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    pub(crate) fn unreachable(error: impl Into<BoxError>) -> Self {
+        Self::Unreachable(Arc::from(error.into()))
+    }
+
+    pub(crate) fn refused(error: impl Into<BoxError>) -> Self {
+        Self::Refused(Arc::from(error.into()))
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(error) => {
+                write!(
+                    f,
+                    "the store cannot be reached: {}",
+                    OneLine(Chain(&**error))
+                )
+            }
+            Self::Timeout(after) => write!(
+                f,
+                "the store did not answer within {after:?}: what it was asked for may have been done all the same"
+            ),
+            Self::Refused(error) => write!(f, "the store refused: {}", OneLine(Chain(&**error))),
+            Self::AskedLately(error) => write!(
+                f,
+                "the store could not be reached a moment ago, and is asked again in a second: {}",
+                OneLine(Chain(&**error))
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+/// Why the store of durable tasks is not ready to work.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum StartError {
+    /// No store was given to [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
+    NoStore,
+    /// It cannot be reached.
+    Unreachable {
+        /// The store, without its password.
+        store: String,
+        /// What its client says.
+        error: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// Its tables could not be created or brought up to date.
+    Migration {
+        /// The store, without its password.
+        store: String,
+        /// What its client says.
+        error: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// Its tables are missing or of an older version, and `migrate(false)` says not to change them.
+    OlderSchema {
+        /// The store, without its password.
+        store: String,
+    },
+    /// Its tables are of a version that this program cannot work with.
+    IncompatibleSchema {
+        /// The store, without its password.
+        store: String,
+        /// What is not as it should be.
+        error: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// [`Background::work`](crate::Background::work) of a store that is
+    /// [`enqueue_only`](super::Store::enqueue_only).
+    EnqueueOnly,
+    /// The `Background` was [shut down](crate::Background::shutdown), which is for good.
+    ShutDown,
+    /// The signal handlers could not be installed.
+    Signals(Arc<std::io::Error>),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoStore => f.write_str(
+                "there is no store to take tasks from: give one with `Background::builder().durable(..)`",
+            ),
+            Self::Unreachable { store, error } => {
+                write!(f, "{store} cannot be reached: {}", OneLine(Chain(&**error)))
+            }
+            Self::Migration { store, error } => write!(
+                f,
+                "the tables of {store} could not be brought up to date: {}",
+                OneLine(Chain(&**error))
+            ),
+            Self::OlderSchema { store } => write!(
+                f,
+                "the tables of {store} are missing or of an older version: run its migrations, or leave `migrate(false)` \
+                 out so that this program does"
+            ),
+            Self::IncompatibleSchema { store, error } => write!(
+                f,
+                "this program cannot work with the tables of {store}: {}",
+                OneLine(Chain(&**error))
+            ),
+            Self::EnqueueOnly => f.write_str(
+                "the store is `enqueue_only()`, so this process cannot work: leave that out of the worker's store",
+            ),
+            Self::ShutDown => f.write_str(
+                "this `Background` was shut down, which is for good: build another one to start again",
+            ),
+            Self::Signals(error) => write!(f, "the signal handlers could not be installed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Why a durable task was not stored. As a response: 503, 429 for [`TooMany`](Self::TooMany), and 409 for
+/// [`Duplicate`](Self::Duplicate), each with an empty body.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum EnqueueError {
+    /// No store was given to [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
+    NoStore {
+        /// The task.
+        task: TaskInfo,
+    },
+    /// The task is not declared as `durable`.
+    NotDurable {
+        /// The task.
+        task: TaskInfo,
+    },
+    /// The store could not be reached, or refused. Nothing was stored.
+    NotStored {
+        /// What its client says.
+        error: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store did not answer in time. The task may have been stored all the same.
+    Timeout {
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// There are as many unfinished tasks of this key as may be.
+    TooMany {
+        /// The task.
+        task: TaskInfo,
+        /// Its key.
+        key: String,
+        /// How many may be unfinished at once.
+        limit: u32,
+    },
+    /// There is an unfinished task like this one, which is `unique`.
+    Duplicate {
+        /// The task.
+        task: TaskInfo,
+        /// The id of the other one, where the store knows it.
+        existing: Option<TaskId>,
+    },
+    /// Its arguments are larger than [`max_payload`](super::Store::max_payload).
+    TooLarge {
+        /// The task.
+        task: TaskInfo,
+        /// Of its arguments as JSON, in bytes.
+        size: usize,
+        /// In bytes.
+        limit: usize,
+    },
+    /// One of its arguments cannot be stored.
+    Arguments {
+        /// The task.
+        task: TaskInfo,
+        /// Which, and why.
+        error: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// The engine has no transactions, or the transaction is of another one.
+    NoTransactions {
+        /// The store, without its password.
+        store: String,
+    },
+}
+
+impl fmt::Display for EnqueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoStore { task } => write!(
+                f,
+                "there is no store for {task}: give one with `Background::builder().durable(..)`"
+            ),
+            Self::NotDurable { task } => write!(
+                f,
+                "{task} is not durable: declare it with `#[background_task(durable, name = \"..\")]`, or run it with \
+                 `spawn`"
+            ),
+            Self::NotStored { error } => fmt::Display::fmt(error, f),
+            Self::Timeout { after } => StoreError::Timeout(*after).fmt(f),
+            Self::TooMany { task, key, limit } => write!(
+                f,
+                "{task} was refused: {limit} of its key {key:?} are unfinished, which is as many as may be"
+            ),
+            Self::Duplicate { task, existing } => {
+                write!(
+                    f,
+                    "{task} was not stored: it is unique, and another one like it is unfinished"
+                )?;
+                existing.map_or(Ok(()), |id| write!(f, " ({id})"))
+            }
+            Self::TooLarge { task, size, limit } => write!(
+                f,
+                "the arguments of {task} take {size} bytes, and at most {limit} are stored: store the data itself \
+                 elsewhere and pass its id, or set `max_payload(..)` of the store"
+            ),
+            Self::Arguments { task, error } => {
+                write!(
+                    f,
+                    "the arguments of {task} cannot be stored: {}",
+                    OneLine(Chain(&**error))
+                )
+            }
+            Self::NoTransactions { store } => {
+                write!(
+                    f,
+                    "the tasks of {store} cannot be a part of this transaction"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for EnqueueError {}
+
+impl IntoResponse for EnqueueError {
+    fn into_response(self) -> Response {
+        tracing::error!(target: crate::log_target::RUNTIME, "{self}");
+        let status = match self {
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Duplicate { .. } => StatusCode::CONFLICT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        status.into_response()
+    }
+}

@@ -1,0 +1,29 @@
+//! Durable tasks: what is stored, where, and what becomes of it. Knows no request and no runner: a worker is given
+//! what it takes as [`Claimed`], and hands it to a [`Desk`].
+//!
+//! ```text
+//! Stored ──> OpenStore ──> Engine ──> Claimed ──> Desk ──> Verdict ──> Engine
+//!            the limits    who keeps it            who runs it
+//! ```
+
+mod desk;
+mod engine;
+mod envelope;
+mod error;
+mod open_store;
+mod query;
+mod run_failure;
+mod settings;
+mod status;
+mod store;
+mod stored;
+
+pub use self::error::{EnqueueError, StartError};
+pub use self::status::{StoredError, StoredState, TaskStatus};
+pub use self::store::{Queue, Store};
+
+pub(crate) use self::desk::Desk;
+pub(crate) use self::envelope::Envelope;
+pub(crate) use self::open_store::OpenStore;
+pub(crate) use self::run_failure::RunFailure;
+pub(crate) use self::stored::{Claimed, Kept, Stored, Unique, Verdict};

@@ -1,0 +1,164 @@
+use std::fmt;
+use std::time::Duration;
+
+use super::OpenStore;
+use super::engine::{Memory, Place};
+use super::settings::StoreSettings;
+
+/// Where durable tasks are stored, and how this process works on them: given to
+/// [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
+///
+/// Made by `Sqlite::file(..)` and `Postgres::url(..)`, each with the feature of its name, and in tests by
+/// [`Memory`](crate::testing::Memory). Connects to nothing yet.
+#[derive(Clone)]
+#[must_use = "a store does nothing until it is given to `Background::builder().durable(..)`"]
+pub struct Store {
+    place: Place,
+    settings: StoreSettings,
+}
+
+impl Store {
+    pub(crate) fn new(place: Place) -> Self {
+        Self {
+            place,
+            settings: StoreSettings::default(),
+        }
+    }
+
+    pub(crate) fn memory(memory: Memory) -> Self {
+        Self::new(Place::Memory(memory))
+    }
+
+    pub(crate) fn settings(&self) -> &StoreSettings {
+        &self.settings
+    }
+
+    pub(crate) fn open(self) -> OpenStore {
+        let engine = self.place.open(&self.settings);
+        OpenStore::new(engine, self.settings)
+    }
+
+    /// Has this process only store tasks, and run none. The states of durable tasks need not be given then.
+    pub fn enqueue_only(mut self) -> Self {
+        self.settings.works = false;
+        self
+    }
+
+    /// Sets how many durable tasks run at once in this process. 100 by default.
+    pub fn concurrency(mut self, tasks: usize) -> Self {
+        self.settings.concurrency = tasks;
+        self
+    }
+
+    /// Sets how many connections this process has to the store, the one that listens included. 10 by default.
+    pub fn connections(mut self, connections: u32) -> Self {
+        self.settings.connections = connections;
+        self
+    }
+
+    /// Has this process run only the tasks of these names: whole ones, or the begin of one and `*`, as in
+    /// `"emails.*"`. By default it runs every durable task that it knows.
+    pub fn only<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.settings.only = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Has this process look at these queues only, each with how many of its tasks run here at once:
+    /// `["default", "slow"]`, or `[("default", 100), ("slow", 2)]`. By default it looks at all that its tasks name.
+    pub fn queues<Q: Into<Queue>>(mut self, queues: impl IntoIterator<Item = Q>) -> Self {
+        let queues = queues.into_iter().map(|queue| {
+            let Queue { name, at_once } = queue.into();
+            (name, at_once)
+        });
+        self.settings.queues = Some(queues.collect());
+        self
+    }
+
+    /// Sets how long after it was last heard of a worker counts as lost, and its tasks run again elsewhere. 30
+    /// seconds by default. A worker lets itself be heard three times in that time, however long its tasks take.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.settings.lease = lease;
+        self
+    }
+
+    /// Sets how long completed and cancelled tasks stay listed. 24 hours by default.
+    pub fn keep_completed(mut self, time: Duration) -> Self {
+        self.settings.keep_completed = time;
+        self
+    }
+
+    /// Sets how long dead tasks stay listed. 30 days by default.
+    pub fn keep_dead(mut self, time: Duration) -> Self {
+        self.settings.keep_dead = time;
+        self
+    }
+
+    /// Sets how many bytes the arguments of one task may take as JSON; a task with more is refused when it is
+    /// stored. 1 MiB by default.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.settings.max_payload = bytes;
+        self
+    }
+
+    /// Sets how long storing may take before it counts as failed, and the client is told 503. 5 seconds by default.
+    pub fn store_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.store_timeout = timeout;
+        self
+    }
+
+    /// Sets the schema of the tables. PostgreSQL only; `public` by default.
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.settings.schema = Some(schema.into());
+        self
+    }
+
+    /// Sets whether the tables are created and brought up to date when this process starts. `true` by default.
+    pub fn migrate(mut self, migrate: bool) -> Self {
+        self.settings.migrate = migrate;
+        self
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("place", &self.place)
+            .field("settings", &self.settings)
+            .finish()
+    }
+}
+
+/// A queue that a worker looks at, for [`Store::queues`]: `"slow".into()`, or with how many of its tasks run at once,
+/// `("slow", 2).into()`.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    name: String,
+    at_once: Option<usize>,
+}
+
+impl From<&str> for Queue {
+    fn from(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            at_once: None,
+        }
+    }
+}
+
+impl From<String> for Queue {
+    fn from(name: String) -> Self {
+        Self {
+            name,
+            at_once: None,
+        }
+    }
+}
+
+impl From<(&str, usize)> for Queue {
+    fn from((name, at_once): (&str, usize)) -> Self {
+        Self {
+            name: name.to_owned(),
+            at_once: Some(at_once),
+        }
+    }
+}
