@@ -77,12 +77,14 @@ impl TaskId {
         const COUNT: u64 = 0xFFF;
         // Tasks of one process and one millisecond are ordered by this.
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        // From the operating system, because the seeds of two processes may be alike.
+        static PROCESS: LazyLock<u64> = LazyLock::new(random);
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let millis = since.unwrap_or_default().as_millis() as u64;
         let count = NEXT.fetch_add(1, Ordering::Relaxed) & COUNT;
         Self {
             high: millis << 16 | VERSION_7 | count,
-            low: VARIANT | fastrand::u64(..) >> 2,
+            low: VARIANT | (*PROCESS ^ fastrand::u64(..)) >> 2,
         }
     }
 
