@@ -13,6 +13,8 @@ mod request;
 mod route;
 mod run;
 mod scope;
+#[cfg(feature = "durable")]
+mod secret_key;
 mod service;
 mod sync;
 mod task;
@@ -39,6 +41,9 @@ pub use self::task::{
     ResponseInfo, RetryAfter, Retryable, SkipReason, State, StateDef, Task, TaskContext, TaskDef,
     TaskExt, TaskFailure, TaskId, TaskInfo, TaskLimits, TaskResult, TaskRun, named, named_blocking,
 };
+
+#[cfg(feature = "durable")]
+pub use self::task::DurableDef;
 
 #[doc = include_str!("docs/background_task.md")]
 #[doc(inline)]

@@ -5,6 +5,8 @@ pub use axum;
 pub use inventory;
 
 pub use crate::__debug as debug;
+pub use crate::__durable as durable;
+pub use crate::__durable_record as durable_record;
 pub use crate::__response_part as response_part;
 pub use crate::__value as value;
 pub use crate::request::attach;
@@ -17,4 +19,9 @@ pub use crate::task::blocking;
 pub use crate::task::macro_support::{
     CloneTask, DebugArgument, KeyArgument, OnceTask, OpaqueArgument, Probe, RetriedArgument,
     SECRET, Secret, arguments, copy, key, state,
+};
+#[cfg(feature = "durable")]
+pub use crate::task::macro_support::{
+    DurableArg, DurableTask, DurableText, Put, StoredArgument, Take, durable_def, stored,
+    stored_text,
 };

@@ -5,13 +5,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up. Each may use those before it, and itself.
-const MODULES: [&str; 12] = [
+const MODULES: [&str; 14] = [
     "sync",
     "log_target",
     "one_line",
     "scope",
     "contain",
+    "secret_key",
     "task",
+    "durable",
     "run",
     "request",
     "route",

@@ -15,10 +15,22 @@ pub struct BuildError {
 
 #[derive(Debug, Clone)]
 pub(super) enum Problem {
-    DuplicateName { first: TaskInfo, second: TaskInfo },
+    DuplicateName {
+        first: TaskInfo,
+        second: TaskInfo,
+    },
+    /// One task has, or had, an old name of another.
+    #[cfg(feature = "durable")]
+    OldNameTaken {
+        name: &'static str,
+        old: TaskInfo,
+        other: TaskInfo,
+    },
     MissingState(MissingState),
     StateTwice(TwiceGiven),
-    Zero { setting: &'static str },
+    Zero {
+        setting: &'static str,
+    },
     ZeroTimeout,
     Threads(Arc<io::Error>),
 }
@@ -68,6 +80,18 @@ impl fmt::Display for Problem {
                 first.line(),
                 second.file(),
                 second.line(),
+            ),
+            #[cfg(feature = "durable")]
+            Self::OldNameTaken { name, old, other } => write!(
+                f,
+                "two background tasks would run what is stored as `{name}`: `{}` at {}:{}, which has it in `was`, and `{}` \
+                 at {}:{}; leave it to one of them",
+                old.name(),
+                old.file(),
+                old.line(),
+                other.name(),
+                other.file(),
+                other.line(),
             ),
             Self::MissingState(missing) => missing.fmt(f),
             Self::StateTwice(TwiceGiven {

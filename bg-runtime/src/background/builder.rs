@@ -345,6 +345,8 @@ impl BackgroundBuilder {
     fn settings(self) -> Result<Settings, BuildError> {
         let tasks = registered_tasks();
         let mut problems: Vec<Problem> = duplicate_names(&tasks).collect();
+        #[cfg(feature = "durable")]
+        problems.extend(old_names_taken(&tasks));
         let (states, twice) = self.states.finish();
         problems.extend(missing_states(&tasks, &states));
         problems.extend(twice.into_iter().map(Problem::StateTwice));
@@ -393,6 +395,25 @@ fn duplicate_names(sorted: &[TaskInfo]) -> impl Iterator<Item = Problem> {
             first: pair[0],
             second: pair[1],
         })
+}
+
+/// Compares each old name with every name, and with the old names of the tasks behind.
+#[cfg(feature = "durable")]
+fn old_names_taken(tasks: &[TaskInfo]) -> impl Iterator<Item = Problem> {
+    let old_names = |task: &TaskInfo| task.durable().map_or(&[][..], |durable| durable.was());
+    tasks.iter().enumerate().flat_map(move |(at, old)| {
+        old_names(old).iter().flat_map(move |name| {
+            let others = tasks.iter().enumerate().filter(move |(other_at, other)| {
+                let is_taken = other.durable().is_some() && other.name() == *name;
+                is_taken || *other_at > at && old_names(other).contains(name)
+            });
+            others.map(move |(_, other)| Problem::OldNameTaken {
+                name,
+                old: *old,
+                other: *other,
+            })
+        })
+    })
 }
 
 fn missing_states(tasks: &[TaskInfo], states: &States) -> impl Iterator<Item = Problem> {

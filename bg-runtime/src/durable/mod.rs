@@ -18,6 +18,8 @@ mod status;
 mod store;
 mod stored;
 
+pub use crate::secret_key::SecretKey;
+
 pub use self::error::{EnqueueError, StartError};
 pub use self::status::{StoredError, StoredState, TaskStatus};
 pub use self::store::{Queue, Store};

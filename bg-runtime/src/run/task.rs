@@ -49,7 +49,7 @@ pub(super) fn run_task<'a>(
         let retries = accepted.task.retries();
         let timeout = runner.timeout_of(&accepted.task);
 
-        let delay = accepted.task.options().delay;
+        let delay = accepted.task.options().wait();
         if !delay.is_zero() {
             let until = end_of_wait(Instant::now(), delay);
             if let Err(no_run) = wait(runner, &mut accepted, true, until, slot).await {

@@ -40,7 +40,7 @@ struct Job<W: ?Sized> {
 
 impl BoxTask {
     pub(crate) fn new(info: TaskInfo, work: impl Work + 'static) -> Self {
-        let id = TaskId::next();
+        let id = new_id(&info);
         // Made here and not in `Runner::accept`, because here the request's own span is the current one.
         let span = tracing::info_span!(
             target: TASK,
@@ -186,6 +186,11 @@ impl BoxTask {
         task
     }
 
+    #[cfg(feature = "durable")]
+    pub(super) fn as_any(&self) -> &dyn Any {
+        self.0.work.as_any()
+    }
+
     /// Returns the type of the task itself.
     pub(crate) fn task_type(&self) -> TypeId {
         self.0.work.as_any().type_id()
@@ -248,6 +253,19 @@ impl BoxTask {
             self.options_mut().surroundings = Some(Box::new(captured));
         }
     }
+}
+
+#[cfg(feature = "durable")]
+fn new_id(info: &TaskInfo) -> TaskId {
+    match info.durable() {
+        Some(_) => TaskId::next_stored(),
+        None => TaskId::next(),
+    }
+}
+
+#[cfg(not(feature = "durable"))]
+fn new_id(_: &TaskInfo) -> TaskId {
+    TaskId::next()
 }
 
 impl fmt::Debug for BoxTask {

@@ -4,6 +4,8 @@ use std::panic::Location;
 use std::time::Duration;
 
 use super::backoff::Backoff;
+#[cfg(feature = "durable")]
+use super::durable_def::DurableDef;
 use super::failure::TaskFailure;
 use super::limits::{OnFull, TaskLimits};
 use super::rate::Rate;
@@ -33,6 +35,8 @@ pub struct TaskDef {
     blocking: bool,
     pub(super) parameters: &'static [Parameter],
     pub(super) states: &'static [StateDef],
+    #[cfg(feature = "durable")]
+    pub(super) durable: Option<DurableDef>,
 }
 
 impl TaskDef {
@@ -57,6 +61,8 @@ impl TaskDef {
             blocking: false,
             parameters: &[],
             states: &[],
+            #[cfg(feature = "durable")]
+            durable: None,
         }
     }
 

@@ -1,4 +1,8 @@
+#[cfg(feature = "durable")]
+use std::borrow::Cow;
 use std::time::Duration;
+#[cfg(feature = "durable")]
+use std::time::SystemTime;
 
 use super::Task;
 use super::boxed::BoxTask;
@@ -121,6 +125,64 @@ pub trait TaskExt: IntoTask + Sized {
         with(self.into_retryable(), |options| {
             options.retries = Some(retries);
         })
+    }
+
+    /// Runs the task at this time, or at once if it has passed, in place of any [`delay`](Self::delay).
+    ///
+    /// A durable task waits in the store. Any other waits in its list when its turn comes, as with a delay, and a
+    /// shutdown that ends before aborts it.
+    #[cfg(feature = "durable")]
+    fn at(self, time: SystemTime) -> BoxTask {
+        with(self.into_task(), |options| options.due = Some(time))
+    }
+
+    /// Stores the task only if no other of its name with the same arguments is unfinished; otherwise it is skipped as
+    /// [`SkipReason::Duplicate`](crate::SkipReason::Duplicate). The arguments are those that the declaration names with
+    /// `unique = [..]`, or all that are not `#[secret]`.
+    ///
+    /// For durable tasks: any other runs as it would without, and an error is logged.
+    #[cfg(feature = "durable")]
+    fn unique(self) -> BoxTask {
+        with(self.into_task(), |options| options.unique = true)
+    }
+
+    /// Like [`unique`](Self::unique), and for at least this long, even if the other task ends before.
+    ///
+    /// For durable tasks: any other runs as it would without, and an error is logged.
+    #[cfg(feature = "durable")]
+    fn unique_for(self, period: Duration) -> BoxTask {
+        with(self.into_task(), |options| {
+            options.unique = true;
+            options.unique_for = Some(period);
+        })
+    }
+
+    /// Sets how urgent the task is among those that wait in its queue: from 1, which is the most urgent and the
+    /// default, to 4. A number outside of these is taken for the nearest.
+    ///
+    /// For durable tasks: any other runs as it would without, and an error is logged.
+    #[cfg(feature = "durable")]
+    fn queue_priority(self, priority: u8) -> BoxTask {
+        with(self.into_task(), |options| {
+            options.priority = Some(priority.clamp(1, 4));
+        })
+    }
+
+    /// Stores the task in this queue, instead of the one that it is declared with.
+    ///
+    /// For durable tasks: any other runs as it would without, and an error is logged.
+    #[cfg(feature = "durable")]
+    fn queue(self, queue: impl Into<Cow<'static, str>>) -> BoxTask {
+        with(self.into_task(), |options| {
+            options.queue = Some(queue.into());
+        })
+    }
+
+    /// Runs a durable task in this process, like one that is not durable: it is not stored, and is lost with the
+    /// process. No effect on any other task.
+    #[cfg(feature = "durable")]
+    fn in_process(self) -> BoxTask {
+        with(self.into_task(), |options| options.in_process = true)
     }
 }
 

@@ -7,6 +7,8 @@ mod blocking;
 mod boxed;
 mod context;
 mod definition;
+#[cfg(feature = "durable")]
+mod durable_def;
 mod failure;
 mod id;
 mod info;
@@ -17,6 +19,8 @@ mod list;
 pub(crate) mod macro_support;
 mod one_off;
 mod options;
+#[cfg(feature = "durable")]
+mod payload;
 mod progress;
 mod rate;
 mod registry;
@@ -38,6 +42,8 @@ pub use self::blocking::blocking;
 pub use self::boxed::BoxTask;
 pub use self::context::TaskContext;
 pub use self::definition::{Parameter, StateDef, TaskDef};
+#[cfg(feature = "durable")]
+pub use self::durable_def::DurableDef;
 pub use self::failure::{FailureKind, TaskFailure};
 pub use self::id::{ParseTaskIdError, TaskId};
 pub use self::info::TaskInfo;
@@ -61,6 +67,8 @@ pub(crate) use self::list::{Item, TaskList, for_each, visit};
 pub(crate) use self::macro_support::render;
 pub(crate) use self::options::When;
 pub(crate) use self::registry::registered_tasks;
+#[cfg(feature = "durable")]
+pub(crate) use self::registry::{durable_by_name, durable_names};
 pub(crate) use self::request_info::LazyInfo;
 pub(crate) use self::retry::RetryAdvice;
 pub(crate) use self::skipped::{KeptBack, Row, Skipped};

@@ -1,4 +1,8 @@
+#[cfg(feature = "durable")]
+use std::borrow::Cow;
 use std::time::Duration;
+#[cfg(feature = "durable")]
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 
@@ -24,6 +28,24 @@ pub(crate) struct Options {
     pub(crate) tracker: Option<Tracker>,
     /// What surrounded the code that queued the task. Rare, so boxed.
     pub(crate) surroundings: Option<Box<Surroundings>>,
+    /// When the first run is due, whatever `delay` says.
+    #[cfg(feature = "durable")]
+    pub(crate) due: Option<SystemTime>,
+    /// No other task with the same arguments is unfinished while this one is.
+    #[cfg(feature = "durable")]
+    pub(crate) unique: bool,
+    /// None is stored for this long either, even if this one ends before.
+    #[cfg(feature = "durable")]
+    pub(crate) unique_for: Option<Duration>,
+    /// From 1, the most urgent, to 4.
+    #[cfg(feature = "durable")]
+    pub(crate) priority: Option<u8>,
+    /// Replaces the declared queue.
+    #[cfg(feature = "durable")]
+    pub(crate) queue: Option<Cow<'static, str>>,
+    /// A durable task that is not stored, and runs here.
+    #[cfg(feature = "durable")]
+    pub(crate) in_process: bool,
 }
 
 impl Options {
@@ -37,7 +59,28 @@ impl Options {
         expires_at: None,
         tracker: None,
         surroundings: None,
+        #[cfg(feature = "durable")]
+        due: None,
+        #[cfg(feature = "durable")]
+        unique: false,
+        #[cfg(feature = "durable")]
+        unique_for: None,
+        #[cfg(feature = "durable")]
+        priority: None,
+        #[cfg(feature = "durable")]
+        queue: None,
+        #[cfg(feature = "durable")]
+        in_process: false,
     };
+
+    /// Returns how long the first run waits from now on.
+    pub(crate) fn wait(&self) -> Duration {
+        #[cfg(feature = "durable")]
+        if let Some(due) = self.due {
+            return due.duration_since(SystemTime::now()).unwrap_or_default();
+        }
+        self.delay
+    }
 }
 
 /// Which ends of its request a task runs after.

@@ -5,13 +5,24 @@
 //! generic parameter.
 
 mod arguments;
+#[cfg(feature = "durable")]
+mod codec;
+mod durable;
 mod key;
 mod state;
 mod try_clone;
 
 pub use self::arguments::{DebugArgument, OpaqueArgument, Probe, SECRET, Secret, arguments};
+#[cfg(feature = "durable")]
+pub use self::codec::{
+    DurableArg, DurableTask, DurableText, Put, StoredArgument, Take, stored, stored_text,
+};
+#[cfg(feature = "durable")]
+pub use self::durable::durable_def;
 pub use self::key::{KeyArgument, key};
 pub use self::state::state;
 pub use self::try_clone::{CloneTask, OnceTask, RetriedArgument, copy};
 
 pub(crate) use self::arguments::render;
+#[cfg(feature = "durable")]
+pub(super) use self::codec::{put, put_chosen, take};
