@@ -1,6 +1,8 @@
 #![doc = include_str!("docs/crate.md")]
 
 mod background;
+#[cfg(feature = "durable")]
+mod clock;
 mod contain;
 #[cfg(feature = "durable")]
 pub mod durable;
@@ -32,6 +34,8 @@ pub use self::request::{
 pub use self::run::{
     LiveTask, Overflow, ShutdownReport, Stats, TaskHandle, TaskState, UnfinishedTask,
 };
+#[cfg(feature = "durable")]
+pub use self::service::Work;
 pub use self::service::{
     BackgroundLayer, BackgroundService, DetachedLayer, DetachedService, ResponseFuture, Serve,
 };

@@ -33,6 +33,19 @@ pub(super) enum Problem {
     },
     ZeroTimeout,
     Threads(Arc<io::Error>),
+    /// A durable task, and no store for it.
+    #[cfg(feature = "durable")]
+    NoStore(TaskInfo),
+    #[cfg(feature = "durable")]
+    StoreTwice,
+    #[cfg(feature = "durable")]
+    NoSecretKey {
+        task: TaskInfo,
+        parameter: &'static str,
+    },
+    /// What the store is told cannot be.
+    #[cfg(feature = "durable")]
+    Store(String),
 }
 
 impl BuildError {
@@ -110,6 +123,24 @@ impl fmt::Display for Problem {
             Self::ZeroTimeout => f.write_str(
                 "`default_timeout` is zero, so every run that waits even once would fail: set it to more, or leave it out"
             ),
+            #[cfg(feature = "durable")]
+            Self::NoStore(task) => write!(
+                f,
+                "{task} is durable, and there is no store for it: give one with \
+                 `Background::builder().durable(Sqlite::file(\"tasks.db\"))`"
+            ),
+            #[cfg(feature = "durable")]
+            Self::StoreTwice => f.write_str(
+                "two stores were given: a `Background` has one, so call `durable(..)` once",
+            ),
+            #[cfg(feature = "durable")]
+            Self::NoSecretKey { task, parameter } => write!(
+                f,
+                "the parameter `{parameter}` of {task} is secret, and there is no key to store it with: give one with \
+                 `secret_keys([..])` of the store, or write `#[secret(stored_in_clear)]`"
+            ),
+            #[cfg(feature = "durable")]
+            Self::Store(problem) => f.write_str(problem),
             Self::Threads(error) => {
                 write!(f, "the threads of `isolated` could not be started: {error}")
             }

@@ -3,10 +3,18 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "durable")]
+use axum::response::IntoResponse;
 use tracing::Span;
 
 use super::Background;
 use super::build_error::{BuildError, Problem};
+#[cfg(feature = "durable")]
+use super::stores::Stores;
+#[cfg(feature = "durable")]
+use crate::durable::{EnqueueError, Store};
+#[cfg(feature = "durable")]
+use crate::run::NotStoredHook;
 use crate::run::{
     DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, MAX_BLOCKING, Overflow, Recording,
     SLOW_POLL_THRESHOLD, Settings, SpanHook, add_built,
@@ -31,6 +39,10 @@ pub struct BackgroundBuilder {
     drain_timeout: Duration,
     default_timeout: Option<Duration>,
     history: usize,
+    #[cfg(feature = "durable")]
+    stores: Stores,
+    #[cfg(feature = "durable")]
+    on_not_stored: Option<NotStoredHook>,
 }
 
 impl BackgroundBuilder {
@@ -48,6 +60,10 @@ impl BackgroundBuilder {
             drain_timeout: DRAIN_TIMEOUT,
             default_timeout: None,
             history: 0,
+            #[cfg(feature = "durable")]
+            stores: Stores::default(),
+            #[cfg(feature = "durable")]
+            on_not_stored: None,
         }
     }
 
@@ -307,6 +323,34 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Gives the store of durable tasks: `Sqlite::file(..)`, `Postgres::url(..)`, or in tests
+    /// [`Memory`](crate::testing::Memory).
+    ///
+    /// Building the `Background` connects to nothing. [`serve`](Background::serve), [`work`](Background::work) and
+    /// [`start`](Background::start) do, bring the tables up to date, and take tasks from the store. Where none of
+    /// these was called, the first task that is stored connects.
+    #[cfg(feature = "durable")]
+    pub fn durable(mut self, store: impl Into<Store>) -> Self {
+        self.stores.push(store.into());
+        self
+    }
+
+    /// Chooses the response for a client whose request has durable tasks that could not be stored. By default it is
+    /// [`EnqueueError`]'s: 503 with an empty body where the store is the reason, with `Retry-After: 5` if the method is
+    /// idempotent.
+    ///
+    /// What the handler did stays done. Its own response is dropped, and the tasks of the request that are not durable
+    /// see the status of this one: they are skipped if it is an error. A panic in the function is logged, and the
+    /// default is sent. A second call replaces the function.
+    #[cfg(feature = "durable")]
+    pub fn on_not_stored<R: IntoResponse>(
+        mut self,
+        choose: impl Fn(&EnqueueError) -> R + Send + Sync + 'static,
+    ) -> Self {
+        self.on_not_stored = Some(Box::new(move |error| choose(error).into_response()));
+        self
+    }
+
     /// Builds the `Background`.
     ///
     /// # Errors
@@ -330,9 +374,15 @@ impl BackgroundBuilder {
     /// Builds a `Background` that records its tasks. It has no threads of its own, because tasks run where
     /// the test awaits them; and no response waits for room, because recorded tasks would never make any.
     pub(crate) fn build_recording(
-        self,
+        #[cfg_attr(
+            not(feature = "durable"),
+            expect(unused_mut, reason = "as with durable tasks")
+        )]
+        mut self,
         recording: Arc<Recording>,
     ) -> Result<Background, BuildError> {
+        #[cfg(feature = "durable")]
+        self.stores.record();
         let settings = self.settings()?;
         Ok(Background::with_settings(Settings {
             limits: settings.limits.without_waiting(),
@@ -347,7 +397,11 @@ impl BackgroundBuilder {
         let mut problems: Vec<Problem> = duplicate_names(&tasks).collect();
         #[cfg(feature = "durable")]
         problems.extend(old_names_taken(&tasks));
+        #[cfg(feature = "durable")]
+        problems.extend(self.stores.problems(&tasks));
         let (states, twice) = self.states.finish();
+        #[cfg(feature = "durable")]
+        let tasks = self.stores.run_here(tasks);
         problems.extend(missing_states(&tasks, &states));
         problems.extend(twice.into_iter().map(Problem::StateTwice));
         let limits = [
@@ -375,6 +429,10 @@ impl BackgroundBuilder {
             default_timeout: self.default_timeout,
             history: self.history,
             is_configured: true,
+            #[cfg(feature = "durable")]
+            store: self.stores.open(),
+            #[cfg(feature = "durable")]
+            on_not_stored: self.on_not_stored,
             ..Settings::default()
         })
     }

@@ -2,7 +2,13 @@
 
 mod build_error;
 mod builder;
+#[cfg(feature = "durable")]
+mod enqueue;
 mod global;
+#[cfg(feature = "durable")]
+mod stores;
+#[cfg(feature = "durable")]
+mod work;
 
 pub use self::build_error::BuildError;
 pub use self::builder::BackgroundBuilder;
@@ -156,7 +162,19 @@ impl Background {
     ///
     /// If this is called outside of a tokio runtime, the task runs on the runtime that this `Background`
     /// was built or first used on. If there is none, its outcome is `aborted`.
-    pub fn spawn(&self, task: impl IntoTask) -> TaskHandle {
+    ///
+    /// A durable task is stored with `enqueue` instead. To spawn one is a compile error; where its type is no longer
+    /// known, because it was given settings, it is refused. With `.in_process()` it runs here, and does not survive the
+    /// process.
+    pub fn spawn<T: IntoTask>(&self, task: T) -> TaskHandle {
+        #[cfg(feature = "durable")]
+        const {
+            assert!(
+                !T::IS_DURABLE,
+                "a durable task is not spawned: store it with `background.enqueue(task).await?`, or, if it need not \
+                 survive this process, spawn `task.in_process()`"
+            );
+        }
         self.runner.spawn_task(task.into_task())
     }
 

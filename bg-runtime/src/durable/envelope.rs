@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::task::StoredRequest;
+
 /// Written by the process that stores a task, and read by the one that runs it, which may be of an older or a newer
 /// version: what is unknown is ignored, and what is missing is left out.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,15 +18,6 @@ pub(crate) struct Envelope {
     pub(crate) request: Option<StoredRequest>,
     /// What [`baggage`](crate::BackgroundBuilder::baggage) gave.
     pub(crate) baggage: Vec<(String, String)>,
-}
-
-/// The request that attached a task, as far as it is worth keeping.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoredRequest {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) route: Option<String>,
-    pub(crate) request_id: Option<String>,
 }
 
 impl Envelope {

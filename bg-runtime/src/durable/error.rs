@@ -57,6 +57,17 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+impl From<StoreError> for EnqueueError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Timeout(after) => Self::Timeout { after },
+            error => Self::NotStored {
+                error: Arc::new(error),
+            },
+        }
+    }
+}
+
 /// Why the store of durable tasks is not ready to work.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -135,8 +146,51 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// Why a durable task was not stored. As a response: 503, 429 for [`TooMany`](Self::TooMany), and 409 for
-/// [`Duplicate`](Self::Duplicate), each with an empty body.
+/// Why the store did not tell of its tasks, or did not obey. As a response: 503 with an empty body.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum LookError {
+    /// No store was given to [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
+    NoStore,
+    /// The store cannot be reached, did not answer in time, or refused.
+    Store {
+        /// What its client says.
+        error: Arc<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl From<StoreError> for LookError {
+    fn from(error: StoreError) -> Self {
+        Self::Store {
+            error: Arc::new(error),
+        }
+    }
+}
+
+impl fmt::Display for LookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoStore => f.write_str(
+                "there is no store of durable tasks: give one with `Background::builder().durable(..)`",
+            ),
+            Self::Store { error } => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LookError {}
+
+impl IntoResponse for LookError {
+    fn into_response(self) -> Response {
+        tracing::error!(target: crate::log_target::RUNTIME, "{self}");
+        StatusCode::SERVICE_UNAVAILABLE.into_response()
+    }
+}
+
+/// Why a durable task was not stored.
+///
+/// As a response, with an empty body: 503 where the store is the reason, 429 for [`TooMany`](Self::TooMany), 409 for
+/// [`Duplicate`](Self::Duplicate), 413 for [`TooLarge`](Self::TooLarge), and 500 where the program is.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum EnqueueError {
@@ -248,14 +302,38 @@ impl fmt::Display for EnqueueError {
 
 impl std::error::Error for EnqueueError {}
 
+impl EnqueueError {
+    /// Of a write that the end of a shutdown has dropped.
+    pub(crate) fn aborted() -> Self {
+        Self::NotStored {
+            error: Arc::new(StoreError::refused("the shutdown did not wait for it")),
+        }
+    }
+
+    /// Returns whether the store is the reason, so that it may work later.
+    pub(crate) fn is_of_the_store(&self) -> bool {
+        matches!(self, Self::NotStored { .. } | Self::Timeout { .. })
+    }
+
+    /// Returns the status of the response that tells a client of it.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Duplicate { .. } => StatusCode::CONFLICT,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotStored { .. } | Self::Timeout { .. } | Self::NoStore { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::NotDurable { .. } | Self::Arguments { .. } | Self::NoTransactions { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+}
+
 impl IntoResponse for EnqueueError {
     fn into_response(self) -> Response {
         tracing::error!(target: crate::log_target::RUNTIME, "{self}");
-        let status = match self {
-            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Duplicate { .. } => StatusCode::CONFLICT,
-            _ => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        status.into_response()
+        self.status().into_response()
     }
 }

@@ -17,14 +17,19 @@ mod settings;
 mod status;
 mod store;
 mod stored;
+mod stored_task;
+mod stored_tasks;
 
 pub use crate::secret_key::SecretKey;
 
-pub use self::error::{EnqueueError, StartError};
+pub use self::error::{EnqueueError, LookError, StartError};
 pub use self::status::{StoredError, StoredState, TaskStatus};
 pub use self::store::{Queue, Store};
+pub use self::stored_task::{StoredFailure, StoredProgress, StoredTask};
+pub use self::stored_tasks::{Cancelled, Cursor, Page, StoredTasks};
 
 pub(crate) use self::desk::Desk;
+pub use self::engine::Memory;
 pub(crate) use self::envelope::Envelope;
 pub(crate) use self::open_store::OpenStore;
 pub(crate) use self::run_failure::RunFailure;

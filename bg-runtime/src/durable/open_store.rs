@@ -10,11 +10,17 @@ use tokio_util::sync::CancellationToken;
 use super::engine::Engine;
 use super::error::{StartError, StoreError};
 use super::settings::StoreSettings;
-use super::{Desk, Kept, Stored};
+use super::{Desk, EnqueueError, Envelope, Kept, LookError, Stored, Unique};
+use crate::clock;
+use crate::secret_key::SecretKeys;
 use crate::sync::Mutex;
+use crate::task::{BoxTask, RequestInfo};
 
 /// How long after it could not be reached a store is not asked again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The priority of a task that sets none.
+const FIRST: u8 = 1;
 
 pub(crate) struct OpenStore {
     engine: Arc<dyn Engine>,
@@ -45,8 +51,63 @@ impl OpenStore {
         &self.settings
     }
 
+    pub(crate) fn secret_keys(&self) -> &SecretKeys {
+        &self.settings.secret_keys
+    }
+
     pub(crate) async fn start(&self) -> Result<(), StartError> {
         self.engine.start().await
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        self.engine.describe()
+    }
+
+    /// Returns what is to be stored of a task.
+    pub(crate) fn put(
+        &self,
+        task: &BoxTask,
+        request: Option<&RequestInfo>,
+    ) -> Result<Stored, EnqueueError> {
+        let info = task.info();
+        let durable = info
+            .durable()
+            .ok_or(EnqueueError::NotDurable { task: info })?;
+        let arguments = task.put(self.secret_keys()).map_err(|error| {
+            let error = Arc::from(error);
+            EnqueueError::Arguments { task: info, error }
+        })?;
+        let (size, limit) = (arguments.get().len(), self.settings.max_payload);
+        if size > limit {
+            return Err(EnqueueError::TooLarge {
+                task: info,
+                size,
+                limit,
+            });
+        }
+        let now = clock::now();
+        let options = task.options();
+        let delay = (!options.delay.is_zero()).then_some(options.delay);
+        let queue = options.queue.clone().unwrap_or(durable.queue().into());
+        let after = |wait: Duration| now.checked_add(wait);
+        let envelope = Envelope {
+            timeout: options.timeout,
+            expires_at: task.expires().and_then(after),
+            request: request.map(RequestInfo::to_stored),
+            baggage: Vec::new(),
+        };
+        Ok(Stored {
+            id: task.id(),
+            name: info.name(),
+            arguments,
+            envelope: envelope.to_json(),
+            runs: task.runs(),
+            due: options.due.or_else(|| delay.and_then(after)),
+            queue,
+            priority: options.priority.unwrap_or(FIRST),
+            unique: unique(task),
+            key: task.key(),
+        })
     }
 
     /// Stores all of them, or none. While the store is down, fails at once.
@@ -57,6 +118,16 @@ impl OpenStore {
         let stored = stored.unwrap_or(Err(StoreError::Timeout(limit)));
         self.note(&stored);
         stored
+    }
+
+    /// Asks the store something, for no longer than storing may take.
+    pub(crate) async fn ask<T>(
+        &self,
+        answer: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, LookError> {
+        let limit = self.settings.store_timeout;
+        let answer = tokio::time::timeout(limit, answer).await;
+        Ok(answer.unwrap_or(Err(StoreError::Timeout(limit)))?)
     }
 
     /// Returns an error if the store could not be reached a moment ago. Only one caller in [`PAUSE`] is let through.
@@ -109,18 +180,18 @@ impl OpenStore {
             }
         }
     }
-
-    /// Returns whether this process runs the tasks of a name.
-    pub(crate) fn runs(&self, name: &str) -> bool {
-        let only = self.settings.only.as_ref();
-        only.is_none_or(|only| only.iter().any(|pattern| matches(pattern, name)))
-    }
 }
 
-/// Returns whether a name is the pattern, or begins as one that ends with `*`.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(begin) => name.starts_with(begin),
-        None => name == pattern,
-    }
+/// Returns how many tasks like this one may be unfinished at once.
+fn unique(task: &BoxTask) -> Option<Unique> {
+    let value = task.unique_value()?;
+    let slots = match task.is_unique() {
+        true => Some(1),
+        false => task.info().limits_ref().unfinished_per_key,
+    };
+    Some(Unique {
+        value,
+        slots: u32::try_from(slots?).unwrap_or(u32::MAX),
+        period: task.options().unique_for,
+    })
 }

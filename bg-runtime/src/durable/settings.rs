@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use crate::secret_key::SecretKeys;
+
 /// What a [`Store`](super::Store) says, for every engine.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreSettings {
@@ -25,6 +27,42 @@ pub(crate) struct StoreSettings {
     /// Of PostgreSQL.
     pub(crate) schema: Option<String>,
     pub(crate) migrate: bool,
+    pub(crate) secret_keys: SecretKeys,
+}
+
+impl StoreSettings {
+    /// Returns whether this process runs the tasks of a name.
+    pub(crate) fn runs(&self, name: &str) -> bool {
+        let only = self.only.as_ref();
+        only.is_none_or(|only| only.iter().any(|pattern| matches(pattern, name)))
+    }
+
+    /// Returns what cannot be.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = String> {
+        let zeros = [
+            ("concurrency", self.concurrency == 0),
+            ("connections", self.connections == 0),
+            ("max_payload", self.max_payload == 0),
+            ("lease", self.lease.is_zero()),
+            ("store_timeout", self.store_timeout.is_zero()),
+        ];
+        let zeros = zeros.into_iter().filter(|(_, is_zero)| *is_zero);
+        let zeros = zeros.map(|(setting, _)| {
+            format!("`{setting}` of the store is zero: set it to more, or leave it out")
+        });
+        let queues = self.queues.iter().flatten();
+        let queues = queues.filter(|(_, at_once)| *at_once == Some(0));
+        let queues = queues.map(|(queue, _)| format!("no task of the queue `{queue}` would ever run: leave it out of `queues`, or set 1 or more"));
+        zeros.chain(queues)
+    }
+}
+
+/// Returns whether a name is the pattern, or begins as one that ends with `*`.
+pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(begin) => name.starts_with(begin),
+        None => name == pattern,
+    }
 }
 
 impl Default for StoreSettings {
@@ -43,6 +81,7 @@ impl Default for StoreSettings {
             store_timeout: Duration::from_secs(5),
             schema: None,
             migrate: true,
+            secret_keys: SecretKeys::default(),
         }
     }
 }

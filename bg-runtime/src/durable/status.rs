@@ -1,8 +1,10 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use serde_json::value::RawValue;
+
 use super::RunFailure;
-use crate::task::{FailureKind, Progress, TaskId};
+use crate::task::{FailureKind, Progress, TaskId, TaskInfo, durable_by_name};
 
 /// The state of a stored task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,6 +94,20 @@ pub struct TaskStatus {
     pub attempted_at: Option<SystemTime>,
     /// When it ended.
     pub ended_at: Option<SystemTime>,
+}
+
+impl TaskStatus {
+    /// Hides secrets. Those of a task that this program does not know are sealed, or its own business.
+    pub(super) fn redact(&mut self) {
+        let def = durable_by_name(&self.name);
+        let durable = def.and_then(|def| TaskInfo::declared(def).durable());
+        let raw = RawValue::from_string(std::mem::take(&mut self.arguments));
+        self.arguments = match (durable, raw) {
+            (Some(durable), Ok(raw)) => durable.redact(&raw),
+            (None, Ok(raw)) => raw.get().to_owned(),
+            (_, Err(_)) => String::new(),
+        };
+    }
 }
 
 /// A run of a stored task that failed.

@@ -4,6 +4,7 @@ use std::time::Duration;
 use super::OpenStore;
 use super::engine::{Memory, Place};
 use super::settings::StoreSettings;
+use crate::secret_key::SecretKey;
 
 /// Where durable tasks are stored, and how this process works on them: given to
 /// [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
@@ -103,6 +104,13 @@ impl Store {
     /// Sets how long storing may take before it counts as failed, and the client is told 503. 5 seconds by default.
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.settings.store_timeout = timeout;
+        self
+    }
+
+    /// Sets the keys with which `#[secret]` parameters are stored: the first seals, and all open, so that a key can be
+    /// replaced. Rows that were sealed with one that is left out cannot be read any more.
+    pub fn secret_keys(mut self, keys: impl IntoIterator<Item = SecretKey>) -> Self {
+        self.settings.secret_keys = keys.into_iter().collect();
         self
     }
 

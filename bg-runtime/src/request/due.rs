@@ -68,7 +68,11 @@ pub(super) fn due(
 }
 
 /// Returns why a task does not run after this end of its request; `None` if it runs.
-fn skip_reason(when: When, end: RequestEnd, whatever_status: bool) -> Option<SkipReason> {
+pub(super) fn skip_reason(
+    when: When,
+    end: RequestEnd,
+    whatever_status: bool,
+) -> Option<SkipReason> {
     let failed = match end {
         RequestEnd::Response(status) if status.is_client_error() || status.is_server_error() => {
             Some(SkipReason::ErrorResponse(status))

@@ -9,6 +9,8 @@ use http::{Response, StatusCode, header};
 use http_body::Body as HttpBody;
 
 use super::due::{NoResponse, RequestEnd, due, is_due};
+#[cfg(feature = "durable")]
+use super::outbox::OutboxEnd;
 use super::queue::{Lists, Phase, RequestTasks, Transfer};
 use super::response_parts;
 use super::sent::GuardedBody;
@@ -104,15 +106,17 @@ impl RequestTasks {
     /// Ends a request that has no response, or no client to send it to. What is due runs now.
     pub(super) fn end_unsent(self: &Arc<Self>, end: RequestEnd) {
         self.state().phase = Phase::Responding(end);
+        #[cfg(feature = "durable")]
+        self.store_unsent(end);
         self.skip_what_is_not_due(end);
         self.run_due(false);
     }
 
     /// Settles the tasks that this end of the request keeps from running.
     pub(super) fn skip_what_is_not_due(&self, end: RequestEnd) {
-        let (route, handler, response, handler_list_attached) = {
+        let (route, handler, response, attached) = {
             let state = &mut *self.state();
-            let handler_list_attached = state.handler_list_attached;
+            let (handler_list_attached, came_with_it) = state.came_with_the_response();
             let Lists {
                 route,
                 handler,
@@ -122,7 +126,7 @@ impl RequestTasks {
             // The usual case: nothing moves.
             if is_due(route, end, false)
                 && is_due(handler, end, handler_list_attached)
-                && is_due(response, end, true)
+                && is_due(response, end, came_with_it)
             {
                 return;
             }
@@ -130,13 +134,14 @@ impl RequestTasks {
                 take(route),
                 take(handler),
                 take(response),
-                handler_list_attached,
+                (handler_list_attached, came_with_it),
             )
         };
+        let (handler_list_attached, came_with_it) = attached;
         // Outside the lock, because skipping a task calls the user's error hooks.
         let route = due(route, end, false);
         let handler = due(handler, end, handler_list_attached);
-        let response = due(response, end, true);
+        let response = due(response, end, came_with_it);
 
         let lists = &mut self.state().lists;
         lists.route.put_back(route);
@@ -234,11 +239,19 @@ impl RequestTasks {
     pub(super) fn abandon(self: &Arc<Self>) {
         let end = {
             let state = &mut *self.state();
+            #[cfg(feature = "durable")]
+            let outbox = state.leave_outbox();
             match &mut state.detached {
                 Some(detached) => match detached.leave() {
                     Some(end) => end,
                     // The handler will end the request.
                     None => return,
+                },
+                #[cfg(feature = "durable")]
+                None if !matches!(outbox, OutboxEnd::Unknown) => match outbox {
+                    OutboxEnd::Known(end) => end,
+                    // The write will end the request.
+                    OutboxEnd::Later | OutboxEnd::Unknown => return,
                 },
                 None if state.waits_for_room => RequestEnd::None(NoResponse::NoRoom),
                 None if state.panicked => RequestEnd::None(NoResponse::HandlerPanicked),

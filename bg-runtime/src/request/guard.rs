@@ -26,10 +26,11 @@ pub(crate) struct RequestGuard {
     held_back: Option<HeldBack>,
 }
 
-/// A response that waits for room for its tasks.
+/// A response that waits for what it promises.
 struct HeldBack {
     response: Response<Body>,
-    room: BoxFuture<'static, ()>,
+    /// Returns a response to send instead, if the promises of this one cannot be kept.
+    wait: BoxFuture<'static, Option<Response<Body>>>,
 }
 
 impl RequestGuard {
@@ -40,7 +41,7 @@ impl RequestGuard {
         }
     }
 
-    /// Polls `handler` for the response, unless it is already here and waits for room.
+    /// Polls `handler` for the response, unless it is already here and is held back.
     pub(crate) fn poll_response<B, E>(
         &mut self,
         cx: &mut Context<'_>,
@@ -57,17 +58,18 @@ impl RequestGuard {
                 Err(error) => return Poll::Ready(Err(error)),
             };
             let request = self.request.as_ref();
-            let Some(room) = request.and_then(|request| request.wait_for_room(&mut response))
-            else {
+            let Some(wait) = request.and_then(|request| request.hold_back(&mut response)) else {
                 return Poll::Ready(Ok(self.respond(response)));
             };
             self.held_back = Some(HeldBack {
                 response: response.map(Body::new),
-                room,
+                wait,
             });
         }
         if let Some(held_back) = &mut self.held_back {
-            ready!(held_back.room.poll_unpin(cx));
+            if let Some(instead) = ready!(held_back.wait.poll_unpin(cx)) {
+                held_back.response = instead;
+            }
         }
         match self.held_back.take() {
             Some(HeldBack { response, .. }) => Poll::Ready(Ok(self.respond(response))),

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! place.rs finds the request that takes a task, guard.rs makes sure that every request ends, detached.rs has
-//! handlers run on without a client, and backpressure.rs holds a response back while there is
-//! no room for its tasks.
+//! handlers run on without a client, and backpressure.rs holds a response back until the durable ones of its tasks are
+//! stored (outbox.rs), and while there is no room for the others.
 
 mod after_response;
 mod background_tasks;
@@ -21,6 +21,8 @@ mod end;
 mod extract;
 mod guard;
 mod into_tasks;
+#[cfg(feature = "durable")]
+mod outbox;
 mod place;
 mod queue;
 mod response_parts;

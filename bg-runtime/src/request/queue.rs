@@ -15,7 +15,11 @@ use http::{Extensions, HeaderMap};
 use tokio::time::Instant;
 
 use super::detached::DetachedState;
+#[cfg(feature = "durable")]
+use super::due::skip_reason;
 use super::due::{RequestEnd, due};
+#[cfg(feature = "durable")]
+use super::outbox::Outbox;
 use super::place::HandlerRef;
 use super::sent::{Connection, Delivery};
 use super::{BackgroundTasks, IntoTasks};
@@ -67,6 +71,12 @@ pub(super) struct RequestState {
     pub(super) unplaced: Option<Box<HandlerRef>>,
     /// Rare, so boxed.
     pub(super) detached: Option<Box<DetachedState>>,
+    /// The response is not the handler's, whose durable tasks could not be stored: nothing came with it.
+    #[cfg(feature = "durable")]
+    pub(super) is_replaced: bool,
+    /// The durable tasks. Rare, so boxed.
+    #[cfg(feature = "durable")]
+    pub(super) outbox: Option<Box<Outbox>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,6 +111,15 @@ pub(super) struct Lists {
 }
 
 impl RequestState {
+    /// Returns whether the handler's list, and what else came with the response, runs whatever the status.
+    pub(super) fn came_with_the_response(&self) -> (bool, bool) {
+        #[cfg(feature = "durable")]
+        if self.is_replaced {
+            return (false, false);
+        }
+        (self.handler_list_attached, true)
+    }
+
     /// Returns whether a detached handler still runs. A response that is already there is not
     /// the handler's, but that of a timeout, say.
     pub(super) fn handler_runs_on(&self) -> bool {
@@ -136,6 +155,10 @@ impl RequestTasks {
                 waits_for_room: false,
                 unplaced: None,
                 detached: None,
+                #[cfg(feature = "durable")]
+                is_replaced: false,
+                #[cfg(feature = "durable")]
+                outbox: None,
             }),
         })
     }
@@ -186,8 +209,11 @@ impl RequestTasks {
     /// Returns the number of tasks in the handler's list, and of those that came while the body was being
     /// sent.
     pub(super) fn handler_tasks(&self) -> usize {
-        let lists = &self.state().lists;
-        lists.handler.len() + lists.late.len()
+        let state = self.state();
+        let tasks = state.lists.handler.len() + state.lists.late.len();
+        #[cfg(feature = "durable")]
+        let tasks = tasks + state.handler_outbox();
+        tasks
     }
 
     pub(super) fn attach_handler_list(&self) {
@@ -212,6 +238,10 @@ impl RequestTasks {
         if let Some(handler) = unplaced {
             return self.skip_unplaced(handler, &info, tasks);
         }
+        #[cfg(feature = "durable")]
+        let Some(tasks) = self.add_durable(source, tasks, &info) else {
+            return;
+        };
         // Before the lock: accepting a task formats its key, and calls hooks if it is refused.
         let mut has_independent = false;
         let Some(accepted) = tasks.filter_map(&mut |task| {
@@ -265,6 +295,53 @@ impl RequestTasks {
         } else {
             self.run([list]);
         }
+    }
+
+    /// Takes the durable tasks out of these, to be stored when the response is there, or at once if it has been.
+    /// Returns the others, if there are any.
+    #[cfg(feature = "durable")]
+    fn add_durable(
+        self: &Arc<Self>,
+        source: Source,
+        tasks: Item<BoxTask>,
+        info: &Arc<RequestInfo>,
+    ) -> Option<Item<BoxTask>> {
+        let mut durable = Vec::new();
+        let others = tasks.filter_map(&mut |task| {
+            if !self.runner.stores(&task) {
+                return Some(Item::Task(task));
+            }
+            durable.push(self.runner.take_unstored(task, Some(info.clone())));
+            None
+        });
+        if durable.is_empty() {
+            return others;
+        }
+        let end = {
+            let state = &mut *self.state();
+            match state.phase {
+                Phase::Collecting => {
+                    state.collect_unstored(source, durable);
+                    None
+                }
+                Phase::Responding(end) | Phase::Responded(end) => Some((end, durable)),
+            }
+        };
+        if let Some((end, durable)) = end {
+            let due =
+                durable
+                    .into_iter()
+                    .filter_map(|task| match skip_reason(task.when(), end, true) {
+                        None => Some(task),
+                        Some(reason) => {
+                            task.skip(reason);
+                            None
+                        }
+                    });
+            let due = due.collect();
+            self.store_late(due);
+        }
+        others.filter(|others| !others.is_empty())
     }
 
     pub(super) fn run<const N: usize>(self: &Arc<Self>, lists: [TaskList<AcceptedTask>; N]) {

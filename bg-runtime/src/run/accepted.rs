@@ -167,6 +167,13 @@ impl AcceptedParts {
                 drop(task);
                 None
             }
+            #[cfg(feature = "durable")]
+            Outcome::Returned { .. } => {
+                drop(task);
+                None
+            }
+            #[cfg(feature = "durable")]
+            Outcome::NotStored(_) => task.into_unrun(),
         };
         guard.settle_with(outcome, unrun)
     }

@@ -18,7 +18,8 @@ use crate::contain::{Contained, Panicked, contain};
 use crate::scope::by_hook;
 use crate::task::{BoxError, FailureKind, TaskContext, TaskRef, TimedOut};
 
-/// Runs the task once. The thread of a synchronous task has a share of the lease.
+/// Runs the task once. The thread of a synchronous task has a share of the lease. `own_cancel` is for a task that more
+/// than the shutdown asks to stop.
 pub(super) async fn attempt(
     runner: &Arc<Runner>,
     accepted: &mut AcceptedTask,
@@ -26,15 +27,17 @@ pub(super) async fn attempt(
     lease: Option<&RunLease>,
     attempt: u32,
     timeout: Option<Duration>,
+    own_cancel: Option<CancellationToken>,
 ) -> Result<(), RunError> {
     // Copied out of the task: borrows of it would take up space in the future until the run has ended.
     let AcceptedParts { task, guard, .. } = &mut **accepted;
     let (info, span) = (task.info(), task.run_span(attempt));
     // Dropping the future of a synchronous task does not stop the task, so that cancels its context.
     let signals = runner.signals();
-    let own_cancel = info
-        .is_blocking()
-        .then(|| runner.cancellation(signals).child_token());
+    let own_cancel = own_cancel.or_else(|| {
+        let is_blocking = info.is_blocking();
+        is_blocking.then(|| runner.cancellation(signals).child_token())
+    });
     let _cancelled_on_drop = own_cancel.clone().map(CancellationToken::drop_guard);
     let cx = TaskContext {
         task: TaskRef {

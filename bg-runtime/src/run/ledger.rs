@@ -61,6 +61,8 @@ struct Books {
     unfinished: Vec<UnfinishedTask>,
     /// How many more there are of the second kind than [`MOST_NAMED`].
     unnamed: u64,
+    /// How many tasks of this period a shutdown gave back to their store.
+    given_back: u64,
     /// The serials of the tasks that their handles aborted, until their guards have asked.
     aborted: HashSet<u64>,
     /// The places of the entries by the serials of their tasks. Only once a task was asked for by its id.
@@ -81,6 +83,9 @@ pub(super) struct Entry {
     pub(super) permits: Permits,
     /// Whether an error hook queued the task.
     pub(super) by_hook: bool,
+    /// Whether a store has the task: what a shutdown stops goes back there.
+    #[cfg(feature = "durable")]
+    is_claimed: bool,
 }
 
 /// Identifies an entry of the books.
@@ -139,7 +144,13 @@ impl Ledger {
     pub(super) fn report_so_far(&self) -> ShutdownReport {
         let books = self.books.lock();
         let stats = books.stats().since(&books.reported);
-        ShutdownReport::new(stats, books.unfinished(), books.unnamed, None)
+        ShutdownReport::new(
+            stats,
+            books.unfinished(),
+            books.unnamed,
+            books.given_back,
+            None,
+        )
     }
 
     /// Ends a period with its report. The next one counts from here.
@@ -150,7 +161,9 @@ impl Ledger {
         let unfinished = books.unfinished();
         books.unfinished.clear();
         let unnamed = take(&mut books.unnamed);
-        ShutdownReport::new(stats.since(&since), unfinished, unnamed, Some(drained_for))
+        let given_back = take(&mut books.given_back);
+        let stats = stats.since(&since);
+        ShutdownReport::new(stats, unfinished, unnamed, given_back, Some(drained_for))
     }
 
     /// Keeps [`idle`](Self::idle) waiting until [`release_hold`](Self::release_hold).
@@ -194,7 +207,7 @@ impl Ledger {
         let mut books = self.books.lock();
         books.counts.accepted += 1;
         if let Some(closed) = books.closed {
-            let outcome = Outcome::of_late_task(closed);
+            let outcome = entry.own(Outcome::of_late_task(closed));
             books.count(&entry, &outcome);
             books.holds += 1;
             let nowhere = EntryKey {
@@ -208,6 +221,12 @@ impl Ledger {
             places.insert(serial, index);
         }
         (EntryKey { index, serial }, None)
+    }
+
+    /// Counts a task that the store has taken.
+    #[cfg(feature = "durable")]
+    pub(super) fn count_stored(&self) {
+        self.books.lock().counts.stored += 1;
     }
 
     /// Counts a task that a limit does not let in and that is not entered, and takes a hold for its report.
@@ -262,8 +281,9 @@ impl Ledger {
             by_hook: entry.by_hook,
         };
         let since = Instant::now();
+        let was_running = entry.run.is_running();
         entry.run = RunState::After { attempt, of, since };
-        books.counts.running -= 1;
+        books.counts.running -= u64::from(was_running);
         Some(failed)
     }
 
@@ -375,14 +395,15 @@ impl Ledger {
     pub(super) fn abort_entry(&self, key: EntryKey) -> Option<(Entry, Option<Waker>)> {
         let outcome = Outcome::Aborted(AbortReason::Handle);
         let mut books = self.books.lock();
-        let mut entry = books.close_entry(key, &outcome)?;
+        let (mut entry, _) = books.close_entry(key, outcome)?;
         books.aborted.insert(key.serial);
         let waker = entry.waker.take();
         Some((entry, waker))
     }
 
-    /// Takes the task out of the books, with a hold for its report. `None` if it is settled already.
-    pub(super) fn close_entry(&self, key: EntryKey, outcome: &Outcome) -> Option<Entry> {
+    /// Takes the task out of the books, with a hold for its report. `None` if it is settled already. The outcome is
+    /// another one if a store has the task, and a shutdown stops it.
+    pub(super) fn close_entry(&self, key: EntryKey, outcome: Outcome) -> Option<(Entry, Outcome)> {
         self.books.lock().close_entry(key, outcome)
     }
 
@@ -417,7 +438,7 @@ impl Ledger {
     ///
     /// Takes no holds for their reports: `shutdown::drain` makes the reports before it waits for the books
     /// again.
-    pub(super) fn settle_rest(&self) -> Vec<Entry> {
+    pub(super) fn settle_rest(&self) -> Vec<(Entry, Outcome)> {
         let (entries, is_idle) = {
             let mut books = self.books.lock();
             let entries = take(&mut books.entries).into_iter();
@@ -426,10 +447,12 @@ impl Ledger {
             if let Some(places) = &mut books.places {
                 places.clear();
             }
-            for entry in &mut entries {
-                books.leave(entry, &Outcome::Aborted(AbortReason::Shutdown));
-            }
-            (entries, books.is_idle())
+            let left = entries.into_iter().map(|mut entry| {
+                let outcome = books.leave(&mut entry, Outcome::Aborted(AbortReason::Shutdown));
+                (entry, outcome)
+            });
+            let left: Vec<_> = left.collect();
+            (left, books.is_idle())
         };
         self.notify_if(is_idle);
         entries
@@ -451,24 +474,26 @@ impl Books {
         entry.filter(|entry| entry.task.id.serial() == key.serial)
     }
 
-    fn close_entry(&mut self, key: EntryKey, outcome: &Outcome) -> Option<Entry> {
+    fn close_entry(&mut self, key: EntryKey, outcome: Outcome) -> Option<(Entry, Outcome)> {
         self.entry(key)?;
         let mut entry = self.entries.remove(key.index);
         if let Some(places) = &mut self.places {
             places.remove(&key.serial);
         }
-        self.leave(&mut entry, outcome);
+        let outcome = self.leave(&mut entry, outcome);
         self.holds += 1;
-        Some(entry)
+        Some((entry, outcome))
     }
 
-    /// Counts an entry that has left the books with its outcome.
-    fn leave(&mut self, entry: &mut Entry, outcome: &Outcome) {
+    /// Counts an entry that has left the books, and returns its outcome.
+    fn leave(&mut self, entry: &mut Entry, outcome: Outcome) -> Outcome {
+        let outcome = entry.own(outcome);
         if self.history.is_kept() {
             let id = entry.task.id;
             self.history.begin_end(id, entry.tracked().clone());
         }
-        self.count(entry, outcome);
+        self.count(entry, &outcome);
+        outcome
     }
 
     fn stats(&self) -> Stats {
@@ -498,6 +523,13 @@ impl Books {
                 counts.aborted += 1;
                 self.note_aborted(entry, *reason);
             }
+            #[cfg(feature = "durable")]
+            Outcome::Returned { given_back } => {
+                counts.returned += 1;
+                self.given_back += u64::from(*given_back);
+            }
+            #[cfg(feature = "durable")]
+            Outcome::NotStored(_) => counts.skipped += 1,
         }
     }
 
@@ -510,6 +542,8 @@ impl Books {
                 self.unnamed += 1;
                 return;
             }
+            #[cfg(feature = "durable")]
+            AbortReason::Cancelled => return,
             AbortReason::AfterShutdown
             | AbortReason::Handle
             | AbortReason::Taken
@@ -542,7 +576,22 @@ impl Entry {
             waker: None,
             permits,
             by_hook: is_by_hook(),
+            #[cfg(feature = "durable")]
+            is_claimed: task.options().is_claimed,
         }
+    }
+
+    /// Returns the outcome of this task where another one would have that.
+    #[cfg_attr(
+        not(feature = "durable"),
+        expect(clippy::unused_self, reason = "only a store changes it")
+    )]
+    fn own(&self, outcome: Outcome) -> Outcome {
+        #[cfg(feature = "durable")]
+        if self.is_claimed {
+            return outcome.of_claimed();
+        }
+        outcome
     }
 
     fn tracked(&mut self) -> &Arc<Tracked> {

@@ -49,10 +49,16 @@ mod settle;
 mod shutdown;
 mod slow_poll;
 mod stats;
+#[cfg(feature = "durable")]
+mod stored;
 mod task;
 mod task_handle;
 mod unfinished;
+#[cfg(feature = "durable")]
+mod unstored;
 mod walk;
+#[cfg(feature = "durable")]
+mod worker;
 
 pub use self::limits::Overflow;
 pub use self::live::{LiveTask, TaskState};
@@ -71,11 +77,15 @@ pub(crate) use self::limits::{Limits, MAX_BLOCKING, PendingLimit, PendingPermit,
 pub(crate) use self::period::{AlreadyShutDown, Serving};
 pub(crate) use self::places::{Several, add_built, one_is_built, place};
 pub(crate) use self::report::Hooks;
+#[cfg(feature = "durable")]
+pub(crate) use self::unstored::UnstoredTask;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "durable")]
+use axum::response::Response;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
@@ -87,10 +97,16 @@ use self::outcome::Outcome;
 use self::period::Periods;
 use self::settle::OutcomeGuard;
 use self::slow_poll::SlowPolls;
+#[cfg(feature = "durable")]
+use self::worker::Worker;
 use crate::contain::contain;
+#[cfg(feature = "durable")]
+use crate::durable::{EnqueueError, OpenStore};
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
+#[cfg(feature = "durable")]
+use crate::task::durable_names;
 use crate::task::{
     Arounds, BoxTask, Progress, RequestInfo, SkipReason, SourceOfStates, States, TaskFailure,
     TaskId, TaskList, Tracker,
@@ -104,6 +120,10 @@ pub(crate) const SLOW_POLL_THRESHOLD: Duration = Duration::from_millis(10);
 
 /// Joins the trace of a task to the trace that it was made in. Called with both spans.
 pub(crate) type SpanHook = Box<dyn Fn(&Span, &Span) + Send + Sync>;
+
+/// Chooses the response for a client whose tasks could not be stored.
+#[cfg(feature = "durable")]
+pub(crate) type NotStoredHook = Box<dyn Fn(&EnqueueError) -> Response + Send + Sync>;
 
 /// The configuration of a `Background`.
 pub(crate) struct Settings {
@@ -121,6 +141,11 @@ pub(crate) struct Settings {
     pub(crate) history: usize,
     /// Whether these are the settings of a builder.
     pub(crate) is_configured: bool,
+    /// Where durable tasks are stored.
+    #[cfg(feature = "durable")]
+    pub(crate) store: Option<Arc<OpenStore>>,
+    #[cfg(feature = "durable")]
+    pub(crate) on_not_stored: Option<NotStoredHook>,
 }
 
 /// The settings of a `Background` that was not configured. Its tasks may lack a state until they run.
@@ -139,6 +164,10 @@ impl Default for Settings {
             default_timeout: None,
             history: 0,
             is_configured: false,
+            #[cfg(feature = "durable")]
+            store: None,
+            #[cfg(feature = "durable")]
+            on_not_stored: None,
         }
     }
 }
@@ -159,6 +188,14 @@ pub(crate) struct Runner {
     periods: Periods,
     default_timeout: Option<Duration>,
     is_configured: bool,
+    /// `None` without a store.
+    #[cfg(feature = "durable")]
+    worker: Option<Worker>,
+    /// Whether there are durable tasks, and they are stored.
+    #[cfg(feature = "durable")]
+    may_store: bool,
+    #[cfg(feature = "durable")]
+    on_not_stored: Option<NotStoredHook>,
 }
 
 impl Runner {
@@ -176,7 +213,13 @@ impl Runner {
             default_timeout,
             history,
             is_configured,
+            #[cfg(feature = "durable")]
+            store,
+            #[cfg(feature = "durable")]
+            on_not_stored,
         } = settings;
+        #[cfg(feature = "durable")]
+        let may_store = dispatch.stores() && !durable_names().is_empty();
         report::describe_metrics();
         Arc::new(Self {
             states,
@@ -192,6 +235,12 @@ impl Runner {
             periods: Periods::new(drain_timeout),
             default_timeout,
             is_configured,
+            #[cfg(feature = "durable")]
+            worker: store.map(Worker::new),
+            #[cfg(feature = "durable")]
+            may_store,
+            #[cfg(feature = "durable")]
+            on_not_stored,
         })
     }
 
@@ -210,6 +259,25 @@ impl Runner {
     /// Returns how a task that misses a state could have got it.
     pub(crate) fn source_of_states(&self) -> SourceOfStates {
         self.dispatch.source_of_states(self.is_configured)
+    }
+
+    /// Returns whether a response may have to wait until tasks of it are stored.
+    #[inline]
+    pub(crate) fn may_store(&self) -> bool {
+        #[cfg(feature = "durable")]
+        return self.may_store;
+        #[cfg(not(feature = "durable"))]
+        false
+    }
+
+    /// Returns the response for a client whose tasks could not be stored, if the application chooses one.
+    #[cfg(feature = "durable")]
+    pub(crate) fn on_not_stored(&self, error: &EnqueueError) -> Option<Response> {
+        let chosen = contain(|| self.on_not_stored.as_ref().map(|choose| choose(error)));
+        chosen.unwrap_or_else(|panic| {
+            tracing::error!(target: RUNTIME, panic = %OneLine(panic), "`on_not_stored` panicked");
+            None
+        })
     }
 
     /// Returns whether a request's lists wait until its response has been sent.
@@ -268,6 +336,22 @@ impl Runner {
                 Err(not_accepted)
             }
         }
+    }
+
+    /// Accepts a task that a worker has taken from its store.
+    #[cfg(feature = "durable")]
+    fn accept_claimed(
+        self: &Arc<Self>,
+        mut task: BoxTask,
+        request: Option<Arc<RequestInfo>>,
+        tracker: Tracker,
+    ) -> AcceptedTask {
+        self.prepare_span(&mut task, request.as_deref());
+        self.capture(&mut task);
+        let permits = self.limits.admit_claimed(&task.info(), || task.key());
+        let guard = OutcomeGuard::new(self, &task, request, Some(tracker), permits.clone());
+        permits.enter(guard.key());
+        AcceptedTask::new(task, guard, permits)
     }
 
     /// Accepts and skips a task that will never run, so that it is counted and reported like any
@@ -332,6 +416,12 @@ impl Runner {
     /// Accepts and runs one task.
     pub(crate) fn spawn_task(self: &Arc<Self>, task: BoxTask) -> TaskHandle {
         let (handle, tracker) = TaskHandle::track(&task);
+        #[cfg(feature = "durable")]
+        if self.stores(&task) {
+            let denial = Denial::Refused(limits::Refusal::Durable);
+            settle::deny(self, task, None, Some(tracker), denial);
+            return handle;
+        }
         if let Ok(accepted) = self.accept_for(task, None, Some(tracker)) {
             self.dispatch.single(self, accepted);
         }

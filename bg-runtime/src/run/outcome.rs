@@ -30,6 +30,15 @@ pub(super) enum Outcome {
     /// A limit left no room for it.
     Refused(Refusal),
     Aborted(AbortReason),
+    /// It goes back to the store, and runs again, here or elsewhere. What failed before that was reported on its own.
+    #[cfg(feature = "durable")]
+    Returned {
+        /// A shutdown stopped it, or did not let it begin.
+        given_back: bool,
+    },
+    /// The store did not take it.
+    #[cfg(feature = "durable")]
+    NotStored(BoxError),
 }
 
 /// The parts of a report about an outcome that is not a success.
@@ -50,6 +59,22 @@ impl Outcome {
         }
     }
 
+    /// Returns the outcome of a task that a store has, where another one would have this: what a shutdown stops, or
+    /// does not let begin, goes back.
+    #[cfg(feature = "durable")]
+    pub(super) fn of_claimed(self) -> Self {
+        match self {
+            Self::Aborted(
+                AbortReason::Shutdown
+                | AbortReason::DueAfterShutdown
+                | AbortReason::AfterShutdown
+                | AbortReason::Dropped,
+            )
+            | Self::Refused(Refusal::Drained) => Self::Returned { given_back: true },
+            outcome => outcome,
+        }
+    }
+
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Completed => "completed",
@@ -57,12 +82,20 @@ impl Outcome {
             Self::Skipped(_) => "skipped",
             Self::Refused(_) => "rejected",
             Self::Aborted(_) => "aborted",
+            #[cfg(feature = "durable")]
+            Self::Returned { .. } => "returned",
+            #[cfg(feature = "durable")]
+            Self::NotStored(_) => "not_stored",
         }
     }
 
     pub(super) fn into_failed(self) -> Option<FailedOutcome> {
         let (kind, error, is_reported): (_, BoxError, _) = match self {
             Self::Completed => return None,
+            #[cfg(feature = "durable")]
+            Self::Returned { .. } => return None,
+            #[cfg(feature = "durable")]
+            Self::NotStored(error) => (FailureKind::NotStored, error, true),
             Self::Failed { error, skipped } => {
                 return Some(FailedOutcome {
                     kind: error.kind,

@@ -202,7 +202,7 @@ fn settle_with(
             *reason = AbortReason::Shutdown;
         }
     }
-    let Some(entry) = runner.ledger.close_entry(key, &outcome) else {
+    let Some((entry, outcome)) = runner.ledger.close_entry(key, outcome) else {
         return false;
     };
     let _until_reported = Hold::adopt(runner);
@@ -223,6 +223,17 @@ pub(super) fn deny(
         Denial::Refused(refusal) => Outcome::Refused(refusal),
         Denial::Duplicate => Outcome::Skipped(SkipReason::Duplicate),
     };
+    end_unaccepted(runner, task, request, tracker, outcome);
+}
+
+/// Counts and reports a task that has its outcome without ever having been in the books.
+pub(super) fn end_unaccepted(
+    runner: &Arc<Runner>,
+    task: BoxTask,
+    request: Option<Arc<RequestInfo>>,
+    tracker: Option<Tracker>,
+    outcome: Outcome,
+) {
     let mut entry = Entry::new(&task, request, tracker, Permits::default());
     entry.run = RunState::Refused;
     if report::has_audience(runner, &task.info()) {
@@ -235,7 +246,7 @@ pub(super) fn deny(
 
 /// Settles every task that has no outcome yet as aborted.
 pub(super) fn settle_rest(runner: &Arc<Runner>) {
-    for entry in runner.ledger.settle_rest() {
-        report::end(runner, entry, Outcome::Aborted(AbortReason::Shutdown), None);
+    for (entry, outcome) in runner.ledger.settle_rest() {
+        report::end(runner, entry, outcome, None);
     }
 }

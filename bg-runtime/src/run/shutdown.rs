@@ -98,6 +98,8 @@ async fn drain(mut guard: Box<DrainGuard>, deadline: Instant) -> ShutdownReport 
             "async error hooks or detached handlers did not finish, and are left behind"
         );
     }
+    #[cfg(feature = "durable")]
+    runner.end_working().await;
     end_period(*guard, begun.elapsed())
 }
 
@@ -147,6 +149,7 @@ pub struct ShutdownReport {
     unfinished: Vec<UnfinishedTask>,
     /// How many tasks are unfinished, and not named, because they are too many.
     unnamed: u64,
+    given_back: u64,
     /// `None` if nothing was drained, because other servers run.
     elapsed: Option<Duration>,
 }
@@ -156,12 +159,14 @@ impl ShutdownReport {
         stats: Stats,
         unfinished: Vec<UnfinishedTask>,
         unnamed: u64,
+        given_back: u64,
         elapsed: Option<Duration>,
     ) -> Self {
         Self {
             stats,
             unfinished,
             unnamed,
+            given_back,
             elapsed,
         }
     }
@@ -182,6 +187,13 @@ impl ShutdownReport {
     #[must_use]
     pub fn unfinished(&self) -> &[UnfinishedTask] {
         &self.unfinished
+    }
+
+    /// How many durable tasks the shutdown stopped, or did not let begin, and gave back to their store, where they
+    /// wait for another worker. They have not used up an attempt.
+    #[must_use]
+    pub fn given_back(&self) -> u64 {
+        self.given_back
     }
 
     /// Returns `true` if no task is [unfinished](Self::unfinished).
@@ -222,6 +234,9 @@ impl fmt::Display for ShutdownReport {
         }
         for task in &self.unfinished {
             write!(f, "\n  not finished: {task}")?;
+        }
+        if self.given_back > 0 {
+            write!(f, "\n  given back to the store: {}", self.given_back)?;
         }
         if self.unnamed > 0 {
             write!(f, "\n  not finished: {} more", self.unnamed)?;

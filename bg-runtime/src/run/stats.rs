@@ -2,7 +2,7 @@ use std::fmt;
 
 /// A snapshot of how many tasks are in each state.
 ///
-/// `accepted = pending + running + completed + failed + skipped + aborted` holds in every snapshot.
+/// `accepted = pending + running + completed + failed + skipped + aborted + returned` holds in every snapshot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -22,8 +22,13 @@ pub struct Stats {
     /// Tasks that were stopped, or not started, by a shutdown, by their handle, or because the runtime
     /// that they were to run on is gone.
     pub aborted: u64,
+    /// Runs of durable tasks after which the task went back to its store: because it will run again, or because this
+    /// process stops. Each run of a durable task is counted as accepted when this process takes it from the store.
+    pub returned: u64,
     /// Runs after a task's first, of all tasks together.
     pub retries: u64,
+    /// Durable tasks that the store took from here. They count as accepted where they run.
+    pub stored: u64,
 }
 
 impl Stats {
@@ -39,7 +44,9 @@ impl Stats {
             failed: self.failed - earlier.failed,
             skipped: self.skipped - earlier.skipped,
             aborted: self.aborted - earlier.aborted,
+            returned: self.returned - earlier.returned,
             retries: self.retries - earlier.retries,
+            stored: self.stored - earlier.stored,
         }
     }
 }
@@ -54,13 +61,19 @@ impl fmt::Display for Stats {
             failed,
             skipped,
             aborted,
+            returned,
             retries,
+            stored,
         } = self;
         write!(
             f,
             "accepted={accepted} pending={pending} running={running} completed={completed} failed={failed} \
              skipped={skipped} aborted={aborted} retries={retries}"
-        )
+        )?;
+        if *stored > 0 || *returned > 0 {
+            write!(f, " stored={stored} returned={returned}")?;
+        }
+        Ok(())
     }
 }
 
@@ -78,11 +91,18 @@ mod tests {
             failed: 4,
             skipped: 5,
             aborted: 6,
+            returned: 0,
             retries: 7,
+            stored: 0,
         };
-        assert_eq!(
-            stats.to_string(),
-            "accepted=21 pending=1 running=2 completed=3 failed=4 skipped=5 aborted=6 retries=7"
-        );
+        let line =
+            "accepted=21 pending=1 running=2 completed=3 failed=4 skipped=5 aborted=6 retries=7";
+        assert_eq!(stats.to_string(), line);
+        let durable = Stats {
+            returned: 8,
+            stored: 9,
+            ..stats
+        };
+        assert_eq!(durable.to_string(), format!("{line} stored=9 returned=8"));
     }
 }

@@ -88,6 +88,7 @@ pub(super) fn run_task<'a>(
                 lease.as_ref(),
                 number,
                 timeout,
+                None,
             )
             .await;
             // Before the outcome is reported, and before the wait for another run, so that others of the

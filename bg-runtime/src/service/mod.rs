@@ -5,10 +5,14 @@ mod detached;
 mod layer;
 mod serve;
 mod signals;
+#[cfg(feature = "durable")]
+mod work;
 
 pub(crate) use self::app::{App, AppListener};
 pub use self::detached::{DetachedLayer, DetachedService};
 pub use self::layer::{BackgroundLayer, BackgroundService, ResponseFuture};
 pub use self::serve::Serve;
+#[cfg(feature = "durable")]
+pub use self::work::Work;
 
 pub(crate) use self::serve::default_write_timeout;

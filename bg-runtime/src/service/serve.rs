@@ -39,7 +39,8 @@ use crate::run::{Runner, ShutdownReport, end_of_wait};
 /// # Errors
 ///
 /// Ends with an error if the handlers of the signals cannot be installed; and before it accepts a
-/// connection, if the `Background` was [shut down](crate::Background::shutdown).
+/// connection, if the `Background` was [shut down](crate::Background::shutdown), or if its store of durable tasks is
+/// not ready: then a `StartError` is inside.
 #[must_use = "a server does nothing until it is awaited"]
 pub struct Serve<L, S> {
     runner: Arc<Runner>,
@@ -144,6 +145,8 @@ impl<L: AppListener, S: App> Serve<L, S> {
             }
         };
         let serving = runner.begin_serving().await.map_err(|_| shut_down())?;
+        #[cfg(feature = "durable")]
+        runner.begin_working().await.map_err(io::Error::other)?;
 
         let (told, is_told) = oneshot::channel();
         let connect = Connect {

@@ -42,17 +42,7 @@ impl BoxTask {
     pub(crate) fn new(info: TaskInfo, work: impl Work + 'static) -> Self {
         let id = new_id(&info);
         // Made here and not in `Runner::accept`, because here the request's own span is the current one.
-        let span = tracing::info_span!(
-            target: TASK,
-            parent: None,
-            "background_task",
-            otel.name = info.name(),
-            task.name = info.name(),
-            task.id = %id,
-            task.attempt = Empty,
-            http.route = Empty,
-            request_id = Empty,
-        );
+        let span = span(info, id);
         let origin = (!span.is_disabled()).then(|| Box::new(Span::current()));
         if let Some(origin) = &origin {
             span.follows_from(origin.id());
@@ -78,6 +68,24 @@ impl BoxTask {
     pub(super) fn retryable<T: Task + Send + Clone>(task: T) -> Self {
         let try_clone = |task: &T| Some(task.clone());
         Self::new(TaskInfo::declared(T::DEF), Declared::new(task, try_clone))
+    }
+
+    /// Makes what stands for a stored task in reports whose arguments cannot be read.
+    #[cfg(feature = "durable")]
+    pub(crate) fn unreadable(info: TaskInfo) -> Self {
+        Self::new(info, Unreadable)
+    }
+
+    /// Returns the task as a worker runs it that has taken it from its store: under the id that it has there, and with
+    /// the number of runs that it was stored with.
+    #[cfg(feature = "durable")]
+    pub(crate) fn claimed(mut self, id: TaskId, runs: u32) -> Self {
+        let options = self.options_mut();
+        options.is_claimed = true;
+        options.retries = Some(runs.saturating_sub(1));
+        self.0.id = id;
+        self.0.span = span(self.info(), id);
+        self
     }
 
     pub(crate) fn info(&self) -> TaskInfo {
@@ -268,6 +276,20 @@ fn new_id(_: &TaskInfo) -> TaskId {
     TaskId::next()
 }
 
+fn span(info: TaskInfo, id: TaskId) -> Span {
+    tracing::info_span!(
+        target: TASK,
+        parent: None,
+        "background_task",
+        otel.name = info.name(),
+        task.name = info.name(),
+        task.id = %id,
+        task.attempt = Empty,
+        http.route = Empty,
+        request_id = Empty,
+    )
+}
+
 impl fmt::Debug for BoxTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BoxTask")
@@ -308,6 +330,20 @@ pub(crate) trait Work: Send {
     /// Moves the [`Task`] behind this into `task`, if that is an `Option` of its type.
     fn move_into(&mut self, _task: &mut dyn Any) {}
 }
+
+/// A stored task whose arguments cannot be read. Never runs.
+#[cfg(feature = "durable")]
+struct Unreadable;
+
+#[cfg(feature = "durable")]
+impl Work for Unreadable {
+    fn run(&mut self, _: TaskContext) -> BoxFuture<'static, TaskResult> {
+        Box::pin(std::future::ready(Err(UNREADABLE.into())))
+    }
+}
+
+#[cfg(feature = "durable")]
+const UNREADABLE: &str = "its arguments cannot be read";
 
 /// The panic message of a task that runs more often than it was copied.
 pub(crate) const TAKEN: &str = "a run takes the task, and comes after a copy was made";

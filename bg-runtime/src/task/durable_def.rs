@@ -201,6 +201,10 @@ impl TaskDef {
         self
     }
 
+    pub(crate) const fn is_durable(&self) -> bool {
+        self.durable.is_some()
+    }
+
     pub(crate) fn durable_def(&self) -> Option<&DurableDef> {
         self.durable.as_ref()
     }
@@ -213,6 +217,18 @@ impl TaskInfo {
 }
 
 impl BoxTask {
+    /// Returns whether the task is to be stored.
+    #[inline]
+    pub(crate) fn is_durable(&self) -> bool {
+        self.info().durable().is_some() && !self.options().in_process
+    }
+
+    /// Returns whether no other task like this one may be unfinished.
+    pub(crate) fn is_unique(&self) -> bool {
+        let durable = self.info().durable();
+        self.options().unique || durable.is_some_and(DurableDef::is_unique)
+    }
+
     /// Returns the arguments as they are stored: a JSON object.
     pub(crate) fn put(&self, keys: &SecretKeys) -> Result<Box<RawValue>, BoxError> {
         let durable = self.info().durable();
@@ -228,7 +244,7 @@ impl BoxTask {
     pub(crate) fn unique_value(&self) -> Option<String> {
         let durable = self.info().durable()?;
         let name = self.info().name();
-        if durable.is_unique() || self.options().unique {
+        if self.is_unique() {
             let chosen = match durable.unique {
                 Some(SameTask::By(names)) => Some(names),
                 Some(SameTask::ByAll) | None => None,

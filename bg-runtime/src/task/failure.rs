@@ -333,6 +333,9 @@ pub(crate) enum AbortReason {
     Handle,
     /// Its `OutcomeGuard`, or the sender of its handle, was dropped without an outcome.
     Dropped,
+    /// Somebody cancelled it in the store.
+    #[cfg(feature = "durable")]
+    Cancelled,
     /// A test took it from its recorder.
     Taken,
     /// A test dropped its recorder before it had run the task.
@@ -357,6 +360,8 @@ impl fmt::Display for AbortReason {
             Self::Dropped => {
                 "no tokio runtime is left to run it (none was running, it was shut down, or it has no timers)"
             }
+            #[cfg(feature = "durable")]
+            Self::Cancelled => "it was cancelled",
             Self::Taken => "the test took it from its recorder",
             Self::RecorderDropped => "its recorder was dropped before it ran",
         })

@@ -17,12 +17,20 @@ use super::options::{Options, When};
     note = "each task of a list or an `Option` is spawned, and has its conditions, on its own"
 )]
 pub trait IntoTask {
+    /// Whether it is known to be durable while it compiles.
+    #[cfg(feature = "durable")]
+    #[doc(hidden)]
+    const IS_DURABLE: bool = false;
+
     /// Converts into a task that is ready to be queued.
     fn into_task(self) -> BoxTask;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Task + Send> IntoTask for T {
+    #[cfg(feature = "durable")]
+    const IS_DURABLE: bool = T::DEF.is_durable();
+
     fn into_task(self) -> BoxTask {
         BoxTask::declared(self)
     }

@@ -70,6 +70,8 @@ pub(crate) use self::registry::registered_tasks;
 #[cfg(feature = "durable")]
 pub(crate) use self::registry::{durable_by_name, durable_names};
 pub(crate) use self::request_info::LazyInfo;
+#[cfg(feature = "durable")]
+pub(crate) use self::request_info::StoredRequest;
 pub(crate) use self::retry::RetryAdvice;
 pub(crate) use self::skipped::{KeptBack, Row, Skipped};
 pub(crate) use self::state::{SourceOfStates, States, StatesBuilder, TwiceGiven};

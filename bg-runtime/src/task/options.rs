@@ -26,6 +26,9 @@ pub(crate) struct Options {
     pub(crate) expires_at: Option<Instant>,
     /// A handle waits for the outcome. Taken when the task is queued.
     pub(crate) tracker: Option<Tracker>,
+    /// A worker has taken the task from its store.
+    #[cfg(feature = "durable")]
+    pub(crate) is_claimed: bool,
     /// What surrounded the code that queued the task. Rare, so boxed.
     pub(crate) surroundings: Option<Box<Surroundings>>,
     /// When the first run is due, whatever `delay` says.
@@ -58,6 +61,8 @@ impl Options {
         expires: None,
         expires_at: None,
         tracker: None,
+        #[cfg(feature = "durable")]
+        is_claimed: false,
         surroundings: None,
         #[cfg(feature = "durable")]
         due: None,

@@ -19,19 +19,51 @@ pub struct RequestInfo {
     // in memory, for as long as the task waits.
     method: Method,
     path: Box<str>,
-    route: Option<MatchedPath>,
+    route: Option<RouteName>,
     request_id: Option<Box<str>>,
     response: OnceLock<ResponseInfo>,
     /// The info of which this is a completed copy. It has the response, so that all tasks see the same.
     first: Option<Arc<Self>>,
 }
 
+/// The name of a route, as the router has it or as it came with a stored task.
+#[derive(Clone)]
+enum RouteName {
+    Matched(MatchedPath),
+    #[cfg(feature = "durable")]
+    Stored(Box<str>),
+}
+
 impl RequestInfo {
+    /// Returns the request that stored a task, for the worker that runs it.
+    #[cfg(feature = "durable")]
+    pub(crate) fn of_stored(request: StoredRequest) -> Self {
+        Self {
+            method: request.method.parse().unwrap_or_default(),
+            path: request.path.into(),
+            route: request.route.map(|route| RouteName::Stored(route.into())),
+            request_id: request.request_id.map(Into::into),
+            response: OnceLock::new(),
+            first: None,
+        }
+    }
+
+    /// Returns what is stored of the request.
+    #[cfg(feature = "durable")]
+    pub(crate) fn to_stored(&self) -> StoredRequest {
+        StoredRequest {
+            method: self.method.to_string(),
+            path: self.path().to_owned(),
+            route: self.route().map(Into::into),
+            request_id: self.request_id().map(Into::into),
+        }
+    }
+
     fn new(head: &RequestHead) -> Self {
         Self {
             method: head.method.clone(),
             path: head.path().into(),
-            route: head.route.clone(),
+            route: head.route.clone().map(RouteName::Matched),
             request_id: head.request_id.as_ref().and_then(text),
             response: OnceLock::new(),
             first: None,
@@ -42,7 +74,7 @@ impl RequestInfo {
     fn completed(self: &Arc<Self>, headers: &HeaderMap, extensions: &Extensions) -> Option<Self> {
         let route = match self.route {
             Some(_) => None,
-            None => extensions.get().cloned(),
+            None => extensions.get().cloned().map(RouteName::Matched),
         };
         let request_id = match self.request_id {
             Some(_) => None,
@@ -90,7 +122,11 @@ impl RequestInfo {
     /// was queued.
     #[must_use]
     pub fn route(&self) -> Option<&str> {
-        self.route.as_ref().map(MatchedPath::as_str)
+        self.route.as_ref().map(|route| match route {
+            RouteName::Matched(route) => route.as_str(),
+            #[cfg(feature = "durable")]
+            RouteName::Stored(route) => route,
+        })
     }
 
     /// The value of the request's `x-request-id` header. `None` if there is none, or if it is not text.
@@ -115,6 +151,16 @@ impl fmt::Debug for RequestInfo {
             .field("request_id", &self.request_id())
             .finish()
     }
+}
+
+/// The parts of a request that are stored with its durable tasks.
+#[cfg(feature = "durable")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredRequest {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) route: Option<String>,
+    pub(crate) request_id: Option<String>,
 }
 
 /// A [`RequestInfo`] that is made when the first task asks for it, because most requests have no tasks.

@@ -4,3 +4,5 @@ mod message;
 mod recorder;
 
 pub use self::recorder::Recorder;
+#[cfg(feature = "durable")]
+pub use crate::durable::Memory;

@@ -1,14 +1,701 @@
-//! Placeholder while the engine is being written.
+//! The store in memory, for tests: what an engine is, without a server and without a disk.
+//!
+//! It has what makes engines hard: leases, claims that are lost, workers that die or stall, and a store that is down.
+
+use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
-use super::Engine;
-use crate::durable::settings::StoreSettings;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{BoxStream, FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream};
+use tokio::sync::{Notify, broadcast};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-#[derive(Debug, Clone, Default)]
-pub struct Memory;
+use super::{Engine, StoreEvent};
+use crate::clock;
+use crate::durable::error::{StartError, StoreError};
+use crate::durable::query::{Found, Obeyed, Order, Query, Row};
+use crate::durable::settings::{StoreSettings, matches};
+use crate::durable::stored::StopOrder;
+use crate::durable::{
+    Claimed, Desk, Kept, RunFailure, Store, Stored, StoredError, StoredState, TaskStatus, Verdict,
+};
+use crate::sync::Mutex;
+use crate::task::{FailureKind, Progress, TaskId};
+
+/// How often a task may lose its worker before it is dead.
+const MOST_LOSSES: u32 = 5;
+
+/// How many events a listener may be behind.
+const EVENTS: usize = 1024;
+
+/// A store of durable tasks in memory, for tests. Clones are the same store, so that several
+/// [`Background`](crate::Background)s can play processes that share one.
+///
+/// It forgets everything when the last clone is dropped.
+#[derive(Clone)]
+pub struct Memory(Arc<Shared>);
+
+struct Shared {
+    tables: Mutex<Tables>,
+    /// Notified when something may have become due.
+    changed: Notify,
+    events: broadcast::Sender<StoreEvent>,
+}
+
+#[derive(Default)]
+struct Tables {
+    rows: BTreeMap<Row, TaskRow>,
+    last_row: Row,
+    paused: Vec<String>,
+    is_down: bool,
+    /// The workers that are cut off: nothing that they say is heard any more.
+    crashed: Vec<u64>,
+    /// The workers that work.
+    workers: Vec<u64>,
+    /// The workers that do not let themselves be heard.
+    stalled: Vec<u64>,
+}
+
+struct TaskRow {
+    stored: Stored,
+    state: StoredState,
+    attempt: u32,
+    errors: Vec<(u32, SystemTime, String)>,
+    losses: u32,
+    /// How many of the errors are losses.
+    due: SystemTime,
+    stored_at: SystemTime,
+    attempted_at: Option<SystemTime>,
+    ended_at: Option<SystemTime>,
+    progress: Option<Progress>,
+    worker: Option<u64>,
+    heard: Instant,
+    stop: StopOrder,
+}
 
 impl Memory {
-    pub(crate) fn open(self, _: &StoreSettings) -> Arc<dyn Engine> {
-        unreachable!()
+    /// Creates an empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Kills every worker that works on this store now, as far as the store is concerned: it hears nothing from them
+    /// any more, and what they had claimed runs again elsewhere when their lease is over.
+    ///
+    /// Their `Background`s live on and must not be used again; the runs that are under way go on, as those of a
+    /// process that is cut off from its store do.
+    pub fn crash(&self) {
+        {
+            let tables = &mut *self.0.tables.lock();
+            let workers = std::mem::take(&mut tables.workers);
+            tables.crashed.extend(workers);
+        }
+        self.0.changed.notify_waiters();
+    }
+
+    /// Has every worker that works on this store now miss its heartbeats, as one does whose machine stalls. Its tasks
+    /// run again elsewhere when its lease is over; what it says of them afterwards is refused.
+    pub fn stall(&self) {
+        let tables = &mut *self.0.tables.lock();
+        tables.stalled = tables.workers.clone();
+    }
+
+    /// Ends what [`stall`](Self::stall) began.
+    pub fn go_on(&self) {
+        self.0.tables.lock().stalled.clear();
+        self.0.changed.notify_waiters();
+    }
+
+    /// Sets whether the store can be reached. While it can not, nothing is stored, and no worker is given a task.
+    pub fn set_down(&self, is_down: bool) {
+        self.0.tables.lock().is_down = is_down;
+        self.0.changed.notify_waiters();
+        if !is_down {
+            let _ = self.0.events.send(StoreEvent::Gap);
+        }
+    }
+
+    pub(crate) fn open(self, settings: &StoreSettings) -> Arc<dyn Engine> {
+        Arc::new(MemoryEngine {
+            memory: self,
+            lease: settings.lease,
+            keep_completed: settings.keep_completed,
+            keep_dead: settings.keep_dead,
+        })
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self(Arc::new(Shared {
+            tables: Mutex::new(Tables::default()),
+            changed: Notify::new(),
+            events: broadcast::Sender::new(EVENTS),
+        }))
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
+}
+
+impl From<Memory> for Store {
+    fn from(memory: Memory) -> Self {
+        Self::memory(memory)
+    }
+}
+
+/// One process's view of a [`Memory`].
+struct MemoryEngine {
+    memory: Memory,
+    lease: Duration,
+    keep_completed: Duration,
+    keep_dead: Duration,
+}
+
+impl MemoryEngine {
+    /// Does something with the tables, as long as the store can be reached.
+    fn with<T>(&self, ask: impl FnOnce(&mut Tables) -> T) -> Result<T, StoreError> {
+        let tables = &mut *self.memory.0.tables.lock();
+        if tables.is_down {
+            return Err(StoreError::unreachable("the test has switched it off"));
+        }
+        tables.forget(clock::now(), self.keep_completed, self.keep_dead);
+        Ok(ask(tables))
+    }
+
+    fn tell(&self, event: StoreEvent) {
+        // An error says that nobody listens.
+        let _ = self.memory.0.events.send(event);
+    }
+
+    fn record(&self, worker: u64, claim: Claim, verdict: Verdict) {
+        let now = clock::now();
+        let recorded = self.with(|tables| tables.record(worker, claim, verdict, now));
+        if let Ok(Some(ended)) = recorded {
+            self.tell(StoreEvent::Ended(ended));
+        }
+        self.memory.0.changed.notify_waiters();
+    }
+
+    /// Claims what is due, and hears of those whose lease is over.
+    fn claim(
+        &self,
+        worker: u64,
+        desk: &Desk,
+        running: &BTreeMap<String, usize>,
+    ) -> Result<(Vec<(Claim, Claimed)>, Option<SystemTime>), StoreError> {
+        let lease = self.lease;
+        let (claimed, next, dead) = self.with(|tables| {
+            let now = clock::now();
+            let dead = tables.rescue(now, lease);
+            let claimed = tables.claim(worker, desk, running, now);
+            (claimed, tables.next_due(desk, now), dead)
+        })?;
+        for id in dead {
+            self.tell(StoreEvent::Ended(id));
+        }
+        Ok((claimed, next))
+    }
+
+    async fn run(&self, worker: u64, desk: &Desk, stop: &CancellationToken) {
+        let mut runs = FuturesUnordered::new();
+        let mut running = BTreeMap::<String, usize>::new();
+        loop {
+            // Before the look, so that no change is missed.
+            let mut changed = std::pin::pin!(self.memory.0.changed.notified());
+            changed.as_mut().enable();
+            let is_cut_off = self.memory.0.tables.lock().crashed.contains(&worker);
+            if is_cut_off {
+                return;
+            }
+            let mut wait = self.lease / 3;
+            if !stop.is_cancelled() {
+                if let Ok((claimed, next)) = self.claim(worker, desk, &running) {
+                    for (claim, claimed) in claimed {
+                        *running.entry(claimed.queue.clone()).or_default() += 1;
+                        let queue = claimed.queue.clone();
+                        let run = desk.run(claimed);
+                        runs.push(run.map(move |verdict| (claim, queue, verdict)));
+                    }
+                    let until = next.and_then(|next| next.duration_since(clock::now()).ok());
+                    wait = until.map_or(wait, |until| wait.min(until));
+                }
+            } else if runs.is_empty() {
+                return;
+            }
+            tokio::select! {
+                biased;
+                Some((claim, queue, verdict)) = runs.next() => {
+                    if let Some(running) = running.get_mut(&queue) {
+                        *running -= 1;
+                    }
+                    self.record(worker, claim, verdict);
+                }
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+                () = &mut changed => {}
+                () = tokio::time::sleep(wait) => {}
+            }
+            let _ = self.with(|tables| tables.beat(worker));
+        }
+    }
+}
+
+/// A claim of one row, for one attempt.
+#[derive(Debug, Clone, Copy)]
+struct Claim {
+    row: Row,
+    attempt: u32,
+}
+
+impl Tables {
+    fn store(&mut self, batch: &[Stored], now: SystemTime) -> Vec<Kept> {
+        let stored = batch.iter().map(|stored| {
+            if let Some(unique) = &stored.unique {
+                let taken = self.rows.values().filter(|row| {
+                    let other = row.stored.unique.as_ref();
+                    let is_same = other.is_some_and(|other| other.value == unique.value);
+                    let is_young = unique.period.is_some_and(|period| {
+                        now.duration_since(row.stored_at).unwrap_or_default() < period
+                    });
+                    is_same && (!row.state.is_final() || is_young)
+                });
+                let taken: Vec<_> = taken.map(|row| row.stored.id).collect();
+                if taken.len() >= unique.slots as usize {
+                    return Kept::Taken(taken.first().copied());
+                }
+            }
+            self.last_row += 1;
+            let due = stored.due.unwrap_or(now);
+            let row = TaskRow {
+                state: waiting(due, now),
+                attempt: 0,
+                errors: Vec::new(),
+                losses: 0,
+                due,
+                stored_at: now,
+                attempted_at: None,
+                ended_at: None,
+                progress: None,
+                worker: None,
+                heard: Instant::now(),
+                stop: StopOrder::default(),
+                stored: stored.clone(),
+            };
+            self.rows.insert(self.last_row, row);
+            Kept::Stored
+        });
+        stored.collect()
+    }
+
+    fn claim(
+        &mut self,
+        worker: u64,
+        desk: &Desk,
+        running: &BTreeMap<String, usize>,
+        now: SystemTime,
+    ) -> Vec<(Claim, Claimed)> {
+        let mut free: BTreeMap<&str, usize> = desk
+            .queues
+            .iter()
+            .map(|(queue, at_once)| {
+                let running = running.get(queue).copied().unwrap_or(0);
+                (queue.as_str(), at_once.saturating_sub(running))
+            })
+            .collect();
+        let mut due: Vec<_> = self
+            .rows
+            .iter()
+            .filter(|(_, row)| row.is_due(now) && desk.names.contains(&row.stored.name))
+            .filter(|(_, row)| !self.paused.iter().any(|queue| *queue == row.stored.queue))
+            .map(|(number, row)| (row.stored.priority, row.due, *number))
+            .collect();
+        due.sort_unstable();
+        let mut claimed = Vec::new();
+        for (_, _, number) in due {
+            let Some(row) = self.rows.get_mut(&number) else {
+                continue;
+            };
+            match free.get_mut(&*row.stored.queue) {
+                Some(free) if *free > 0 => *free -= 1,
+                _ => continue,
+            }
+            row.state = StoredState::Running;
+            row.attempt += 1;
+            row.attempted_at = Some(now);
+            row.worker = Some(worker);
+            row.heard = Instant::now();
+            row.stop = StopOrder::default();
+            let claim = Claim {
+                row: number,
+                attempt: row.attempt,
+            };
+            claimed.push((claim, row.claimed()));
+        }
+        claimed
+    }
+
+    /// Returns when the next task is due that the desk runs.
+    fn next_due(&self, desk: &Desk, now: SystemTime) -> Option<SystemTime> {
+        let rows = self.rows.values();
+        let waiting = rows.filter(|row| {
+            let is_known = desk.names.contains(&row.stored.name);
+            is_known && !row.state.is_final() && row.state != StoredState::Running && row.due > now
+        });
+        waiting.map(|row| row.due).min()
+    }
+
+    /// Notes that the worker lives.
+    fn beat(&mut self, worker: u64) {
+        if self.stalled.contains(&worker) || self.crashed.contains(&worker) {
+            return;
+        }
+        for row in self.rows.values_mut() {
+            if row.state == StoredState::Running && row.worker == Some(worker) {
+                row.heard = Instant::now();
+            }
+        }
+    }
+
+    /// Takes the tasks of lost workers back. Returns those that have lost too many.
+    fn rescue(&mut self, now: SystemTime, lease: Duration) -> Vec<TaskId> {
+        let mut dead = Vec::new();
+        for row in self.rows.values_mut() {
+            if row.state != StoredState::Running || row.heard.elapsed() < lease {
+                continue;
+            }
+            row.stop.lost.cancel();
+            row.losses += 1;
+            let lost = RunFailure::new(FailureKind::Lost, "its worker was lost");
+            row.errors.push((row.attempt, now, lost.to_string()));
+            row.due = now;
+            if row.losses > MOST_LOSSES {
+                row.end(StoredState::Dead, now);
+                dead.push(row.stored.id);
+            } else {
+                row.state = StoredState::Waiting;
+            }
+        }
+        dead
+    }
+
+    /// Records what a worker says of a task, if the task is still its own. Returns the task if it has ended.
+    fn record(
+        &mut self,
+        worker: u64,
+        claim: Claim,
+        verdict: Verdict,
+        now: SystemTime,
+    ) -> Option<TaskId> {
+        if self.crashed.contains(&worker) {
+            return None;
+        }
+        let row = self.rows.get_mut(&claim.row)?;
+        let is_own = row.state == StoredState::Running
+            && row.worker == Some(worker)
+            && row.attempt == claim.attempt;
+        if !is_own {
+            return None;
+        }
+        match verdict {
+            Verdict::Completed => row.end(StoredState::Completed, now),
+            Verdict::Failed { failure, retry_in } => {
+                row.errors.push((row.attempt, now, failure.to_string()));
+                match retry_in.and_then(|wait| now.checked_add(wait)) {
+                    None => row.end(StoredState::Dead, now),
+                    Some(due) => {
+                        row.due = due;
+                        row.state = StoredState::Retrying;
+                    }
+                }
+            }
+            Verdict::Cancelled(failure) => {
+                row.errors.push((row.attempt, now, failure.to_string()));
+                row.end(StoredState::Cancelled, now);
+            }
+            Verdict::Returned { wait } => {
+                row.due = now.checked_add(wait).unwrap_or(now);
+                row.state = waiting(row.due, now);
+            }
+        }
+        row.state.is_final().then_some(row.stored.id)
+    }
+
+    /// Drops what has been kept for long enough.
+    fn forget(&mut self, now: SystemTime, keep_completed: Duration, keep_dead: Duration) {
+        self.rows.retain(|_, row| {
+            let keep = match row.state {
+                StoredState::Dead => keep_dead,
+                _ => keep_completed,
+            };
+            let ended = row.ended_at.and_then(|at| now.duration_since(at).ok());
+            ended.is_none_or(|ago| ago < keep)
+        });
+    }
+
+    fn found(&self, query: &Query) -> impl Iterator<Item = (Row, &TaskRow)> {
+        let rows = self.rows.iter().map(|(number, row)| (*number, row));
+        rows.filter(|(_, row)| row.is_of(query))
+    }
+
+    fn order(&mut self, number: Row, order: Order, now: SystemTime) -> Obeyed {
+        let Some(row) = self.rows.get_mut(&number) else {
+            return Obeyed::Unknown;
+        };
+        match (order, row.state) {
+            (Order::Cancel, StoredState::Running) => {
+                row.stop.cancelled.cancel();
+                Obeyed::Told
+            }
+            (Order::Cancel, state) if !state.is_final() => {
+                row.end(StoredState::Cancelled, now);
+                Obeyed::Done
+            }
+            (Order::Retry, state) if state.is_final() || state == StoredState::Retrying => {
+                row.due = now;
+                row.ended_at = None;
+                row.state = StoredState::Waiting;
+                Obeyed::Done
+            }
+            (Order::Delete, state) if state != StoredState::Running => {
+                self.rows.remove(&number);
+                Obeyed::Done
+            }
+            _ => Obeyed::TooLate,
+        }
+    }
+}
+
+impl TaskRow {
+    fn is_due(&self, now: SystemTime) -> bool {
+        let waits = !self.state.is_final() && self.state != StoredState::Running;
+        waits && self.due <= now
+    }
+
+    fn end(&mut self, state: StoredState, now: SystemTime) {
+        self.state = state;
+        self.ended_at = Some(now);
+    }
+
+    fn is_of(&self, query: &Query) -> bool {
+        let Query {
+            id,
+            state,
+            name,
+            queue,
+            key,
+        } = query;
+        id.is_none_or(|id| id == self.stored.id)
+            && state.is_none_or(|state| state == self.state)
+            && (name.as_ref()).is_none_or(|pattern| matches(pattern, self.stored.name))
+            && (queue.as_ref()).is_none_or(|queue| *queue == self.stored.queue)
+            && (key.as_ref()).is_none_or(|key| self.stored.key.as_ref() == Some(key))
+    }
+
+    fn claimed(&self) -> Claimed {
+        Claimed {
+            id: self.stored.id,
+            name: self.stored.name.to_owned(),
+            arguments: self.stored.arguments.clone(),
+            envelope: self.stored.envelope.clone(),
+            queue: self.stored.queue.clone().into_owned(),
+            attempt: self.attempt,
+            failures: self.errors.len() as u32 - self.losses,
+            losses: self.losses,
+            runs: self.stored.runs,
+            stored_at: self.stored_at,
+            stop: self.stop.clone(),
+        }
+    }
+
+    fn status(&self) -> TaskStatus {
+        let errors = self.errors.iter();
+        let errors = errors.map(|(attempt, at, text)| StoredError::parse(*attempt, *at, text));
+        TaskStatus {
+            id: self.stored.id,
+            name: self.stored.name.to_owned(),
+            state: self.state,
+            queue: self.stored.queue.clone().into_owned(),
+            attempt: self.attempt,
+            runs: self.stored.runs,
+            arguments: self.stored.arguments.get().to_owned(),
+            key: self.stored.key.clone(),
+            errors: errors.collect(),
+            progress: self.progress.clone(),
+            worker: self.worker.map(|worker| format!("memory:{worker}")),
+            stored_at: self.stored_at,
+            due_at: self.due,
+            attempted_at: self.attempted_at,
+            ended_at: self.ended_at,
+        }
+    }
+}
+
+fn waiting(due: SystemTime, now: SystemTime) -> StoredState {
+    if due > now {
+        StoredState::Scheduled
+    } else {
+        StoredState::Waiting
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn describe(&self) -> String {
+        "the store in memory".to_owned()
+    }
+
+    fn start(&self) -> BoxFuture<'_, Result<(), StartError>> {
+        let started = self.with(|_| ()).map_err(|error| StartError::Unreachable {
+            store: self.describe(),
+            error: Arc::new(error),
+        });
+        std::future::ready(started).boxed()
+    }
+
+    fn store(&self, batch: Arc<[Stored]>) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>> {
+        let stored = self.with(|tables| tables.store(&batch, clock::now()));
+        self.memory.0.changed.notify_waiters();
+        std::future::ready(stored).boxed()
+    }
+
+    fn work(
+        &self,
+        desk: Arc<Desk>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let worker = NEXT.fetch_add(1, Ordering::Relaxed);
+        async move {
+            self.memory.0.tables.lock().workers.push(worker);
+            self.run(worker, &desk, &stop).await;
+            let tables = &mut *self.memory.0.tables.lock();
+            tables.workers.retain(|other| *other != worker);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn list(
+        &self,
+        query: Query,
+        after: Option<Row>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Found, StoreError>> {
+        let found = self.with(|tables| {
+            let mut rows: Vec<_> = tables.found(&query).collect();
+            rows.retain(|(number, _)| after.is_none_or(|after| *number < after));
+            rows.reverse();
+            let has_more = rows.len() > limit as usize;
+            rows.truncate(limit as usize);
+            let next = rows.last().map(|(number, _)| *number).filter(|_| has_more);
+            let tasks = rows.iter().map(|(_, row)| row.status()).collect();
+            Found { tasks, next }
+        });
+        std::future::ready(found).boxed()
+    }
+
+    fn counts(&self, query: Query) -> BoxFuture<'_, Result<Vec<(StoredState, u64)>, StoreError>> {
+        let counts = self.with(|tables| {
+            let mut counts = BTreeMap::new();
+            for (_, row) in tables.found(&query) {
+                *counts.entry(row.state).or_insert(0) += 1;
+            }
+            counts.into_iter().collect()
+        });
+        std::future::ready(counts).boxed()
+    }
+
+    fn order(&self, task: TaskId, order: Order) -> BoxFuture<'_, Result<Obeyed, StoreError>> {
+        let query = Query {
+            id: Some(task),
+            ..Query::default()
+        };
+        let obeyed = self.with(|tables| {
+            let row = tables.found(&query).next().map(|(number, _)| number);
+            row.map_or(Obeyed::Unknown, |row| {
+                tables.order(row, order, clock::now())
+            })
+        });
+        if let (Ok(Obeyed::Done), Order::Cancel | Order::Delete) = (&obeyed, order) {
+            self.tell(StoreEvent::Ended(task));
+        }
+        self.memory.0.changed.notify_waiters();
+        std::future::ready(obeyed).boxed()
+    }
+
+    fn order_all(&self, query: Query, order: Order) -> BoxFuture<'_, Result<u64, StoreError>> {
+        let obeyed = self.with(|tables| {
+            let rows: Vec<_> = tables.found(&query).map(|(number, _)| number).collect();
+            let obeyed = rows.into_iter().filter(|row| {
+                let obeyed = tables.order(*row, order, clock::now());
+                matches!(obeyed, Obeyed::Done | Obeyed::Told)
+            });
+            obeyed.count() as u64
+        });
+        self.tell(StoreEvent::Gap);
+        self.memory.0.changed.notify_waiters();
+        std::future::ready(obeyed).boxed()
+    }
+
+    fn set_progress(
+        &self,
+        task: TaskId,
+        progress: Progress,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        let set = self.with(|tables| {
+            let mut rows = tables.rows.values_mut();
+            if let Some(row) = rows.find(|row| row.stored.id == task) {
+                row.progress = Some(progress.clone());
+            }
+        });
+        if set.is_ok() {
+            self.tell(StoreEvent::Progress(task, progress));
+        }
+        std::future::ready(set).boxed()
+    }
+
+    fn events(&self) -> BoxFuture<'_, Result<BoxStream<'static, StoreEvent>, StoreError>> {
+        let listener = self.memory.0.events.subscribe();
+        let events = stream::unfold(listener, |mut listener| async move {
+            match listener.recv().await {
+                Ok(event) => Some((event, listener)),
+                Err(broadcast::error::RecvError::Lagged(_)) => Some((StoreEvent::Gap, listener)),
+                Err(broadcast::error::RecvError::Closed) => None,
+            }
+        });
+        std::future::ready(self.with(|_| events.boxed())).boxed()
+    }
+
+    fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        let set = self.with(|tables| {
+            tables.paused.retain(|other| *other != queue);
+            if paused {
+                tables.paused.push(queue);
+            }
+        });
+        self.memory.0.changed.notify_waiters();
+        std::future::ready(set).boxed()
+    }
+
+    fn oldest(&self) -> BoxFuture<'_, Result<Vec<(String, Duration)>, StoreError>> {
+        let oldest = self.with(|tables| {
+            let now = clock::now();
+            let mut oldest = BTreeMap::<String, Duration>::new();
+            for row in tables.rows.values().filter(|row| row.is_due(now)) {
+                let waits = now.duration_since(row.due).unwrap_or_default();
+                let longest = oldest.entry(row.stored.queue.to_string()).or_default();
+                *longest = waits.max(*longest);
+            }
+            oldest.into_iter().collect()
+        });
+        std::future::ready(oldest).boxed()
     }
 }

@@ -15,7 +15,7 @@ use crate::task::{Progress, TaskId};
 mod memory;
 mod place;
 
-pub(crate) use self::memory::Memory;
+pub use self::memory::Memory;
 pub(crate) use self::place::Place;
 
 /// An engine. Of each call, the settings of the [`Store`](super::Store) say how long it may take; an engine only

@@ -34,6 +34,15 @@ impl Dispatch {
         }
     }
 
+    /// Returns whether durable tasks are stored. In a test they are recorded like all others.
+    #[cfg(feature = "durable")]
+    pub(super) fn stores(&self) -> bool {
+        match self {
+            Self::Run => true,
+            Self::Record(_) => false,
+        }
+    }
+
     /// Takes a request's lists, which run one after the other, in the request's scope. The independent
     /// tasks among theirs line up first, each as a list of its own.
     pub(super) fn lists<const N: usize>(

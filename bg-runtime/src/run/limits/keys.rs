@@ -60,11 +60,32 @@ impl Keys {
                 OnFull::Replace | OnFull::Reject => return Err(Denial::Refused(refusal)),
             }
         }
+        let ticket = (limits.on_full == OnFull::Replace).then(|| state.ticket());
+        let permit = self.enter(state, key, ticket);
+        Ok((permit, replaced))
+    }
+
+    /// Counts one more task of this key, however many there are.
+    #[cfg(feature = "durable")]
+    pub(super) fn admit_claimed(self: &Arc<Self>, task: &TaskInfo, key: &str) -> KeyPermit {
+        let key: Key = (task.name(), key.into());
+        let mut keys = self.0.lock();
+        let state = keys
+            .entry(key.clone())
+            .or_insert_with(|| KeyState::new(task.limits_ref()));
+        self.enter(state, key, None)
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        state: &mut KeyState,
+        key: Key,
+        ticket: Option<Ticket>,
+    ) -> KeyPermit {
         state.refs += 1;
         state.waiting += 1;
         state.unfinished += 1;
-        let ticket = (limits.on_full == OnFull::Replace).then(|| state.ticket());
-        let permit = KeyPermit {
+        KeyPermit {
             limit: state.limit.clone(),
             key: KeyRef {
                 keys: self.clone(),
@@ -73,8 +94,7 @@ impl Keys {
             place: Place::Waiting,
             ticket,
             entry: None,
-        };
-        Ok((permit, replaced))
+        }
     }
 }
 

@@ -146,6 +146,21 @@ impl Limits {
         Ok(Permits::new(pending, key))
     }
 
+    /// Lets a task in that a worker has taken from its store, where it has waited: only the limits on what runs apply.
+    #[cfg(feature = "durable")]
+    pub(super) fn admit_claimed(
+        &self,
+        task: &TaskInfo,
+        key: impl FnOnce() -> Option<String>,
+    ) -> Permits {
+        let limits = task.limits_ref();
+        let is_keyed = limits.per_key.is_some() || limits.rate.is_some();
+        match is_keyed.then(key).flatten() {
+            Some(key) => Permits::new(None, Some(self.keys.admit_claimed(task, &key))),
+            None => Permits::default(),
+        }
+    }
+
     /// Returns the limit that responses wait for ([`Overflow::Wait`]).
     pub(crate) fn responses_wait_for(&self) -> Option<&Arc<PendingLimit>> {
         match &self.pending {
@@ -295,6 +310,9 @@ pub(crate) enum Refusal {
     },
     /// It came after a drain, and before the next `serve`.
     Drained,
+    /// It was spawned, and is durable.
+    #[cfg(feature = "durable")]
+    Durable,
 }
 
 impl fmt::Display for Refusal {
@@ -313,6 +331,11 @@ impl fmt::Display for Refusal {
                 f,
                 "`max_unfinished_per_key` is reached: no more than {limit} with the key `{}` may wait and run together",
                 OneLine(key)
+            ),
+            #[cfg(feature = "durable")]
+            Self::Durable => f.write_str(
+                "a durable task is not spawned: store it with `background.enqueue(task).await?`, or, if it need not \
+                 survive this process, spawn `task.in_process()`",
             ),
             Self::Drained => f.write_str(
                 "it was queued after the drain: `serve` has ended, and this `Background` takes no task until \

@@ -1,0 +1,353 @@
+//! One run of a stored task, for the worker that has claimed it: decode, run once, and say what became of it.
+//!
+//! The store counts the attempts and does the waiting, so this knows one run. Its entry in the books lives for that
+//! run: where the task goes back to the store, it ends as [`Outcome::Returned`].
+
+use std::collections::HashSet;
+use std::future::poll_fn;
+use std::mem::take;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::abortable::until_aborted;
+use super::attempt::attempt;
+use super::begin::acquire;
+use super::ledger::EntryKey;
+use super::limits::{ListSlot, RunLease};
+use super::next_run::wait_for_next_run;
+use super::outcome::{Outcome, RunError};
+use super::worker::Worker;
+use super::{AcceptedTask, Runner, report};
+use crate::clock;
+use crate::contain::Contained;
+use crate::durable::{Claimed, Envelope, OpenStore, RunFailure, Verdict};
+use crate::log_target::RUNTIME;
+use crate::one_line::OneLine;
+use crate::sync::Mutex;
+use crate::task::{
+    AbortReason, BoxError, BoxTask, Chain, FailureKind, RequestInfo, SkipReason, TaskInfo, Tracker,
+    Watcher, durable_by_name,
+};
+
+/// How long a run waits for the limits of its process before it goes back to the store, where another process may
+/// take it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a task that this process cannot read stays away from it.
+const UNREADABLE: Duration = Duration::from_secs(60);
+
+/// How long a task may be unreadable before it is dead: until then, a newer worker may come that can read it.
+const GIVE_UP_READING: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The time that a run has to end by itself when it was cancelled, or its claim is lost.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How often the store is told of a task's progress at most.
+const PROGRESS: Duration = Duration::from_millis(100);
+
+/// More than this many unreadable tasks are reported again.
+const MOST_REPORTED: usize = 10_000;
+
+const RETURNED: Outcome = Outcome::Returned { given_back: false };
+
+/// What goes back at once, because this process stops.
+const GIVEN_BACK: Verdict = Verdict::Returned {
+    wait: Duration::ZERO,
+};
+
+/// The tasks of which it was reported that they cannot be read.
+#[derive(Default)]
+pub(super) struct Unreadable(Mutex<HashSet<crate::task::TaskId>>);
+
+impl Unreadable {
+    /// Returns whether the task was not reported yet.
+    fn is_news(&self, task: crate::task::TaskId) -> bool {
+        let mut reported = self.0.lock();
+        if reported.len() >= MOST_REPORTED {
+            reported.clear();
+        }
+        reported.insert(task)
+    }
+}
+
+impl Runner {
+    /// Runs a claimed task once, where tasks run. Dropping the future lets the run go on.
+    pub(super) fn run_stored(self: &Arc<Self>, claimed: Claimed) -> BoxFuture<'static, Verdict> {
+        let (tell, told) = oneshot::channel();
+        let runner = self.clone();
+        self.spawn(async move {
+            let Some(worker) = &runner.worker else { return };
+            let verdict = run_claimed(&runner, worker, claimed).await;
+            // Nobody hears of it if the worker itself was dropped. Its lease ends then.
+            let _ = tell.send(verdict);
+        });
+        // The end of a shutdown drops what is spawned.
+        async move { told.await.unwrap_or(GIVEN_BACK) }.boxed()
+    }
+}
+
+async fn run_claimed(runner: &Arc<Runner>, worker: &Worker, claimed: Claimed) -> Verdict {
+    let store = worker.store();
+    let Some(def) = durable_by_name(&claimed.name) else {
+        // No engine gives a task of a name that the desk does not have.
+        return Verdict::Returned { wait: UNREADABLE };
+    };
+    let info = TaskInfo::declared(def);
+    let envelope = Envelope::from_json(&claimed.envelope);
+    let request = envelope.request.map(RequestInfo::of_stored).map(Arc::new);
+    let decoded = match info.durable() {
+        Some(durable) => durable.take(&claimed.arguments, store.secret_keys()),
+        None => return Verdict::Returned { wait: UNREADABLE },
+    };
+    let (task, error) = match decoded {
+        Ok(task) => (task, None),
+        Err(error) => (BoxTask::unreadable(info), Some(error)),
+    };
+    let mut task = task.claimed(claimed.id, claimed.runs);
+    if envelope.timeout.is_some() {
+        task.options_mut().timeout = envelope.timeout;
+    }
+    let tracker = Tracker::new(info, claimed.id);
+    let progress = Watcher::new(tracker.tracked().clone());
+    let accepted = runner.accept_claimed(task, request, tracker);
+    if let Some(error) = error {
+        return unreadable(runner, worker, accepted, &claimed, error);
+    }
+    let is_first = claimed.failures == 0 && claimed.losses == 0;
+    if is_first && envelope.expires_at.is_some_and(|at| at <= clock::now()) {
+        accepted.skip(SkipReason::Expired);
+        let expired = RunFailure::new(FailureKind::Skipped, SkipReason::Expired.to_string());
+        return Verdict::Cancelled(expired);
+    }
+    let key = accepted.guard.key();
+    let own_cancel = runner.cancellation(runner.signals()).child_token();
+    let run = run_once(runner, accepted, &claimed, own_cancel.clone());
+    let mut run = pin!(until_aborted(&**runner, key, run));
+    let mut telling = pin!(tell_progress(store, progress.clone()));
+    let stop = &claimed.stop;
+    let ended = tokio::select! {
+        biased;
+        ended = &mut run => Some(ended),
+        () = stop.lost.cancelled() => None,
+        () = stop.cancelled.cancelled() => None,
+        () = &mut telling => unreachable!("the task has not ended"),
+    };
+    let ended = match ended {
+        Some(ended) => Some(ended),
+        None => {
+            own_cancel.cancel();
+            tokio::time::timeout(GRACE, &mut run).await.ok()
+        }
+    };
+    match ended {
+        Some(Some(verdict)) => {
+            tell_last_progress(store, progress).await;
+            verdict
+        }
+        // Its handle has settled it.
+        Some(None) => Verdict::Cancelled(cancelled(AbortReason::Handle)),
+        None if stop.lost.is_cancelled() => {
+            lose(runner, key, &claimed);
+            GIVEN_BACK
+        }
+        None => {
+            super::settle::settle(runner, key, Outcome::Aborted(AbortReason::Cancelled));
+            Verdict::Cancelled(cancelled(AbortReason::Cancelled))
+        }
+    }
+}
+
+fn cancelled(reason: AbortReason) -> RunFailure {
+    RunFailure::new(FailureKind::Aborted, reason.to_string())
+}
+
+/// Runs the task once, settles its entry, and says what became of it.
+async fn run_once(
+    runner: &Arc<Runner>,
+    mut accepted: AcceptedTask,
+    claimed: &Claimed,
+    own_cancel: CancellationToken,
+) -> Verdict {
+    accepted.keep_arguments();
+    let info = accepted.task.info();
+    let timeout = runner.timeout_of(&accepted.task);
+    let mut slot = ListSlot::unlimited();
+    let acquired = acquire(runner, &mut accepted, false, None, &mut slot);
+    let mut permits = match tokio::time::timeout(PATIENCE, acquired).await {
+        Ok(Ok(permits)) => permits,
+        Ok(Err(no_run)) => {
+            let _ = no_run.settle(accepted);
+            return GIVEN_BACK;
+        }
+        Err(_) => {
+            let _ = accepted.settle(RETURNED);
+            return Verdict::Returned { wait: PATIENCE };
+        }
+    };
+    let number = claimed.attempt;
+    let Some(started) = accepted.guard.start(number, &accepted.task) else {
+        return GIVEN_BACK;
+    };
+    runner.limits.start(&accepted.permits);
+    permits.begin();
+    let lease = info
+        .is_blocking()
+        .then(|| RunLease::new(take(&mut permits), &mut slot));
+    let ended = attempt(
+        runner,
+        &mut accepted,
+        started,
+        lease.as_ref(),
+        number,
+        timeout,
+        Some(own_cancel),
+    )
+    .await;
+    drop(permits);
+    if let Some(lease) = lease {
+        lease.end(&mut slot);
+    }
+    if claimed.stop.lost.is_cancelled() {
+        lose(runner, accepted.guard.key(), claimed);
+        return GIVEN_BACK;
+    }
+    let error = match ended {
+        Ok(()) => {
+            let _ = accepted.settle(Outcome::Completed);
+            return Verdict::Completed;
+        }
+        Err(error) => error,
+    };
+    if error.aborted().is_some() {
+        // Its runtime is shutting down, and had no thread for it.
+        let _ = accepted.settle(Outcome::Returned { given_back: true });
+        return GIVEN_BACK;
+    }
+    let failure = run_failure(&error);
+    if claimed.stop.cancelled.is_cancelled() {
+        let _ = accepted.settle(Outcome::Aborted(AbortReason::Cancelled));
+        return Verdict::Cancelled(failure);
+    }
+    let failures = claimed.failures.saturating_add(1);
+    let retry_in = (failures < claimed.runs)
+        .then(|| wait_for_next_run(&info, failures, &error))
+        .flatten();
+    match retry_in {
+        Some(wait) => {
+            let span = accepted.task.span();
+            let retries = claimed.runs.saturating_sub(1);
+            if accepted
+                .guard
+                .wait_again(span, number, retries, error, wait)
+            {
+                let _ = accepted.settle(RETURNED);
+            }
+        }
+        None => {
+            let skipped = Default::default();
+            let _ = accepted.settle(Outcome::Failed { error, skipped });
+        }
+    }
+    Verdict::Failed { failure, retry_in }
+}
+
+/// What the store keeps of an error.
+fn run_failure(error: &RunError) -> RunFailure {
+    let text = OneLine(Chain(&**error.error)).to_string();
+    RunFailure::new(error.kind, text)
+}
+
+/// Settles a run whose claim is lost: nothing that it says counts, and the task runs elsewhere.
+fn lose(runner: &Arc<Runner>, key: EntryKey, claimed: &Claimed) {
+    let error = RunError {
+        kind: FailureKind::Lost,
+        error: Contained::new(
+            "the store has given it to another worker, because this one was silent for too long"
+                .into(),
+        ),
+    };
+    if let Some(failed) = runner.ledger.wait_again(key, claimed.attempt, claimed.runs) {
+        let span = tracing::Span::current();
+        report::fail_run(
+            runner,
+            failed,
+            &span,
+            claimed.attempt,
+            error,
+            Duration::ZERO,
+        );
+        super::settle::settle(runner, key, RETURNED);
+    }
+}
+
+/// Settles a task that cannot be read: it goes back, because a newer worker may be able to, until it has been there
+/// for a day.
+fn unreadable(
+    runner: &Arc<Runner>,
+    worker: &Worker,
+    accepted: AcceptedTask,
+    claimed: &Claimed,
+    error: BoxError,
+) -> Verdict {
+    let failure = RunFailure::new(
+        FailureKind::Undecodable,
+        OneLine(Chain(&*error)).to_string(),
+    );
+    let error = RunError {
+        kind: FailureKind::Undecodable,
+        error: Contained::new(error),
+    };
+    let age = clock::now().duration_since(claimed.stored_at);
+    if age.unwrap_or_default() >= GIVE_UP_READING {
+        let skipped = Default::default();
+        let _ = accepted.settle(Outcome::Failed { error, skipped });
+        return Verdict::Failed {
+            failure,
+            retry_in: None,
+        };
+    }
+    if worker.unreadable.is_news(claimed.id) {
+        let key = accepted.guard.key();
+        if let Some(failed) = runner.ledger.wait_again(key, claimed.attempt, claimed.runs) {
+            let span = accepted.task.span();
+            report::fail_run(runner, failed, span, claimed.attempt, error, UNREADABLE);
+        }
+    }
+    let _ = accepted.settle(RETURNED);
+    Verdict::Returned { wait: UNREADABLE }
+}
+
+/// Tells the store of each progress that the task reports, but not too often. Never ends before the task does.
+async fn tell_progress(store: &OpenStore, mut progress: Watcher) {
+    let id = progress.tracked().id();
+    while let Some(latest) = poll_fn(|cx| progress.poll_progress(cx)).await {
+        if let Err(error) = store.engine().set_progress(id, latest).await {
+            tracing::debug!(
+                target: RUNTIME,
+                {
+                    task.id = %id,
+                    %error,
+                },
+                "the progress of a task was not stored"
+            );
+        }
+        tokio::time::sleep(PROGRESS).await;
+    }
+    std::future::pending().await
+}
+
+/// Tells the store of the last progress of a task that has ended, if it may not know it.
+async fn tell_last_progress(store: &OpenStore, progress: Watcher) {
+    if let Some(latest) = progress.tracked().latest() {
+        let _ = store
+            .engine()
+            .set_progress(progress.tracked().id(), latest)
+            .await;
+    }
+}

@@ -1,0 +1,188 @@
+//! A durable task from the moment at which it is attached until it is stored, or is known not to be.
+
+use std::sync::Arc;
+
+use super::Runner;
+use super::limits::Refusal;
+use super::outcome::Outcome;
+use super::settle::end_unaccepted;
+use crate::durable::{EnqueueError, Kept, OpenStore, Stored};
+use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskId, Tracker, When};
+
+/// A durable task that is not stored yet. Dropping it settles it as aborted.
+pub(crate) struct UnstoredTask {
+    runner: Arc<Runner>,
+    /// `None` only once its outcome is known.
+    task: Option<BoxTask>,
+    request: Option<Arc<RequestInfo>>,
+    tracker: Option<Tracker>,
+}
+
+const OPEN: &str = "only methods that consume it take the task out";
+
+impl UnstoredTask {
+    fn task(&self) -> &BoxTask {
+        self.task.as_ref().expect(OPEN)
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.task().info().name()
+    }
+
+    pub(crate) fn when(&self) -> When {
+        self.task().options().when
+    }
+
+    /// Returns what is to be stored.
+    pub(crate) fn put(&self, store: &OpenStore) -> Result<Stored, EnqueueError> {
+        store.put(self.task(), self.request.as_deref())
+    }
+
+    /// Settles a task that the store has taken.
+    pub(crate) fn stored(mut self) -> TaskId {
+        let id = self.task().id();
+        self.runner.ledger.count_stored();
+        // For its handle, which hears of nothing that happens in the store.
+        if let Some(tracker) = self.tracker.take() {
+            tracker.tracked().end(Ok(()));
+        }
+        self.task = None;
+        id
+    }
+
+    /// Settles a task of which there are enough.
+    pub(crate) fn refuse(self) {
+        let outcome = match self.full_key() {
+            Some((key, limit)) => Outcome::Refused(Refusal::Unfinished {
+                key: key.into(),
+                limit,
+            }),
+            None => Outcome::Skipped(SkipReason::Duplicate),
+        };
+        self.end(outcome);
+    }
+
+    /// Lets go of a task of which there are enough, for the caller to report.
+    pub(crate) fn into_refusal(self, existing: Option<TaskId>) -> EnqueueError {
+        let task = self.task().info();
+        let error = match self.full_key() {
+            Some((key, limit)) => EnqueueError::TooMany {
+                task,
+                key,
+                limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            },
+            None => EnqueueError::Duplicate { task, existing },
+        };
+        self.give_up();
+        error
+    }
+
+    /// Returns the key of which there are enough tasks, and how many that is. `None` if the task itself is unique.
+    fn full_key(&self) -> Option<(String, usize)> {
+        let task = self.task();
+        let limit = task.info().limits_ref().unfinished_per_key?;
+        let key = task.key().filter(|_| !task.is_unique())?;
+        Some((key, limit))
+    }
+
+    /// Settles a task that was not stored.
+    pub(crate) fn fail(self, error: EnqueueError) {
+        self.end(Outcome::NotStored(error.into()));
+    }
+
+    pub(crate) fn skip(self, reason: SkipReason) {
+        self.end(Outcome::Skipped(reason));
+    }
+
+    /// Lets go of a task whose error is returned to the caller, who is to report it.
+    pub(crate) fn give_up(mut self) {
+        self.task = None;
+    }
+
+    fn end(mut self, outcome: Outcome) {
+        self.end_with(outcome);
+    }
+
+    fn end_with(&mut self, outcome: Outcome) {
+        let Some(task) = self.task.take() else { return };
+        if let Outcome::Skipped(reason) = &outcome {
+            self.runner.dispatch.note_skipped(&task, reason);
+        }
+        let (request, tracker) = (self.request.take(), self.tracker.take());
+        end_unaccepted(&self.runner, task, request, tracker, outcome);
+    }
+}
+
+impl Drop for UnstoredTask {
+    fn drop(&mut self) {
+        self.end_with(Outcome::Aborted(AbortReason::Dropped));
+    }
+}
+
+impl Runner {
+    /// Returns whether a task goes to the store rather than to the executor.
+    #[inline]
+    pub(crate) fn stores(&self, task: &BoxTask) -> bool {
+        task.is_durable() && self.dispatch.stores()
+    }
+
+    /// Takes a durable task, which then ends in exactly one outcome: here, if it is not stored.
+    pub(crate) fn take_unstored(
+        self: &Arc<Self>,
+        mut task: BoxTask,
+        request: Option<Arc<RequestInfo>>,
+    ) -> UnstoredTask {
+        let tracker = task.take_tracker();
+        self.prepare_span(&mut task, request.as_deref());
+        UnstoredTask {
+            runner: self.clone(),
+            task: Some(task),
+            request,
+            tracker,
+        }
+    }
+
+    /// Stores tasks that belong to no request. Nothing is reported: the caller does that.
+    pub(crate) async fn enqueue(
+        self: &Arc<Self>,
+        tasks: Vec<BoxTask>,
+    ) -> Result<Vec<Result<TaskId, EnqueueError>>, EnqueueError> {
+        let tasks = tasks.into_iter().map(|task| self.take_unstored(task, None));
+        match self.store_all(tasks.collect()).await {
+            Ok(kept) => {
+                let ids = kept.into_iter().map(|(task, kept)| match kept {
+                    Kept::Stored => Ok(task.stored()),
+                    Kept::Taken(existing) => Err(task.into_refusal(existing)),
+                });
+                Ok(ids.collect())
+            }
+            Err((error, tasks)) => {
+                tasks.into_iter().for_each(UnstoredTask::give_up);
+                Err(error)
+            }
+        }
+    }
+
+    /// Stores tasks, all or none, but for those of which there are enough. Returns them for the caller to settle.
+    pub(crate) async fn store_all(
+        &self,
+        tasks: Vec<UnstoredTask>,
+    ) -> Result<Vec<(UnstoredTask, Kept)>, (EnqueueError, Vec<UnstoredTask>)> {
+        let Some(store) = self.store() else {
+            let task = tasks.first().map(|task| task.task().info());
+            return match task {
+                Some(task) => Err((EnqueueError::NoStore { task }, tasks)),
+                None => Ok(Vec::new()),
+            };
+        };
+        let batch: Result<Vec<_>, _> = tasks.iter().map(|task| task.put(store)).collect();
+        let stored = match batch {
+            Ok(batch) => store.store(batch).await.map_err(EnqueueError::from),
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok(kept) => Ok(tasks.into_iter().zip(kept).collect()),
+            Err(error) => Err((error, tasks)),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The worker of this process: it takes tasks from the store while servers run, or `work` does.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Runner;
+use super::stored::Unreadable;
+use crate::durable::{Desk, OpenStore, StartError, Verdict};
+use crate::log_target::RUNTIME;
+use crate::sync::Mutex;
+use crate::task::{TaskInfo, durable_by_name, durable_names};
+
+/// How long a shutdown waits for the store to hear what became of the last tasks. What it does not hear runs again.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// How long a worker waits that its store has sent away.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Worker {
+    store: Arc<OpenStore>,
+    pub(super) unreadable: Unreadable,
+    names: OnceLock<&'static [&'static str]>,
+    running: Mutex<Option<RunningWorker>>,
+}
+
+struct RunningWorker {
+    /// Tells it to claim nothing more.
+    stop: CancellationToken,
+    work: JoinHandle<()>,
+}
+
+impl Worker {
+    pub(super) fn new(store: Arc<OpenStore>) -> Self {
+        Self {
+            store,
+            unreadable: Unreadable::default(),
+            names: OnceLock::new(),
+            running: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn store(&self) -> &Arc<OpenStore> {
+        &self.store
+    }
+
+    /// Returns the names of the tasks that this process runs, old ones included.
+    fn names(&self) -> &'static [&'static str] {
+        self.names.get_or_init(|| {
+            let names = durable_names().iter().copied();
+            let runs = |name: &str| {
+                let now = durable_by_name(name).map(|def| def.name());
+                self.store.settings().runs(name)
+                    || now.is_some_and(|now| self.store.settings().runs(now))
+            };
+            // Leaked once for each `Background` that works, because engines keep them for ever.
+            let names: Vec<_> = names.filter(|name| runs(name)).collect();
+            names.leak()
+        })
+    }
+
+    fn desk(&self, runner: &Arc<Runner>) -> Desk {
+        let names = self.names();
+        let tasks = names.iter().filter_map(|name| durable_by_name(name));
+        let queues: BTreeSet<_> = tasks
+            .filter_map(|def| Some(TaskInfo::declared(def).durable()?.queue()))
+            .collect();
+        // Not the runner itself, which would live as long as its worker, and has it.
+        let runner = Arc::downgrade(runner);
+        Desk::new(
+            names,
+            self.store.queues(queues.into_iter()),
+            move |claimed| match Weak::upgrade(&runner) {
+                Some(runner) => runner.run_stored(claimed),
+                None => {
+                    let wait = Duration::ZERO;
+                    std::future::ready(Verdict::Returned { wait }).boxed()
+                }
+            },
+        )
+    }
+
+    /// Begins to work, unless it works already.
+    fn begin(&self, runner: &Arc<Runner>) {
+        let running = &mut *self.running.lock();
+        let works = running
+            .as_ref()
+            .is_some_and(|running| !running.work.is_finished() && !running.stop.is_cancelled());
+        if works {
+            return;
+        }
+        let desk = Arc::new(self.desk(runner));
+        let stop = runner.stopping(runner.signals()).child_token();
+        let work = work(self.store.clone(), desk, stop.clone());
+        // Not in the `AbortRegistry`: it tells the store what became of the tasks that a shutdown aborts.
+        let work = runner.executor.spawn_here(work);
+        *running = work.map(|work| RunningWorker { stop, work });
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(running) = &*self.running.lock() {
+            running.stop.cancel();
+        }
+    }
+}
+
+async fn work(store: Arc<OpenStore>, desk: Arc<Desk>, stop: CancellationToken) {
+    while let Err(error) = store.work(desk.clone(), stop.clone()).await {
+        tracing::error!(target: RUNTIME, store = store.describe(), %error, "the worker has stopped, and begins anew");
+        if stop.is_cancelled() {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+impl Runner {
+    pub(crate) fn store(&self) -> Option<&Arc<OpenStore>> {
+        Some(&self.worker.as_ref()?.store)
+    }
+
+    /// Makes the store ready, and begins to take tasks from it, until the shutdown begins. Does nothing without a
+    /// store, and takes nothing from one that is only for storing.
+    pub(crate) async fn begin_working(self: &Arc<Self>) -> Result<(), StartError> {
+        let Some(worker) = &self.worker else {
+            return Ok(());
+        };
+        worker.store.start().await?;
+        if worker.store.settings().works {
+            worker.begin(self);
+        }
+        Ok(())
+    }
+
+    /// Waits until the worker, which claims nothing more, has told the store what became of its last tasks.
+    pub(super) async fn end_working(&self) {
+        let running = self
+            .worker
+            .as_ref()
+            .and_then(|worker| worker.running.lock().take());
+        let Some(RunningWorker { stop, mut work }) = running else {
+            return;
+        };
+        stop.cancel();
+        if tokio::time::timeout(CLOSING, &mut work).await.is_err() {
+            work.abort();
+            tracing::error!(
+                target: RUNTIME,
+                "the store did not hear in time what became of the last tasks; those of which it did not run again"
+            );
+        }
+    }
+}

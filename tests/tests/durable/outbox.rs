@@ -1,0 +1,197 @@
+//! The durable tasks of a request: stored before its head goes out, or it is answered 503.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bg_runtime::testing::Memory;
+use bg_runtime::{Background, BackgroundTasks, TaskExt, WithBackground, named};
+use tests::{Timeline, tasks::Failures, within};
+use tower::ServiceExt;
+
+use crate::tasks::Note;
+
+struct Fixture {
+    memory: Memory,
+    background: Background,
+    failures: Failures,
+    timeline: Timeline,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let (memory, failures, timeline) = (Memory::new(), Failures::default(), Timeline::new());
+        let background = Background::builder()
+            .state(Arc::new(timeline.clone()))
+            .on_error(failures.hook(&Timeline::new()))
+            .durable(memory.clone())
+            .build()
+            .unwrap();
+        Self {
+            memory,
+            background,
+            failures,
+            timeline,
+        }
+    }
+
+    async fn fetch(&self, app: Router, method: &str) -> Response {
+        let request = Request::builder()
+            .method(method)
+            .uri("/")
+            .body(Body::empty());
+        let app = app.layer(self.background.layer());
+        within("a response", app.oneshot(request.unwrap()))
+            .await
+            .unwrap()
+    }
+
+    /// The texts of the notes that are stored, oldest first.
+    async fn stored(&self) -> Vec<String> {
+        let page = self.background.stored().list().await.unwrap();
+        let mut texts: Vec<_> = page
+            .tasks
+            .into_iter()
+            .map(|task| {
+                let note: Note = serde_json::from_str(&task.arguments).unwrap();
+                note.text
+            })
+            .collect();
+        texts.reverse();
+        texts
+    }
+}
+
+#[tokio::test]
+async fn the_durable_tasks_of_a_response_are_stored_when_its_head_is_there() {
+    let fixture = Fixture::new();
+    let app = Router::new().route(
+        "/",
+        get(|tasks: BackgroundTasks| async move {
+            tasks.add_task(Note::new("added"));
+            tasks.add_task(Note::new("not due").on_error_response());
+            (StatusCode::CREATED, Note::new("returned"))
+        }),
+    );
+    let response = fixture.fetch(app, "GET").await;
+    assert_eq!(response.status(), StatusCode::CREATED);
+    assert_eq!(fixture.stored().await, ["added", "returned"]);
+    assert!(fixture.timeline.names().is_empty(), "nothing works");
+    assert_eq!(fixture.background.stats().stored, 2);
+}
+
+#[tokio::test]
+async fn a_failed_request_stores_what_came_with_its_response_and_what_is_due_always() {
+    let fixture = Fixture::new();
+    let app = Router::new().route(
+        "/",
+        get(|tasks: BackgroundTasks| async move {
+            tasks.add_task(Note::new("skipped"));
+            tasks.add_task(Note::new("always").always());
+            StatusCode::NOT_FOUND.with_background(Note::new("with it"))
+        }),
+    );
+    assert_eq!(
+        fixture.fetch(app, "GET").await.status(),
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(fixture.stored().await, ["always", "with it"]);
+    assert_eq!(fixture.background.stats().skipped, 1);
+}
+
+#[tokio::test]
+async fn a_client_whose_tasks_cannot_be_stored_is_told_503() {
+    let fixture = Fixture::new();
+    fixture.memory.set_down(true);
+    let timeline = fixture.timeline.clone();
+    let handler = async move |tasks: BackgroundTasks| {
+        let mark = |name: &'static str| {
+            let timeline = timeline.clone();
+            named(name, async move {
+                timeline.mark(name);
+            })
+        };
+        tasks.add_task(Note::new("lost"));
+        tasks.add_task(mark("skipped"));
+        tasks.add_task(mark("always").always());
+        "done".with_background(mark("with it"))
+    };
+    for (method, retry_after) in [("GET", Some("5")), ("POST", None)] {
+        let app = Router::new().route("/", get(handler.clone()).post(handler.clone()));
+        let response = fixture.fetch(app, method).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let header = response.headers().get("retry-after");
+        assert_eq!(header.map(|value| value.to_str().unwrap()), retry_after);
+        drop(response);
+    }
+    fixture.timeline.reached_times("always", 2).await;
+    fixture.background.shutdown().await;
+    assert_eq!(fixture.timeline.names(), ["always", "always"]);
+    let stats = fixture.background.stats();
+    assert_eq!(
+        (stats.accepted, stats.skipped, stats.completed),
+        (8, 6, 2),
+        "{stats}"
+    );
+    fixture.memory.set_down(false);
+    assert!(fixture.stored().await.is_empty());
+    let kinds: Vec<_> = fixture
+        .failures
+        .all()
+        .iter()
+        .map(|failure| failure.kind())
+        .collect();
+    assert_eq!(
+        kinds
+            .iter()
+            .filter(|kind| **kind == bg_runtime::FailureKind::NotStored)
+            .count(),
+        2
+    );
+}
+
+#[tokio::test]
+async fn an_application_chooses_the_response_of_what_is_not_stored() {
+    let memory = Memory::new();
+    memory.set_down(true);
+    let background = Background::builder()
+        .state(Arc::new(Timeline::new()))
+        .durable(memory)
+        .on_not_stored(|error| (StatusCode::BAD_GATEWAY, error.to_string()).into_response())
+        .build()
+        .unwrap();
+    let app = Router::new()
+        .route("/", post(|| async { Note::new("lost") }))
+        .layer(background.layer());
+    let request = Request::post("/").body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+}
+
+#[tokio::test]
+async fn a_task_that_is_added_when_the_response_has_gone_is_stored_all_the_same() {
+    let fixture = Fixture::new();
+    let kept = Arc::new(Mutex::new(None));
+    let keep = kept.clone();
+    let app = Router::new().route(
+        "/",
+        get(move |tasks: BackgroundTasks| async move {
+            *keep.lock().unwrap() = Some(tasks);
+        }),
+    );
+    drop(fixture.fetch(app, "GET").await);
+    let tasks = kept.lock().unwrap().take().unwrap();
+    tasks.add_task(Note::new("late"));
+    fixture.background.start().await.unwrap();
+    fixture.timeline.reached("late").await;
+    let late = &fixture.background.stored().list().await.unwrap().tasks[0];
+    within(
+        "the end",
+        fixture.background.stored().get(late.id).outcome(),
+    )
+    .await
+    .unwrap();
+}
