@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from the ground up. Each may use those before it, and itself.
-const MODULES: [&str; 14] = [
+const MODULES: [&str; 15] = [
     "sync",
     "log_target",
     "one_line",
     "scope",
     "contain",
+    "clock",
     "secret_key",
     "task",
     "durable",

@@ -1,14 +1,39 @@
 //! Working on stored tasks.
 
+use axum::Router;
+
 use super::Background;
-use crate::durable::{StartError, StoredTasks};
-use crate::service::Work;
+use crate::durable::{StartError, StoredQueue, StoredTasks};
+use crate::service::{Work, health};
 
 impl Background {
     /// Returns the stored tasks: to look at them, to wait for one, to cancel, retry or delete them, from any process
     /// that has the store.
     pub fn stored(&self) -> StoredTasks {
         StoredTasks::new(self.runner.store().cloned())
+    }
+
+    /// Returns routes by which an orchestrator asks whether this process works, for servers and workers:
+    /// `/livez` answers 200 while the process does, and `/readyz` 200 while it can do its work: 503 from the begin of
+    /// the shutdown, and while the store does not answer.
+    ///
+    /// ```no_run
+    /// # async fn example(background: bg_runtime::Background) -> Result<(), Box<dyn std::error::Error>> {
+    /// // A worker, and beside it a port for its orchestrator.
+    /// let port = tokio::net::TcpListener::bind("0.0.0.0:8080").await?;
+    /// let health: axum::Router = background.health();
+    /// let serving = background.serve(port, health);
+    /// let (served, worked) = tokio::join!(serving, background.work());
+    /// # served?; worked?; Ok(())
+    /// # }
+    /// ```
+    pub fn health<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
+        health(self.runner.clone())
+    }
+
+    /// Returns a queue of the store, to pause and resume it for all workers.
+    pub fn queue(&self, name: impl Into<String>) -> StoredQueue {
+        StoredQueue::new(self.runner.store().cloned(), name.into())
     }
 
     /// Takes durable tasks from the store and runs them, until Ctrl-C or SIGTERM; then takes no more, drains what runs,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::task::{BoxError, Chain, TaskId, TaskInfo};
 
@@ -182,7 +183,7 @@ impl std::error::Error for LookError {}
 
 impl IntoResponse for LookError {
     fn into_response(self) -> Response {
-        tracing::error!(target: crate::log_target::RUNTIME, "{self}");
+        tracing::error!(target: RUNTIME, "{self}");
         StatusCode::SERVICE_UNAVAILABLE.into_response()
     }
 }
@@ -333,7 +334,7 @@ impl EnqueueError {
 
 impl IntoResponse for EnqueueError {
     fn into_response(self) -> Response {
-        tracing::error!(target: crate::log_target::RUNTIME, "{self}");
+        tracing::error!(target: RUNTIME, "{self}");
         self.status().into_response()
     }
 }

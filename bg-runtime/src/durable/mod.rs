@@ -17,6 +17,7 @@ mod settings;
 mod status;
 mod store;
 mod stored;
+mod stored_queue;
 mod stored_task;
 mod stored_tasks;
 
@@ -25,6 +26,7 @@ pub use crate::secret_key::SecretKey;
 pub use self::error::{EnqueueError, LookError, StartError};
 pub use self::status::{StoredError, StoredState, TaskStatus};
 pub use self::store::{Queue, Store};
+pub use self::stored_queue::StoredQueue;
 pub use self::stored_task::{StoredFailure, StoredProgress, StoredTask};
 pub use self::stored_tasks::{Cancelled, Cursor, Page, StoredTasks};
 

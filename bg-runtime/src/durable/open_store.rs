@@ -120,6 +120,11 @@ impl OpenStore {
         stored
     }
 
+    /// Returns an error if the store does not answer.
+    pub(crate) async fn check(&self) -> Result<(), LookError> {
+        self.ask(self.engine.oldest()).await.map(drop)
+    }
+
     /// Asks the store something, for no longer than storing may take.
     pub(crate) async fn ask<T>(
         &self,

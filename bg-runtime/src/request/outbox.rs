@@ -30,11 +30,11 @@ const RETRY_AFTER: u32 = 5;
 #[derive(Default)]
 pub(super) struct Outbox {
     collected: Vec<(Source, UnstoredTask)>,
-    stage: Stage,
+    stage: OutboxStage,
 }
 
 #[derive(Default)]
-enum Stage {
+enum OutboxStage {
     #[default]
     Collecting,
     Storing {
@@ -75,12 +75,12 @@ impl RequestState {
             return OutboxEnd::Unknown;
         };
         match &mut outbox.stage {
-            Stage::Collecting => OutboxEnd::Unknown,
-            Stage::Storing { guard_gone } => {
+            OutboxStage::Collecting => OutboxEnd::Unknown,
+            OutboxStage::Storing { guard_gone } => {
                 *guard_gone = true;
                 OutboxEnd::Later
             }
-            Stage::Stored(result) => OutboxEnd::Known(end_after(result)),
+            OutboxStage::Stored(result) => OutboxEnd::Known(end_after(result)),
         }
     }
 }
@@ -105,7 +105,8 @@ impl RequestTasks {
         if due.is_empty() {
             return None;
         }
-        self.state().outbox.get_or_insert_default().stage = Stage::Storing { guard_gone: false };
+        self.state().outbox.get_or_insert_default().stage =
+            OutboxStage::Storing { guard_gone: false };
         let (tell, told) = oneshot::channel();
         let write = Write {
             request: Some(self.clone()),
@@ -126,7 +127,7 @@ impl RequestTasks {
     fn response_instead(&self) -> Option<Response<Body>> {
         let error = {
             let state = &mut *self.state();
-            let Stage::Stored(Err(error)) = &state.outbox.as_ref()?.stage else {
+            let OutboxStage::Stored(Err(error)) = &state.outbox.as_ref()?.stage else {
                 return None;
             };
             let error = error.clone();
@@ -251,10 +252,10 @@ impl Drop for Write {
         let guard_gone = {
             let state = &mut *request.state();
             let outbox = state.outbox.get_or_insert_default();
-            let guard_gone = matches!(outbox.stage, Stage::Storing { guard_gone: true });
+            let guard_gone = matches!(outbox.stage, OutboxStage::Storing { guard_gone: true });
             let result = std::mem::replace(&mut self.result, Ok(end));
-            outbox.stage = Stage::Stored(result);
-            state.is_replaced |= guard_gone && matches!(outbox.stage, Stage::Stored(Err(_)));
+            outbox.stage = OutboxStage::Stored(result);
+            state.is_replaced |= guard_gone && matches!(outbox.stage, OutboxStage::Stored(Err(_)));
             guard_gone
         };
         if guard_gone {

@@ -78,7 +78,7 @@ pub(crate) use self::period::{AlreadyShutDown, Serving};
 pub(crate) use self::places::{Several, add_built, one_is_built, place};
 pub(crate) use self::report::Hooks;
 #[cfg(feature = "durable")]
-pub(crate) use self::unstored::UnstoredTask;
+pub(crate) use self::unstored::{KeptTasks, UnstoredTask};
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ use self::slow_poll::SlowPolls;
 use self::worker::Worker;
 use crate::contain::contain;
 #[cfg(feature = "durable")]
-use crate::durable::{EnqueueError, OpenStore};
+use crate::durable::{EnqueueError, OpenStore, StartError};
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
@@ -270,16 +270,6 @@ impl Runner {
         false
     }
 
-    /// Returns the response for a client whose tasks could not be stored, if the application chooses one.
-    #[cfg(feature = "durable")]
-    pub(crate) fn on_not_stored(&self, error: &EnqueueError) -> Option<Response> {
-        let chosen = contain(|| self.on_not_stored.as_ref().map(|choose| choose(error)));
-        chosen.unwrap_or_else(|panic| {
-            tracing::error!(target: RUNTIME, panic = %OneLine(panic), "`on_not_stored` panicked");
-            None
-        })
-    }
-
     /// Returns whether a request's lists wait until its response has been sent.
     pub(crate) fn waits_for_sending(&self) -> bool {
         self.dispatch.waits_for_sending()
@@ -305,6 +295,18 @@ impl Runner {
     ) -> Result<AcceptedTask, NotAccepted> {
         let info = task.info();
         self.prepare_span(&mut task, request.as_deref());
+        #[cfg(feature = "durable")]
+        if task.is_durable() {
+            // Only a test runs it without a store.
+            task = match task.round_trip() {
+                Ok(task) => task,
+                Err((task, error)) => {
+                    let outcome = Outcome::NotStored(error);
+                    settle::end_unaccepted(self, task, request, tracker, outcome);
+                    return Err(NotAccepted::Ignored);
+                }
+            };
+        }
         self.capture(&mut task);
         if let Some(expires) = task.expires() {
             task.options_mut().expires_at = Some(end_of_wait(Instant::now(), expires));
@@ -336,22 +338,6 @@ impl Runner {
                 Err(not_accepted)
             }
         }
-    }
-
-    /// Accepts a task that a worker has taken from its store.
-    #[cfg(feature = "durable")]
-    fn accept_claimed(
-        self: &Arc<Self>,
-        mut task: BoxTask,
-        request: Option<Arc<RequestInfo>>,
-        tracker: Tracker,
-    ) -> AcceptedTask {
-        self.prepare_span(&mut task, request.as_deref());
-        self.capture(&mut task);
-        let permits = self.limits.admit_claimed(&task.info(), || task.key());
-        let guard = OutcomeGuard::new(self, &task, request, Some(tracker), permits.clone());
-        permits.enter(guard.key());
-        AcceptedTask::new(task, guard, permits)
     }
 
     /// Accepts and skips a task that will never run, so that it is counted and reported like any
@@ -553,6 +539,75 @@ impl Hold {
 impl Drop for Hold {
     fn drop(&mut self) {
         self.0.ledger.release_hold();
+    }
+}
+
+/// The tasks that are stored.
+#[cfg(feature = "durable")]
+impl Runner {
+    pub(crate) fn store(&self) -> Option<&Arc<OpenStore>> {
+        Some(self.worker.as_ref()?.store())
+    }
+
+    /// Returns whether a task goes to the store rather than to the executor.
+    #[inline]
+    pub(crate) fn stores(&self, task: &BoxTask) -> bool {
+        task.is_durable() && self.dispatch.stores()
+    }
+
+    /// Takes a durable task, which then ends in exactly one outcome: here, if it is not stored.
+    pub(crate) fn take_unstored(
+        self: &Arc<Self>,
+        mut task: BoxTask,
+        request: Option<Arc<RequestInfo>>,
+    ) -> UnstoredTask {
+        self.prepare_span(&mut task, request.as_deref());
+        UnstoredTask::new(self.clone(), task, request)
+    }
+
+    /// Stores tasks, all or none, but for those of which there are enough. Returns them for the caller to settle.
+    pub(crate) async fn store_all(
+        &self,
+        tasks: Vec<UnstoredTask>,
+    ) -> Result<KeptTasks, (EnqueueError, Vec<UnstoredTask>)> {
+        unstored::store_all(self, tasks).await
+    }
+
+    /// Stores tasks that belong to no request. Nothing is reported: the caller does that.
+    pub(crate) async fn enqueue(
+        self: &Arc<Self>,
+        tasks: Vec<BoxTask>,
+    ) -> Result<Vec<Result<TaskId, EnqueueError>>, EnqueueError> {
+        unstored::enqueue(self, tasks).await
+    }
+
+    /// Makes the store ready, if there is one, and begins to take tasks from it.
+    pub(crate) async fn begin_working(self: &Arc<Self>) -> Result<(), StartError> {
+        worker::begin_working(self).await
+    }
+
+    /// Accepts a task that a worker has taken from its store.
+    fn accept_claimed(
+        self: &Arc<Self>,
+        mut task: BoxTask,
+        request: Option<Arc<RequestInfo>>,
+        tracker: Tracker,
+    ) -> AcceptedTask {
+        self.prepare_span(&mut task, request.as_deref());
+        self.capture(&mut task);
+        let permits = self.limits.admit_claimed(&task.info(), || task.key());
+        let guard = OutcomeGuard::new(self, &task, request, Some(tracker), permits.clone());
+        permits.enter(guard.key());
+        AcceptedTask::new(task, guard, permits)
+    }
+
+    /// Returns the response for a client whose tasks could not be stored, if the application chooses one.
+    pub(crate) fn on_not_stored(&self, error: &EnqueueError) -> Option<Response> {
+        let chosen = contain(|| self.on_not_stored.as_ref().map(|choose| choose(error)));
+        chosen.unwrap_or_else(|panic| {
+            tracing::error!(target: RUNTIME, panic = %OneLine(panic), "`on_not_stored` panicked");
+            None
+        })
     }
 }
 

@@ -99,7 +99,7 @@ async fn drain(mut guard: Box<DrainGuard>, deadline: Instant) -> ShutdownReport 
         );
     }
     #[cfg(feature = "durable")]
-    runner.end_working().await;
+    super::worker::end_working(runner).await;
     end_period(*guard, begun.elapsed())
 }
 

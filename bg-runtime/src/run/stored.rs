@@ -76,20 +76,18 @@ impl Unreadable {
     }
 }
 
-impl Runner {
-    /// Runs a claimed task once, where tasks run. Dropping the future lets the run go on.
-    pub(super) fn run_stored(self: &Arc<Self>, claimed: Claimed) -> BoxFuture<'static, Verdict> {
-        let (tell, told) = oneshot::channel();
-        let runner = self.clone();
-        self.spawn(async move {
-            let Some(worker) = &runner.worker else { return };
-            let verdict = run_claimed(&runner, worker, claimed).await;
-            // Nobody hears of it if the worker itself was dropped. Its lease ends then.
-            let _ = tell.send(verdict);
-        });
-        // The end of a shutdown drops what is spawned.
-        async move { told.await.unwrap_or(GIVEN_BACK) }.boxed()
-    }
+/// Runs a claimed task once, where tasks run. Dropping the future lets the run go on.
+pub(super) fn run_stored(runner: &Arc<Runner>, claimed: Claimed) -> BoxFuture<'static, Verdict> {
+    let (tell, told) = oneshot::channel();
+    let here = runner.clone();
+    runner.spawn(async move {
+        let Some(worker) = &here.worker else { return };
+        let verdict = run_claimed(&here, worker, claimed).await;
+        // Nobody hears of it if the worker itself was dropped. Its lease ends then.
+        let _ = tell.send(verdict);
+    });
+    // The end of a shutdown drops what is spawned.
+    async move { told.await.unwrap_or(GIVEN_BACK) }.boxed()
 }
 
 async fn run_claimed(runner: &Arc<Runner>, worker: &Worker, claimed: Claimed) -> Verdict {

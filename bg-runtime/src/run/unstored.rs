@@ -21,6 +21,19 @@ pub(crate) struct UnstoredTask {
 const OPEN: &str = "only methods that consume it take the task out";
 
 impl UnstoredTask {
+    pub(super) fn new(
+        runner: Arc<Runner>,
+        mut task: BoxTask,
+        request: Option<Arc<RequestInfo>>,
+    ) -> Self {
+        Self {
+            runner,
+            tracker: task.take_tracker(),
+            task: Some(task),
+            request,
+        }
+    }
+
     fn task(&self) -> &BoxTask {
         self.task.as_ref().expect(OPEN)
     }
@@ -119,70 +132,66 @@ impl Drop for UnstoredTask {
     }
 }
 
-impl Runner {
-    /// Returns whether a task goes to the store rather than to the executor.
-    #[inline]
-    pub(crate) fn stores(&self, task: &BoxTask) -> bool {
-        task.is_durable() && self.dispatch.stores()
-    }
+/// What became of the tasks of one write.
+pub(crate) type KeptTasks = Vec<(UnstoredTask, Kept)>;
 
-    /// Takes a durable task, which then ends in exactly one outcome: here, if it is not stored.
-    pub(crate) fn take_unstored(
-        self: &Arc<Self>,
-        mut task: BoxTask,
-        request: Option<Arc<RequestInfo>>,
-    ) -> UnstoredTask {
-        let tracker = task.take_tracker();
-        self.prepare_span(&mut task, request.as_deref());
-        UnstoredTask {
-            runner: self.clone(),
-            task: Some(task),
-            request,
-            tracker,
+/// Stores tasks that belong to no request. Nothing is reported: the caller does that.
+pub(super) async fn enqueue(
+    runner: &Arc<Runner>,
+    tasks: Vec<BoxTask>,
+) -> Result<Vec<Result<TaskId, EnqueueError>>, EnqueueError> {
+    if !runner.dispatch.stores() {
+        return Ok(tasks
+            .into_iter()
+            .map(|task| Ok(record(runner, task)))
+            .collect());
+    }
+    let tasks = tasks
+        .into_iter()
+        .map(|task| runner.take_unstored(task, None));
+    match store_all(runner, tasks.collect()).await {
+        Ok(kept) => {
+            let ids = kept.into_iter().map(|(task, kept)| match kept {
+                Kept::Stored => Ok(task.stored()),
+                Kept::Taken(existing) => Err(task.into_refusal(existing)),
+            });
+            Ok(ids.collect())
+        }
+        Err((error, tasks)) => {
+            tasks.into_iter().for_each(UnstoredTask::give_up);
+            Err(error)
         }
     }
+}
 
-    /// Stores tasks that belong to no request. Nothing is reported: the caller does that.
-    pub(crate) async fn enqueue(
-        self: &Arc<Self>,
-        tasks: Vec<BoxTask>,
-    ) -> Result<Vec<Result<TaskId, EnqueueError>>, EnqueueError> {
-        let tasks = tasks.into_iter().map(|task| self.take_unstored(task, None));
-        match self.store_all(tasks.collect()).await {
-            Ok(kept) => {
-                let ids = kept.into_iter().map(|(task, kept)| match kept {
-                    Kept::Stored => Ok(task.stored()),
-                    Kept::Taken(existing) => Err(task.into_refusal(existing)),
-                });
-                Ok(ids.collect())
-            }
-            Err((error, tasks)) => {
-                tasks.into_iter().for_each(UnstoredTask::give_up);
-                Err(error)
-            }
-        }
+/// Records a task of a test, which has no store.
+fn record(runner: &Arc<Runner>, task: BoxTask) -> TaskId {
+    let id = task.id();
+    if let Ok(accepted) = runner.accept(task, None) {
+        runner.dispatch.single(runner, accepted);
     }
+    id
+}
 
-    /// Stores tasks, all or none, but for those of which there are enough. Returns them for the caller to settle.
-    pub(crate) async fn store_all(
-        &self,
-        tasks: Vec<UnstoredTask>,
-    ) -> Result<Vec<(UnstoredTask, Kept)>, (EnqueueError, Vec<UnstoredTask>)> {
-        let Some(store) = self.store() else {
-            let task = tasks.first().map(|task| task.task().info());
-            return match task {
-                Some(task) => Err((EnqueueError::NoStore { task }, tasks)),
-                None => Ok(Vec::new()),
-            };
+/// Stores tasks, all or none, but for those of which there are enough. Returns them for the caller to settle.
+pub(super) async fn store_all(
+    runner: &Runner,
+    tasks: Vec<UnstoredTask>,
+) -> Result<KeptTasks, (EnqueueError, Vec<UnstoredTask>)> {
+    let Some(store) = runner.store() else {
+        let task = tasks.first().map(|task| task.task().info());
+        return match task {
+            Some(task) => Err((EnqueueError::NoStore { task }, tasks)),
+            None => Ok(Vec::new()),
         };
-        let batch: Result<Vec<_>, _> = tasks.iter().map(|task| task.put(store)).collect();
-        let stored = match batch {
-            Ok(batch) => store.store(batch).await.map_err(EnqueueError::from),
-            Err(error) => Err(error),
-        };
-        match stored {
-            Ok(kept) => Ok(tasks.into_iter().zip(kept).collect()),
-            Err(error) => Err((error, tasks)),
-        }
+    };
+    let batch: Result<Vec<_>, _> = tasks.iter().map(|task| task.put(store)).collect();
+    let stored = match batch {
+        Ok(batch) => store.store(batch).await.map_err(EnqueueError::from),
+        Err(error) => Err(error),
+    };
+    match stored {
+        Ok(kept) => Ok(tasks.into_iter().zip(kept).collect()),
+        Err(error) => Err((error, tasks)),
     }
 }

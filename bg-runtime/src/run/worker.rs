@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Runner;
-use super::stored::Unreadable;
+use super::stored::{Unreadable, run_stored};
 use crate::durable::{Desk, OpenStore, StartError, Verdict};
 use crate::log_target::RUNTIME;
 use crate::sync::Mutex;
@@ -75,7 +75,7 @@ impl Worker {
             names,
             self.store.queues(queues.into_iter()),
             move |claimed| match Weak::upgrade(&runner) {
-                Some(runner) => runner.run_stored(claimed),
+                Some(runner) => run_stored(&runner, claimed),
                 None => {
                     let wait = Duration::ZERO;
                     std::future::ready(Verdict::Returned { wait }).boxed()
@@ -120,40 +120,34 @@ async fn work(store: Arc<OpenStore>, desk: Arc<Desk>, stop: CancellationToken) {
     }
 }
 
-impl Runner {
-    pub(crate) fn store(&self) -> Option<&Arc<OpenStore>> {
-        Some(&self.worker.as_ref()?.store)
+/// Makes the store ready, and begins to take tasks from it, until the shutdown begins. Does nothing without a store, and
+/// takes nothing from one that is only for storing.
+pub(super) async fn begin_working(runner: &Arc<Runner>) -> Result<(), StartError> {
+    let Some(worker) = &runner.worker else {
+        return Ok(());
+    };
+    worker.store.start().await?;
+    if worker.store.settings().works {
+        worker.begin(runner);
     }
+    Ok(())
+}
 
-    /// Makes the store ready, and begins to take tasks from it, until the shutdown begins. Does nothing without a
-    /// store, and takes nothing from one that is only for storing.
-    pub(crate) async fn begin_working(self: &Arc<Self>) -> Result<(), StartError> {
-        let Some(worker) = &self.worker else {
-            return Ok(());
-        };
-        worker.store.start().await?;
-        if worker.store.settings().works {
-            worker.begin(self);
-        }
-        Ok(())
-    }
-
-    /// Waits until the worker, which claims nothing more, has told the store what became of its last tasks.
-    pub(super) async fn end_working(&self) {
-        let running = self
-            .worker
-            .as_ref()
-            .and_then(|worker| worker.running.lock().take());
-        let Some(RunningWorker { stop, mut work }) = running else {
-            return;
-        };
-        stop.cancel();
-        if tokio::time::timeout(CLOSING, &mut work).await.is_err() {
-            work.abort();
-            tracing::error!(
-                target: RUNTIME,
-                "the store did not hear in time what became of the last tasks; those of which it did not run again"
-            );
-        }
+/// Waits until the worker, which claims nothing more, has told the store what became of its last tasks.
+pub(super) async fn end_working(runner: &Runner) {
+    let running = runner
+        .worker
+        .as_ref()
+        .and_then(|worker| worker.running.lock().take());
+    let Some(RunningWorker { stop, mut work }) = running else {
+        return;
+    };
+    stop.cancel();
+    if tokio::time::timeout(CLOSING, &mut work).await.is_err() {
+        work.abort();
+        tracing::error!(
+            target: RUNTIME,
+            "the store did not hear in time what became of the last tasks; those of which it did not run again"
+        );
     }
 }

@@ -2,6 +2,8 @@
 
 mod app;
 mod detached;
+#[cfg(feature = "durable")]
+mod health;
 mod layer;
 mod serve;
 mod signals;
@@ -15,4 +17,6 @@ pub use self::serve::Serve;
 #[cfg(feature = "durable")]
 pub use self::work::Work;
 
+#[cfg(feature = "durable")]
+pub(crate) use self::health::health;
 pub(crate) use self::serve::default_write_timeout;

@@ -24,7 +24,7 @@ use crate::one_line::OneLine;
 #[doc(alias = "QueuedTask")]
 #[must_use = "a task does nothing until it is queued or attached to a response"]
 // Contained, because dropping a task drops the user's arguments.
-pub struct BoxTask(Contained<Box<Job<dyn Work>>>);
+pub struct BoxTask(Contained<Box<Job<dyn Runnable>>>);
 
 /// A task with its settings, in one allocation, because every queued task costs one.
 struct Job<W: ?Sized> {
@@ -39,7 +39,7 @@ struct Job<W: ?Sized> {
 }
 
 impl BoxTask {
-    pub(crate) fn new(info: TaskInfo, work: impl Work + 'static) -> Self {
+    pub(crate) fn new(info: TaskInfo, work: impl Runnable + 'static) -> Self {
         let id = new_id(&info);
         // Made here and not in `Runner::accept`, because here the request's own span is the current one.
         let span = span(info, id);
@@ -73,7 +73,17 @@ impl BoxTask {
     /// Makes what stands for a stored task in reports whose arguments cannot be read.
     #[cfg(feature = "durable")]
     pub(crate) fn unreadable(info: TaskInfo) -> Self {
-        Self::new(info, Unreadable)
+        Self::new(info, UnreadableWork)
+    }
+
+    /// Returns this task as it comes back from a store: with what could be read of its arguments.
+    #[cfg(feature = "durable")]
+    pub(crate) fn stored_and_read(mut self, mut read: Self) -> Self {
+        read.0.id = self.0.id;
+        read.0.options = self.0.options.take();
+        read.0.origin = self.0.origin.take();
+        read.0.span = self.0.span.clone();
+        read
     }
 
     /// Returns the task as a worker runs it that has taken it from its store: under the id that it has there, and with
@@ -301,7 +311,7 @@ impl fmt::Debug for BoxTask {
 }
 
 /// A task with its type erased.
-pub(crate) trait Work: Send {
+pub(crate) trait Runnable: Send {
     fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult>;
 
     /// Like [`run`](Self::run), but all of the user's code is in the future: for what surrounds that. A task written
@@ -333,10 +343,10 @@ pub(crate) trait Work: Send {
 
 /// A stored task whose arguments cannot be read. Never runs.
 #[cfg(feature = "durable")]
-struct Unreadable;
+struct UnreadableWork;
 
 #[cfg(feature = "durable")]
-impl Work for Unreadable {
+impl Runnable for UnreadableWork {
     fn run(&mut self, _: TaskContext) -> BoxFuture<'static, TaskResult> {
         Box::pin(std::future::ready(Err(UNREADABLE.into())))
     }
@@ -372,7 +382,7 @@ impl<T> Declared<T> {
     }
 }
 
-impl<T: Task + Send> Work for Declared<T> {
+impl<T: Task + Send> Runnable for Declared<T> {
     fn run(&mut self, cx: TaskContext) -> BoxFuture<'static, TaskResult> {
         let task = self.take();
         Box::pin(task.run(cx))

@@ -12,7 +12,7 @@ use super::payload::{ObjectText, canonical, is_doubtful, members, redacted};
 use super::{Backoff, BoxError, BoxTask, Task, TaskDef, TaskInfo};
 use crate::contain::contain;
 use crate::one_line::OneLine;
-use crate::secret_key::SecretKeys;
+use crate::secret_key::{SecretKey, SecretKeys};
 
 /// How a durable task is stored: the part of a [`TaskDef`] that only a durable task has.
 ///
@@ -236,6 +236,20 @@ impl BoxTask {
         let text = contain(|| (durable.codec.put)(self.as_any(), keys))
             .unwrap_or_else(|panic| Err(panicked("written", OneLine(panic))))?;
         Ok(RawValue::from_string(text)?)
+    }
+
+    /// Writes the arguments of a durable task and reads them again, as a store and a worker would.
+    pub(crate) fn round_trip(self) -> Result<Self, (Self, BoxError)> {
+        let Some(durable) = self.info().durable() else {
+            return Ok(self);
+        };
+        // Any key will do: what it seals, it opens.
+        let keys: SecretKeys = [SecretKey::new([0; 32])].into_iter().collect();
+        let read = self.put(&keys).and_then(|text| durable.take(&text, &keys));
+        match read {
+            Ok(read) => Ok(self.stored_and_read(read)),
+            Err(error) => Err((self, error)),
+        }
     }
 
     /// Returns text that is the same for all tasks that count as one: of a bounded length, and a hash of the name with

@@ -3,7 +3,7 @@ use std::panic::Location;
 use futures_util::future::BoxFuture;
 
 use super::blocking::blocking;
-use super::boxed::{BoxTask, TAKEN, Work};
+use super::boxed::{BoxTask, Runnable, TAKEN};
 use super::context::TaskContext;
 use super::info::TaskInfo;
 use super::result::{IntoTaskResult, TaskResult};
@@ -47,7 +47,7 @@ where
 
 struct OneOff<F>(Option<F>);
 
-impl<F> Work for OneOff<F>
+impl<F> Runnable for OneOff<F>
 where
     F: Future<Output: IntoTaskResult> + Send + 'static,
 {
@@ -59,7 +59,7 @@ where
 
 struct OneOffBlocking<F>(Option<F>);
 
-impl<F, R> Work for OneOffBlocking<F>
+impl<F, R> Runnable for OneOffBlocking<F>
 where
     F: FnOnce() -> R + Send + 'static,
     R: IntoTaskResult,

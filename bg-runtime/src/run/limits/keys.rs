@@ -91,7 +91,7 @@ impl Keys {
                 keys: self.clone(),
                 key,
             },
-            place: Place::Waiting,
+            place: KeyPlace::Waiting,
             ticket,
             entry: None,
         }
@@ -153,7 +153,7 @@ impl KeyState {
 #[derive(Debug)]
 pub(super) struct KeyPermit {
     key: KeyRef,
-    place: Place,
+    place: KeyPlace,
     limit: Option<RunLimit>,
     /// The place in the line of those that may be replaced.
     ticket: Option<Ticket>,
@@ -162,7 +162,7 @@ pub(super) struct KeyPermit {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum KeyPlace {
     Waiting,
     Running,
     /// A newer task has its room, so it is not counted any more.
@@ -194,7 +194,7 @@ impl KeyPermit {
                 true
             }
             None => {
-                self.place = Place::Replaced;
+                self.place = KeyPlace::Replaced;
                 false
             }
         }
@@ -208,11 +208,11 @@ impl KeyPermit {
     /// Records whether the task waits or runs. Returns `false` if it was replaced, and must not run.
     pub(super) fn set_waiting(&mut self, waiting: bool) -> bool {
         let place = if waiting {
-            Place::Waiting
+            KeyPlace::Waiting
         } else {
-            Place::Running
+            KeyPlace::Running
         };
-        if self.place == place || self.place == Place::Replaced {
+        if self.place == place || self.place == KeyPlace::Replaced {
             return self.place == place;
         }
         let Self {
@@ -224,7 +224,7 @@ impl KeyPermit {
                 state.waiting += 1;
                 state.line.extend(ticket.map(|ticket| (ticket, *entry)));
             } else if ticket.is_some_and(|ticket| state.line.remove(&ticket).is_none()) {
-                self.place = Place::Replaced;
+                self.place = KeyPlace::Replaced;
                 return false;
             } else {
                 state.waiting -= 1;
