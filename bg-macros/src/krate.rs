@@ -5,13 +5,13 @@ use quote::{ToTokens, quote};
 use syn::{Expr, Path};
 
 use crate::errors::Errors;
-use crate::settings::Key;
+use crate::settings::{Form, Key};
 use crate::syntax;
 
 /// The setting that every attribute has.
 pub(crate) const KEY: Key = Key {
     name: "crate",
-    example: Some("::bg_runtime"),
+    form: Form::Value("::bg_runtime"),
     docs: "Where the runtime is, if it is not `::bg_runtime`.",
 };
 

@@ -2,7 +2,7 @@
 //!
 //! A mistake in one setting is one error, and the others are still read.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
@@ -12,20 +12,36 @@ use crate::errors::{Errors, unknown};
 use crate::syntax::ungrouped;
 
 /// A setting that an attribute knows.
+#[derive(Clone, Copy)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
-    /// A value as one might write it. `None` if the setting is a flag.
-    pub(crate) example: Option<&'static str>,
+    pub(crate) form: Form,
     /// The documentation that an editor shows.
     pub(crate) docs: &'static str,
 }
 
+/// How a setting is written, each with what stands behind its name as one might write it.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    /// `name`
+    Flag,
+    /// `name = value`
+    Value(&'static str),
+    /// `name`, or `name = value`
+    FlagOrValue(&'static str),
+    /// `name(key = value, ..)`
+    Group(&'static str),
+}
+
 impl Key {
     /// How to write it.
-    fn usage(&self) -> String {
-        match self.example {
-            Some(example) => format!("`{} = {example}`", self.name),
-            None => format!("`{}`", self.name),
+    pub(crate) fn usage(&self) -> String {
+        let name = self.name;
+        match self.form {
+            Form::Flag => format!("`{name}`"),
+            Form::Value(example) => format!("`{name} = {example}`"),
+            Form::FlagOrValue(example) => format!("`{name}` or `{name} = {example}`"),
+            Form::Group(example) => format!("`{name}({example})`"),
         }
     }
 }
@@ -34,6 +50,7 @@ impl Key {
 #[derive(Default)]
 pub(crate) struct Settings {
     given: Vec<(Ident, Option<Expr>)>,
+    groups: Vec<(Ident, Group)>,
     words: Vec<Ident>,
 }
 
@@ -50,6 +67,7 @@ impl Settings {
     pub(crate) fn read(input: ParseStream<'_>, known: &[Key], errors: &mut Errors) -> Self {
         let mut settings = Self {
             given: Vec::new(),
+            groups: Vec::new(),
             words: Vec::new(),
         };
         while !input.is_empty() {
@@ -79,6 +97,18 @@ impl Settings {
             None => {
                 let names = known.iter().map(|key| key.name);
                 errors.at(word.span(), unknown("setting", &word, names));
+            }
+            Some(Key {
+                form: Form::Group(_),
+                ..
+            }) if input.peek(token::Paren) => {
+                let group = input.parse()?;
+                if self.groups.iter().any(|(earlier, _)| *earlier == word) {
+                    errors.at(word.span(), format!("`{word}` is set twice"));
+                } else {
+                    self.groups.push((word, group));
+                }
+                return Ok(());
             }
             Some(key) if input.peek(token::Paren) => {
                 errors.at(word.span(), format!("write {}", key.usage()));
@@ -111,9 +141,16 @@ impl Settings {
         errors: &mut Errors,
     ) {
         let usage = key.usage();
-        if key.example.is_some() && value.is_none() {
+        let needs_value = match key.form {
+            Form::Value(_) => true,
+            Form::FlagOrValue(_) => equals.is_some(),
+            Form::Flag | Form::Group(_) => false,
+        };
+        if matches!(key.form, Form::Group(_)) {
+            errors.on(quote!(#word #equals #value), format!("write {usage}"));
+        } else if needs_value && value.is_none() {
             errors.at(word.span(), format!("`{word}` needs a value: {usage}"));
-        } else if let (None, Some(equals)) = (key.example, equals) {
+        } else if let (Form::Flag, Some(equals)) = (key.form, equals) {
             errors.on(
                 quote!(#equals #value),
                 format!("`{word}` takes no value: write {usage} alone"),
@@ -151,6 +188,11 @@ impl Settings {
             .map(|(word, _)| word.span())
     }
 
+    /// The group `name(..)`. `None` if it was not given.
+    pub(crate) fn group(&self, name: &str) -> Option<&(Ident, Group)> {
+        self.groups.iter().find(|(word, _)| word == name)
+    }
+
     /// Every word in the place of a setting's name, unknown and half-typed ones included.
     pub(crate) fn words(&self) -> &[Ident] {
         &self.words
@@ -179,17 +221,27 @@ mod tests {
     const KNOWN: &[Key] = &[
         Key {
             name: "timeout",
-            example: Some("\"30s\""),
+            form: Form::Value("\"30s\""),
             docs: "",
         },
         Key {
             name: "crate",
-            example: Some("::bg_runtime"),
+            form: Form::Value("::bg_runtime"),
             docs: "",
         },
         Key {
             name: "detach",
-            example: None,
+            form: Form::Flag,
+            docs: "",
+        },
+        Key {
+            name: "unique",
+            form: Form::FlagOrValue("[id]"),
+            docs: "",
+        },
+        Key {
+            name: "each",
+            form: Form::Group("rate = 1"),
             docs: "",
         },
     ];
@@ -239,6 +291,34 @@ mod tests {
         let (_, errors) = read(quote!(timeout("1s"), detach "x", timeout =, crate = 1 2, other(3)));
         assert_eq!(errors.matches("compile_error").count(), 5, "{errors}");
         assert!(errors.contains("write `timeout = \\\"30s\\\"`"), "{errors}");
+    }
+
+    #[test]
+    fn a_group_and_a_flag_with_a_value_are_read() {
+        let (mut settings, errors) = read(quote!(each(a = 1, b), unique = [a], timeout = "1s"));
+        assert_eq!(errors, "");
+        let (word, group) = settings.group("each").expect("the group");
+        assert!(word == "each" && group.stream().to_string() == "a = 1 , b");
+        assert_eq!(value(&mut settings, "unique").as_deref(), Some("[a]"));
+        assert_eq!(
+            settings.words().len(),
+            3,
+            "those of the group are not its own"
+        );
+
+        let (mut settings, errors) = read(quote!(unique));
+        assert!(errors.is_empty() && settings.flag("unique").is_some());
+        assert_eq!(value(&mut settings, "unique"), None);
+
+        let (_, errors) = read(quote!(each, each = 1, unique =, unique(a), each(), each()));
+        for (expected, times) in [
+            ("write `each(rate = 1)`", 2),
+            ("`unique` needs a value: `unique` or `unique = [id]`", 1),
+            ("write `unique` or `unique = [id]`", 1),
+            ("`each` is set twice", 1),
+        ] {
+            assert_eq!(errors.matches(expected).count(), times, "{errors}");
+        }
     }
 
     #[test]

@@ -22,6 +22,6 @@ pub use crate::task::macro_support::{
 };
 #[cfg(feature = "durable")]
 pub use crate::task::macro_support::{
-    DurableArg, DurableTask, DurableText, Put, StoredArgument, Take, durable_def, stored,
-    stored_text,
+    DurableArg, DurableTask, DurableText, Put, StoredArgument, Take, durable_def, shown_text,
+    stored, stored_text, task_of, text_of, unique_text,
 };

@@ -9,18 +9,18 @@ use syn::{Expr, LitStr, Token};
 use super::{Methods, path};
 use crate::errors::{Errors, unknown};
 use crate::krate::{self, Krate};
-use crate::settings::{self, Key};
+use crate::settings::{self, Form, Key};
 use crate::syntax;
 
 const METHODS: Key = Key {
     name: "methods",
-    example: Some("[GET, POST]"),
+    form: Form::Value("[GET, POST]"),
     docs: "The methods that the route answers to.\n\n```ignore\nmethods = [GET, POST]\n```",
 };
 
 const BACKGROUND: Key = Key {
     name: "background",
-    example: Some("SendEmail::new(&user.email)"),
+    form: Form::Value("SendEmail::new(&user.email)"),
     docs: "The task to run after the response, or a list of them. Evaluated for each request before \
            the handler, whose arguments it sees.\n\n\
            ```ignore\nbackground = [SendEmail::new(&user.email), UpdateAnalytics]\n```",
@@ -28,7 +28,7 @@ const BACKGROUND: Key = Key {
 
 const DETACH: Key = Key {
     name: "detach",
-    example: None,
+    form: Form::Flag,
     docs: "Finishes the handler, and runs its tasks, even if the client goes away.",
 };
 

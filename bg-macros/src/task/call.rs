@@ -47,6 +47,7 @@ pub(super) fn parse(function: &mut Function, errors: &mut Errors) -> Option<Call
     refuse_second_of_a_name(&parameters, errors);
     refuse_second_context(&parameters, errors);
     refuse_setter_called_new(&parameters, errors);
+    refuse_setter_that_hides_a_method(&parameters, errors);
     let is_free = is_free(function, errors);
     let name = name.filter(|_| is_free)?;
     Some(Call { name, parameters })
@@ -180,6 +181,40 @@ fn refuse_setter_called_new(parameters: &[Parameter], errors: &mut Errors) {
                 &parameter.name,
                 "a parameter with a default becomes a setter, and `new` is taken\n\
                  give it another name",
+            );
+        }
+    }
+}
+
+/// The methods of the runtime's `TaskExt`, with every feature.
+const METHODS: [&str; 14] = [
+    "always",
+    "at",
+    "delay",
+    "expires_in",
+    "in_process",
+    "independent",
+    "on_error_response",
+    "queue",
+    "queue_priority",
+    "retries",
+    "timeout",
+    "unique",
+    "unique_for",
+    "into_task",
+];
+
+/// A method of the struct goes before one of a trait, without a word.
+fn refuse_setter_that_hides_a_method(parameters: &[Parameter], errors: &mut Errors) {
+    for parameter in parameters {
+        let label = parameter.label();
+        if parameter.default().is_some() && METHODS.contains(&label.as_str()) {
+            errors.on(
+                &parameter.name,
+                format!(
+                    "a parameter with a default becomes a setter, which would hide the method `{label}` of every task\n\
+                     give it another name"
+                ),
             );
         }
     }

@@ -33,8 +33,8 @@ pub(super) fn parameter<'a>(
         return None;
     };
     match parameter.source {
-        Source::Field { secret: false, .. } => return Some(parameter),
-        Source::Field { secret: true, .. } => errors.on(
+        Source::Field { secret: None, .. } => return Some(parameter),
+        Source::Field { .. } => errors.on(
             name,
             format!(
                 "logs and reports show a task's key, and `{label}` is `#[secret]`\n\

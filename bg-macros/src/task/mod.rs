@@ -2,6 +2,7 @@
 
 mod backoff;
 mod call;
+mod durable;
 mod duration;
 mod expand;
 mod kept;
@@ -44,13 +45,20 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
                 let name = settings.key.as_ref()?;
                 key::parameter(name, &call, errors)
             });
+            let ((), durable_errors) =
+                Errors::collect(|errors| durable::check(&settings, &call, errors));
+            let is_sound = settings_errors.is_empty() && durable_errors.is_empty();
+            let durable = settings.durable.as_ref().filter(|_| is_sound);
             let task = if errors.is_empty() {
-                expand::task(&function, &call, key, &settings)
+                expand::task(&function, &call, key, durable, &settings)
             } else {
                 expand::stub(&function, &call, &settings.krate)
             };
             let hints = hints::setting_names(settings::KNOWN, &settings.words);
-            (quote!(#function), quote!(#task #hints #key_errors))
+            (
+                quote!(#function),
+                quote!(#task #hints #key_errors #durable_errors),
+            )
         }
     };
 

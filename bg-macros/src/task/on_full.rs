@@ -14,9 +14,17 @@ const CHOICES: [(&str, &str); 3] = [
 ];
 
 /// Returns the variant of `OnFull`.
-pub(super) fn parse(value: &Expr, errors: &mut Errors) -> Option<Ident> {
+pub(super) fn parse(value: &Expr, is_durable: bool, errors: &mut Errors) -> Option<Ident> {
     let word = syntax::path(value).and_then(Path::get_ident);
     let chosen = word.and_then(|word| CHOICES.iter().find(|(name, _)| word == name));
+    if let Some(("replace", _)) = chosen.filter(|_| is_durable) {
+        errors.on(
+            value,
+            "what is stored is not replaced, because another process may run it already\n\
+             a durable task has `on_full = reject` or `on_full = ignore`",
+        );
+        return None;
+    }
     if let Some((_, variant)) = chosen {
         return Some(format_ident!("{variant}"));
     }
@@ -38,7 +46,7 @@ mod tests {
 
     fn read(value: &str) -> Result<String, String> {
         let value = syn::parse_str(value).expect("an expression");
-        let (variant, errors) = Errors::collect(|errors| parse(&value, errors));
+        let (variant, errors) = Errors::collect(|errors| parse(&value, false, errors));
         variant
             .map(|variant| variant.to_string())
             .ok_or_else(|| errors.to_string())

@@ -3,8 +3,9 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::format_ident;
 use syn::ext::IdentExt as _;
-use syn::{Attribute, Expr, Meta, Pat, PatType, Type};
+use syn::{Attribute, Expr, LitStr, Meta, Pat, PatType, Type};
 
+use super::durable::OldNames;
 use super::kept::Kept;
 use crate::errors::{Errors, did_you_mean};
 use crate::source_text::source_text;
@@ -21,11 +22,24 @@ pub(super) struct Parameter {
 /// Where a parameter gets its value from.
 pub(super) enum Source {
     /// The task has a field for it.
-    Field { default: Option<Expr>, secret: bool },
+    Field {
+        default: Option<Expr>,
+        secret: Option<Secret>,
+        /// With the word `was`.
+        was: Option<(Ident, Vec<LitStr>)>,
+    },
     /// A value that the application shares with its tasks.
     State,
     /// The run itself.
     Context,
+}
+
+/// An argument that is kept out of reports.
+pub(super) enum Secret {
+    /// And sealed where it is stored.
+    Sealed,
+    /// With the word that says so.
+    StoredInClear(Ident),
 }
 
 impl Parameter {
@@ -71,7 +85,26 @@ impl Parameter {
 
     /// Returns whether its value is kept out of reports.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self.source, Source::Field { secret: true, .. })
+        self.secret().is_some()
+    }
+
+    /// How it is kept secret, if it is.
+    pub(super) fn secret(&self) -> Option<&Secret> {
+        match &self.source {
+            Source::Field { secret, .. } => secret.as_ref(),
+            Source::State | Source::Context => None,
+        }
+    }
+
+    /// The names under which it may be stored, beside its own.
+    pub(super) fn old_names(&self) -> &[LitStr] {
+        match &self.source {
+            Source::Field {
+                was: Some((_, names)),
+                ..
+            } => names,
+            _ => &[],
+        }
     }
 }
 
@@ -90,7 +123,7 @@ fn name(index: usize, pattern: &Pat, errors: &mut Errors) -> Ident {
     }
 }
 
-const HELPERS: [&str; 4] = ["default", "state", "context", "secret"];
+const HELPERS: [&str; 5] = ["default", "state", "context", "secret", "was"];
 
 #[derive(PartialEq, Eq)]
 enum Belongs {
@@ -104,7 +137,8 @@ struct Helpers {
     default: Option<(Span, Expr)>,
     state: Option<Span>,
     context: Option<Span>,
-    secret: Option<Span>,
+    secret: Option<(Span, Secret)>,
+    was: Option<(Ident, Vec<LitStr>)>,
 }
 
 impl Helpers {
@@ -114,7 +148,7 @@ impl Helpers {
         let Some(word) = path.get_ident() else {
             return Belongs::ToRustc;
         };
-        let span = word.span();
+        let (ident, span) = (word.clone(), word.span());
         let word = word.to_string();
         match word.as_str() {
             "default" => {
@@ -123,7 +157,14 @@ impl Helpers {
             }
             "state" => set(&mut self.state, alone(attr, span, errors), attr, errors),
             "context" => set(&mut self.context, alone(attr, span, errors), attr, errors),
-            "secret" => set(&mut self.secret, alone(attr, span, errors), attr, errors),
+            "secret" => {
+                let secret = (span, secret(attr, errors));
+                set(&mut self.secret, secret, attr, errors);
+            }
+            "was" => {
+                let names = old_names(attr, errors);
+                set(&mut self.was, (ident, names), attr, errors);
+            }
             "cfg" | "cfg_attr" => errors.on(
                 attr,
                 "a task has the same parameters everywhere\n\
@@ -157,7 +198,8 @@ impl Helpers {
         let Some((source, word)) = supplied else {
             return Source::Field {
                 default: self.default.map(|(_, value)| value),
-                secret: self.secret.is_some(),
+                secret: self.secret.map(|(_, secret)| secret),
+                was: self.was,
             };
         };
         if let Some((span, _)) = self.default {
@@ -166,7 +208,13 @@ impl Helpers {
                 format!("`#[{word}]` comes from the runtime, and cannot have a default"),
             );
         }
-        if let Some(span) = self.secret {
+        if let Some((was, _)) = self.was {
+            errors.on(
+                was,
+                format!("`#[{word}]` comes from the runtime, and is not stored under any name"),
+            );
+        }
+        if let Some((span, _)) = self.secret {
             errors.at(
                 span,
                 format!("`#[{word}]` is never reported: `#[secret]` is for arguments"),
@@ -190,6 +238,44 @@ fn default_value(attr: &Attribute, errors: &mut Errors) -> Expr {
     errors.on(attr, "`#[default]` needs a value: `#[default = 1]`");
     // It has a default, if not a known one, and so it is no argument of `new`.
     Expr::Verbatim(TokenStream::new())
+}
+
+/// `#[secret]`, or `#[secret(stored_in_clear)]`.
+fn secret(attr: &Attribute, errors: &mut Errors) -> Secret {
+    if let Meta::Path(_) = &attr.meta {
+        return Secret::Sealed;
+    }
+    match attr.parse_args::<Ident>() {
+        Ok(word) if word == "stored_in_clear" => Secret::StoredInClear(word),
+        _ => {
+            errors.on(
+                &attr.meta,
+                "write `#[secret]`, or `#[secret(stored_in_clear)]` on a durable task that may be stored with it in \
+                 clear",
+            );
+            Secret::Sealed
+        }
+    }
+}
+
+/// `#[was("to")]`, or several.
+fn old_names(attr: &Attribute, errors: &mut Errors) -> Vec<LitStr> {
+    let names = attr.parse_args_with(OldNames::parse_terminated);
+    let names: Vec<_> = names.into_iter().flatten().collect();
+    if names.is_empty() {
+        errors.on(
+            &attr.meta,
+            "`#[was]` is what this parameter was called before: `#[was(\"address\")]`",
+        );
+    }
+    for name in &names {
+        let value = name.value();
+        let is_part = |c: char| c == '_' || c.is_alphanumeric();
+        if value.is_empty() || !value.chars().all(is_part) {
+            errors.on(name, "this was never the name of a parameter");
+        }
+    }
+    names
 }
 
 fn alone(attr: &Attribute, span: Span, errors: &mut Errors) -> Span {

@@ -142,7 +142,7 @@ fn default_of(field: &Parameter, krate: &Krate) -> Option<TokenStream> {
     })
 }
 
-fn default_name(field: &Parameter) -> Ident {
+pub(super) fn default_name(field: &Parameter) -> Ident {
     format_ident!("__default_{}", field.label())
 }
 

@@ -5,11 +5,12 @@ use quote::{quote, quote_spanned};
 use syn::ReturnType;
 use syn::spanned::Spanned as _;
 
-use super::{lints, record, variable};
+use super::{durable, lints, record, variable};
 use crate::errors::{across, delimited};
 use crate::function::{Function, used_as_a_value};
 use crate::krate::Krate;
 use crate::task::call::Call;
+use crate::task::durable::Durable;
 use crate::task::parameter::{Parameter, Source};
 use crate::task::settings::Settings;
 
@@ -17,17 +18,19 @@ pub(super) fn expand(
     function: &Function,
     call: &Call,
     key: Option<&Parameter>,
+    durable: Option<&Durable>,
     settings: &Settings,
 ) -> TokenStream {
     let (name, krate) = (&call.name, &settings.krate);
     let carried = function.carried(&["cfg"]);
     let lints = lints();
-    let record = record::expand(function, call, settings);
+    let record = record::expand(function, call, durable, settings);
     let run = run(function, call, krate);
     let try_clone = try_clone(call, settings);
     let key = key.map(|parameter| self::key(parameter, krate));
     let arguments = arguments(call, krate);
     let value = value(call, krate);
+    let durable = durable.map(|durable| durable::codec(durable, call, krate));
     // A constant for the record: naming the struct in what is submitted would use it, and rustc would
     // no longer warn about a task that is never made.
     quote! {
@@ -43,6 +46,7 @@ pub(super) fn expand(
                 #arguments
             }
             #value
+            #durable
             #krate::__private::response_part! { #name }
             #krate::__private::inventory::submit! { __RECORD }
         };
@@ -146,7 +150,7 @@ fn value(call: &Call, krate: &Krate) -> Option<TokenStream> {
 /// `Task::try_clone`.
 fn try_clone(call: &Call, settings: &Settings) -> TokenStream {
     let krate = &settings.krate;
-    let (traits, try_clone) = if settings.retries.is_some() {
+    let (traits, try_clone) = if settings.retries.is_some() && settings.durable.is_none() {
         let copies = call.fields().map(|field| {
             let (name, copy) = (&field.name, passed_to(&quote!(copy), field, krate));
             quote!(#name: #copy)
@@ -154,7 +158,7 @@ fn try_clone(call: &Call, settings: &Settings) -> TokenStream {
         let copy = quote!(::core::option::Option::Some(Self { #(#copies),* }));
         (None, copy)
     } else {
-        // Only the compiler knows whether it can be cloned. Both traits have the method `__bg_try_clone`.
+        // Only the compiler knows whether it can be cloned; a durable task is read anew for each run. Both traits have the method `__bg_try_clone`.
         // For the receiver `&Probe(..)`, method resolution tries the one of `CloneTask`, and borrows
         // the receiver once more, for `OnceTask`, only if the task is not `Clone`. So both are in
         // scope, and there is exactly one `&` before `Probe`.

@@ -5,6 +5,7 @@
 //! takes the code for the user's own, which is what [`lints`] is for.
 
 mod definition;
+mod durable;
 mod implementation;
 mod record;
 mod stub;
@@ -15,6 +16,7 @@ use syn::ext::IdentExt as _;
 
 pub(super) use self::stub::stub;
 use super::call::Call;
+use super::durable::Durable;
 use super::parameter::Parameter;
 use super::settings::Settings;
 use crate::function::Function;
@@ -24,10 +26,11 @@ pub(super) fn task(
     function: &Function,
     call: &Call,
     key: Option<&Parameter>,
+    durable: Option<&Durable>,
     settings: &Settings,
 ) -> TokenStream {
     let definition = definition::expand(function, call, &settings.krate);
-    let implementation = implementation::expand(function, call, key, settings);
+    let implementation = implementation::expand(function, call, key, durable, settings);
     quote! {
         #definition
         #implementation

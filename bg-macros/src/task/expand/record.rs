@@ -7,6 +7,7 @@ use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::{Attribute, Expr, Meta};
 
+use super::durable;
 use crate::errors::across;
 use crate::function::Function;
 use crate::krate::Krate;
@@ -14,11 +15,17 @@ use crate::source_text::source_text;
 use crate::syntax;
 use crate::task::backoff::Backoff;
 use crate::task::call::Call;
+use crate::task::durable::Durable;
 use crate::task::parameter::Source;
 use crate::task::rate::Rate;
 use crate::task::settings::{Settings, Time};
 
-pub(super) fn expand(function: &Function, call: &Call, settings: &Settings) -> TokenStream {
+pub(super) fn expand(
+    function: &Function,
+    call: &Call,
+    durable: Option<&Durable>,
+    settings: &Settings,
+) -> TokenStream {
     let krate = &settings.krate;
     let name = match &settings.name {
         Some(name) => quote!(#name),
@@ -31,6 +38,10 @@ pub(super) fn expand(function: &Function, call: &Call, settings: &Settings) -> T
     // parentheses, so that no name is at that place, where an editor would offer it beside the
     // function's own.
     let new = across(&call.name, quote!((#krate::TaskDef::new)(#name)));
+    let new = match durable {
+        Some(stored) => durable::record(&new, stored, call, krate),
+        None => new,
+    };
     let docs = docs(&function.attrs).map(|docs| quote!(.docs(#docs)));
     // Each setting is a method of that name, which is where an error about its value is.
     let time = |(word, time): &(Ident, Time)| match time {

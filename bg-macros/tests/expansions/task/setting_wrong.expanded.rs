@@ -172,10 +172,40 @@ key = user_id, max_pending_per_key = 1, on_full = replace
 on_error = report_failure // fn report_failure(failure: &TaskFailure)
 ```*/
             pub const on_error: () = ();
+            /**The task is stored before anybody is told that it will run, and survives the process. It has a `name`, and arguments that serde can write and read. Without other settings it has `retries = 20, backoff = "1s..1h", timeout = "1h"`.
+
+```ignore
+durable, name = "emails.welcome"
+```*/
+            pub const durable: () = ();
+            /**The queue of a durable task: a lane with workers of its own. Without it: `default`.
+
+```ignore
+durable, name = "videos.cut", queue = "slow"
+```*/
+            pub const queue: () = ();
+            /**A durable task is stored only if no other of its name with the same arguments, or the same values of those that are named, is unfinished.
+
+```ignore
+durable, name = "events.index", unique = [event_id]
+```*/
+            pub const unique: () = ();
+            /**The name that a durable task had before, or a list of them: what is stored under it runs as this task.
+
+```ignore
+durable, name = "emails.welcome", was = "emails.hello"
+```*/
+            pub const was: () = ();
+            /**The limits of a durable task that hold in each process alone: `rate`, `max_concurrent` and `max_per_key`.
+
+```ignore
+per_process(rate = "10/s", max_concurrent = 4)
+```*/
+            pub const per_process: () = ();
         }
         use settings::timeut as _;
     };
 };
 ::core::compile_error! {
-    "unknown setting `timeut`, did you mean `timeout`?\nthe settings are `name`, `timeout`, `expires`, `retries`, `backoff`, `max_concurrent`, `rate`, `key`, `max_per_key`, `max_pending_per_key`, `max_unfinished_per_key`, `on_full`, `on_error`, `crate`"
+    "unknown setting `timeut`, did you mean `timeout`?\nthe settings are `name`, `timeout`, `expires`, `retries`, `backoff`, `max_concurrent`, `rate`, `key`, `max_per_key`, `max_pending_per_key`, `max_unfinished_per_key`, `on_full`, `on_error`, `durable`, `queue`, `unique`, `was`, `per_process`, `crate`"
 }

@@ -6,6 +6,8 @@
 
 mod arguments;
 #[cfg(feature = "durable")]
+mod by_text;
+#[cfg(feature = "durable")]
 mod codec;
 mod durable;
 mod key;
@@ -13,6 +15,8 @@ mod state;
 mod try_clone;
 
 pub use self::arguments::{DebugArgument, OpaqueArgument, Probe, SECRET, Secret, arguments};
+#[cfg(feature = "durable")]
+pub use self::by_text::{shown_text, task_of, text_of, unique_text};
 #[cfg(feature = "durable")]
 pub use self::codec::{
     DurableArg, DurableTask, DurableText, Put, StoredArgument, Take, stored, stored_text,

@@ -1,0 +1,281 @@
+async fn send_welcome(to: &str, priority: u8, code: Code, hint: String, mailer: Mailer) {
+    mailer.send(to, priority, code, hint).await
+}
+///A call of [`send_welcome`](fn@send_welcome), to be run in the background.
+#[must_use = "a task does nothing until it is queued or attached to a response"]
+#[allow(
+    deprecated,
+    missing_copy_implementations,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic,
+)]
+struct SendWelcome {
+    ///The `to` argument of [`send_welcome`](fn@send_welcome).
+    to: ::std::string::String,
+    ///The `priority` argument of [`send_welcome`](fn@send_welcome).
+    priority: u8,
+    ///The `code` argument of [`send_welcome`](fn@send_welcome).
+    code: Code,
+    ///The `hint` argument of [`send_welcome`](fn@send_welcome).
+    hint: String,
+}
+#[allow(
+    deprecated,
+    missing_copy_implementations,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic,
+)]
+impl SendWelcome {
+    ///A task that calls [`send_welcome`](fn@send_welcome) with these arguments. It does nothing until it is queued.
+    fn new(
+        to: impl ::bg_runtime::IntoText<::std::string::String>,
+        code: Code,
+        hint: impl ::bg_runtime::IntoText<String>,
+    ) -> Self {
+        Self {
+            to: ::bg_runtime::IntoText::into_text(to),
+            priority: Self::__default_priority(),
+            code: code,
+            hint: ::bg_runtime::IntoText::into_text(hint),
+        }
+    }
+    ///Replaces the default of `priority`.
+    fn priority(mut self, priority: u8) -> Self {
+        self.priority = priority;
+        self
+    }
+    fn __default_priority() -> u8 {
+        1
+    }
+}
+#[allow(
+    deprecated,
+    missing_copy_implementations,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::all,
+    clippy::nursery,
+    clippy::pedantic,
+)]
+const _: () = {
+    const __RECORD: &::bg_runtime::TaskDef = &::bg_runtime::__private::durable_record! {
+        ((::bg_runtime::TaskDef::new) ("emails.welcome"))
+        (.durable(::bg_runtime::__private::durable_def:: < SendWelcome > ()
+        .in_queue("slow").unique_by(& ["to"]).formerly(& ["emails.hello"])))
+    }
+        .retries(5)
+        .parameters({
+            const PARAMETERS: &[::bg_runtime::Parameter] = &[
+                ::bg_runtime::Parameter::new("to", "&str"),
+                ::bg_runtime::Parameter::new("priority", "u8"),
+                ::bg_runtime::Parameter::new("code", "Code").secret(),
+                ::bg_runtime::Parameter::new("hint", "String").secret(),
+            ];
+            PARAMETERS
+        })
+        .states({
+            const STATES: &[::bg_runtime::StateDef] = &[
+                ::bg_runtime::StateDef::of::<Mailer>("mailer"),
+            ];
+            STATES
+        });
+    impl ::bg_runtime::Task for SendWelcome {
+        const DEF: &'static ::bg_runtime::TaskDef = __RECORD;
+        fn run(
+            self,
+            __cx: ::bg_runtime::TaskContext,
+        ) -> impl ::core::marker::Send + ::core::future::Future<
+            Output = ::bg_runtime::TaskResult,
+        > {
+            let Self { to: __arg0, priority: __arg1, code: __arg2, hint: __arg3 } = self;
+            let _ = send_welcome;
+            async move {
+                let __arg4 = ::bg_runtime::__private::state::<Mailer>(&__cx, "mailer")?;
+                ::bg_runtime::__private::IntoTaskResult::into_task_result(
+                    send_welcome(&__arg0, __arg1, __arg2, __arg3, __arg4).await,
+                )
+            }
+        }
+        fn try_clone(&self) -> ::core::option::Option<Self> {
+            use ::bg_runtime::__private::{CloneTask as _, OnceTask as _};
+            (&::bg_runtime::__private::Probe(self)).__bg_try_clone()
+        }
+        fn arguments(&self) -> ::core::option::Option<impl ::core::fmt::Debug> {
+            use ::bg_runtime::__private::{DebugArgument as _, OpaqueArgument as _};
+            ::bg_runtime::__private::arguments([
+                ("to", (&::bg_runtime::__private::Probe(&self.to)).__bg_argument()),
+                (
+                    "priority",
+                    (&::bg_runtime::__private::Probe(&self.priority)).__bg_argument(),
+                ),
+                ("code", ::bg_runtime::__private::SECRET),
+                ("hint", ::bg_runtime::__private::SECRET),
+            ])
+        }
+    }
+    ::bg_runtime::__private::value! {
+        SendWelcome { to : ::std::string::String, priority : u8, code : Code, hint :
+        String }
+    }
+    ::bg_runtime::__private::debug! {
+        SendWelcome { "to" to : ::std::string::String, "priority" priority : u8, "code"
+        code, "hint" hint }
+    }
+    ::bg_runtime::__private::durable! {
+        fn __stored_0() -> ::bg_runtime::__private::StoredArgument <
+        ::std::string::String > { ::bg_runtime::__private::stored_text:: <
+        ::std::string::String > ("to") } fn __stored_1() ->
+        ::bg_runtime::__private::StoredArgument < u8 > {
+        ::bg_runtime::__private::stored:: < u8 > ("priority").was(& ["urgency"]) } fn
+        __stored_2() -> ::bg_runtime::__private::StoredArgument < Code > {
+        ::bg_runtime::__private::stored:: < Code > ("code").sealed() } fn __stored_3() ->
+        ::bg_runtime::__private::StoredArgument < String > {
+        ::bg_runtime::__private::stored_text:: < String > ("hint").hidden() } impl
+        ::bg_runtime::__private::DurableTask for SendWelcome { const SECRETS : & 'static
+        [& 'static str] = & ["code", "hint"]; const SEALED : & 'static [& 'static str] =
+        & ["code"]; fn put(& self, __put : & mut ::bg_runtime::__private::Put < '_ >) ->
+        ::core::result::Result < (), ::bg_runtime::BoxError > { __stored_0().put(& self
+        .to, __put) ?; __stored_1().put(& self.priority, __put) ?; __stored_2().put(&
+        self.code, __put) ?; __stored_3().put(& self.hint, __put) ?;
+        ::core::result::Result::Ok(()) } fn take(__take : & ::bg_runtime::__private::Take
+        < '_ >) -> ::core::result::Result < Self, ::bg_runtime::BoxError > {
+        ::core::result::Result::Ok(Self { to : __stored_0().take(__take) ?, priority :
+        __stored_1().take_or(__take, Self::__default_priority) ?, code : __stored_2()
+        .take(__take) ?, hint : __stored_3().take(__take) ? }) } }
+    }
+    ::bg_runtime::__private::response_part! {
+        SendWelcome
+    }
+    ::bg_runtime::__private::inventory::submit! {
+        __RECORD
+    }
+};
+#[allow(unexpected_cfgs, unused_imports)]
+const _: () = {
+    #[cfg(rust_analyzer)]
+    const _: () = {
+        #[allow(non_upper_case_globals)]
+        mod settings {
+            /**The task's name in logs and reports. Without it: the function's path.
+
+```ignore
+name = "emails.welcome"
+```*/
+            pub const name: () = ();
+            /**How long one run may take: text such as `"500ms"`, `"30s"` or `"1h30m"`, or a constant `Duration`.
+
+```ignore
+timeout = "30s"
+```*/
+            pub const timeout: () = ();
+            /**How long after it was queued the task may still begin; after that it is skipped. Text such as `"30s"`, or a constant `Duration`. Without it: the task does not expire.
+
+```ignore
+expires = "30s"
+```*/
+            pub const expires: () = ();
+            /**How many times the task runs again after a run that failed, panicked or timed out. Its arguments are `Clone`.
+
+```ignore
+retries = 3
+```*/
+            pub const retries: () = ();
+            /**How long the task waits before it runs again: always the same, as in `"1s"`, or growing between two bounds, as in `"1s..1m"`, or a constant `Backoff`. Without it: `"100ms..10s"`.
+
+```ignore
+retries = 3, backoff = "1s..1m"
+```*/
+            pub const backoff: () = ();
+            /**How many of these tasks run at once; others wait, in order. Without it: no limit.
+
+```ignore
+max_concurrent = 4
+```*/
+            pub const max_concurrent: () = ();
+            /**How many runs may begin in any such time, for each key if there is a `key`; others wait, in order. Text such as `"10/s"`, `"100/h"` or `"10/30s"`, or a constant `Rate`. Without it: no limit.
+
+```ignore
+rate = "10/s"
+```*/
+            pub const rate: () = ();
+            /**The parameter that `max_per_key`, `max_pending_per_key`, `max_unfinished_per_key` and `rate` count by. It is `Display`, and logs and reports show it.
+
+```ignore
+key = user_id, max_per_key = 1
+```*/
+            pub const key: () = ();
+            /**How many of these tasks with the same key run at once; others of that key wait, in order. Without it: no limit.
+
+```ignore
+key = user_id, max_per_key = 1
+```*/
+            pub const max_per_key: () = ();
+            /**How many of these tasks with the same key may wait to run; more are refused, or what `on_full` says. Without it: no limit.
+
+```ignore
+key = user_id, max_pending_per_key = 100
+```*/
+            pub const max_pending_per_key: () = ();
+            /**How many of these tasks with the same key may wait and run together; more are refused, or what `on_full` says. Without it: no limit.
+
+```ignore
+key = user_id, max_unfinished_per_key = 1
+```*/
+            pub const max_unfinished_per_key: () = ();
+            /**What happens to a task beyond `max_pending_per_key` or `max_unfinished_per_key`: `reject` it, have it `replace` the oldest that waits, or `ignore` it. Without it: `reject`.
+
+```ignore
+key = user_id, max_pending_per_key = 1, on_full = replace
+```*/
+            pub const on_full: () = ();
+            /**A function that is called with each failure of this task.
+
+```ignore
+on_error = report_failure // fn report_failure(failure: &TaskFailure)
+```*/
+            pub const on_error: () = ();
+            /**The task is stored before anybody is told that it will run, and survives the process. It has a `name`, and arguments that serde can write and read. Without other settings it has `retries = 20, backoff = "1s..1h", timeout = "1h"`.
+
+```ignore
+durable, name = "emails.welcome"
+```*/
+            pub const durable: () = ();
+            /**The queue of a durable task: a lane with workers of its own. Without it: `default`.
+
+```ignore
+durable, name = "videos.cut", queue = "slow"
+```*/
+            pub const queue: () = ();
+            /**A durable task is stored only if no other of its name with the same arguments, or the same values of those that are named, is unfinished.
+
+```ignore
+durable, name = "events.index", unique = [event_id]
+```*/
+            pub const unique: () = ();
+            /**The name that a durable task had before, or a list of them: what is stored under it runs as this task.
+
+```ignore
+durable, name = "emails.welcome", was = "emails.hello"
+```*/
+            pub const was: () = ();
+            /**The limits of a durable task that hold in each process alone: `rate`, `max_concurrent` and `max_per_key`.
+
+```ignore
+per_process(rate = "10/s", max_concurrent = 4)
+```*/
+            pub const per_process: () = ();
+        }
+        use settings::durable as _;
+        use settings::name as _;
+        use settings::was as _;
+        use settings::queue as _;
+        use settings::unique as _;
+        use settings::retries as _;
+    };
+};
