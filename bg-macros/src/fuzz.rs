@@ -31,6 +31,12 @@ const WORDS: &[&str] = &[
     "rate",
     "expires",
     "on_error",
+    "durable",
+    "queue",
+    "unique",
+    "was",
+    "per_process",
+    "stored_in_clear",
     "background",
     "detach",
     "methods",
@@ -152,6 +158,10 @@ fn phrase() -> impl Strategy<Value = TokenStream> {
             async fn f() {}
         ),
         quote!(key = x,),
+        quote!(durable, name = "a.b",),
+        quote!(#[was("y")]),
+        quote!(#[secret(stored_in_clear)]),
+        quote!(per_process(rate = "1/s"),),
         quote!(timeout = "1s",),
         quote!(<A as B>::C),
         quote!(|x| x),
@@ -294,6 +304,26 @@ fn right_tasks() -> impl Strategy<Value = (TokenStream, TokenStream)> {
             ),
             quote! {
                 fn fetch(user: &str, feeds: &[Feed], r#type: Option<Vec<u8>>) -> () {}
+            },
+        ),
+        (
+            quote!(
+                durable,
+                name = "videos.cut",
+                was = ["videos.slice"],
+                queue = "slow",
+                unique = [video],
+                key = video,
+                per_process(rate = "10/s", max_per_key = 1)
+            ),
+            quote! {
+                async fn cut(
+                    #[was("id")] video: u64,
+                    #[secret] token: String,
+                    #[secret(stored_in_clear)] hint: &str,
+                    #[default = 1] r#type: u8,
+                ) {
+                }
             },
         ),
         (

@@ -3,7 +3,8 @@
 use proc_macro2::Ident;
 use syn::ext::IdentExt as _;
 use syn::punctuated::Punctuated;
-use syn::{Expr, LitStr, Path, Token};
+use syn::visit_mut::VisitMut;
+use syn::{Expr, LitStr, Path, Token, TypeReference};
 
 use super::call::Call;
 use super::parameter::{Parameter, Secret, Source};
@@ -52,7 +53,7 @@ pub(super) fn parse(given: &mut settings::Settings, errors: &mut Errors) -> Opti
 }
 
 const NAME: &str =
-    "2 to 127 letters, digits and `_-[]<>/.·:+` of ASCII, the first a letter, a digit or `_`";
+    "2 to 127 of `A` to `Z`, `a` to `z`, digits and `_-[]<>/.·:+`, the first no mark but `_`";
 
 /// Reports a name that an engine refuses. All do, so that a task can move from one to another.
 pub(super) fn check_name(name: &LitStr, errors: &mut Errors) {
@@ -151,6 +152,7 @@ pub(super) fn check(settings: &Settings, call: &Call, errors: &mut Errors) {
             check_unique(durable, settings, call, errors);
             check_old_names(settings, durable, errors);
             check_old_parameters(call, errors);
+            refuse_static_references(call, errors);
         }
         None => refuse_what_is_for_durable_tasks(call, errors),
     }
@@ -245,6 +247,32 @@ fn check_old_parameters(call: &Call, errors: &mut Errors) {
         } else if olds[..at].iter().any(|other| other.value() == value) {
             errors.on(old, format!("`{value}` is given as an old name already"));
         }
+    }
+}
+
+/// rustc would say that an implementation of serde is "not general enough".
+fn refuse_static_references(call: &Call, errors: &mut Errors) {
+    for field in call.fields().filter(|field| !field.kept.lent) {
+        let mut references = References { found: None };
+        references.visit_type_mut(&mut field.ty.clone());
+        if let Some(reference) = references.found {
+            errors.on(
+                reference,
+                "what is stored is read into memory of its own, and nothing refers to it for ever\n\
+                 own it, as in `String`, or borrow it, as in `&str`",
+            );
+        }
+    }
+}
+
+/// Looks for the first reference in a type.
+struct References {
+    found: Option<TypeReference>,
+}
+
+impl VisitMut for References {
+    fn visit_type_reference_mut(&mut self, reference: &mut TypeReference) {
+        self.found.get_or_insert_with(|| reference.clone());
     }
 }
 

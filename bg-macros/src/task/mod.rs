@@ -47,7 +47,8 @@ pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
             });
             let ((), durable_errors) =
                 Errors::collect(|errors| durable::check(&settings, &call, errors));
-            let is_sound = settings_errors.is_empty() && durable_errors.is_empty();
+            let mut mistakes = [&settings_errors, &key_errors, &durable_errors].into_iter();
+            let is_sound = mistakes.all(TokenStream::is_empty);
             let durable = settings.durable.as_ref().filter(|_| is_sound);
             let task = if errors.is_empty() {
                 expand::task(&function, &call, key, durable, &settings)

@@ -179,19 +179,11 @@ pub(super) fn parse(args: TokenStream, errors: &mut Errors) -> Settings {
     refuse_useless(&words, per_process.words(), errors);
     refuse_misplaced(&words, is_durable, errors);
     words.extend(per_process.words().iter().cloned());
-    let mut limits = limits(&mut given, errors);
-    limits.extend(self::limits(&mut per_process, errors));
-    let rate = |given: &mut settings::Settings, errors: &mut Errors| {
-        given.entry("rate", |_, value| Rate::parse(value, errors))
-    };
-    let rate = rate(&mut given, errors).or(rate(&mut per_process, errors));
-    let name = given.value("name").and_then(|value| name(&value, errors));
-    if let Some(name) = name.as_ref().filter(|_| is_durable) {
-        durable::check_name(name, errors);
-    }
     Settings {
         krate: Krate::new(given.value("crate"), errors),
-        name,
+        name: given
+            .value("name")
+            .and_then(|value| name(&value, is_durable, errors)),
         timeout: given.entry("timeout", |_, value| {
             let zero = "with a timeout of zero every run that waits even once fails";
             time(
@@ -217,18 +209,21 @@ pub(super) fn parse(args: TokenStream, errors: &mut Errors) -> Settings {
         key: given
             .value("key")
             .and_then(|value| key::name(&value, errors)),
-        limits,
+        limits: [&mut given, &mut per_process]
+            .into_iter()
+            .flat_map(|given| limits(given, errors))
+            .collect(),
         on_full: given.entry("on_full", |_, value| {
             on_full::parse(&value, is_durable, errors)
         }),
-        rate,
+        rate: rate(&mut given, errors).or(rate(&mut per_process, errors)),
         on_error: given.entry("on_error", |_, value| on_error(&value, errors)),
         durable: durable::parse(&mut given, errors),
         words,
     }
 }
 
-fn name(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
+fn name(value: &Expr, is_durable: bool, errors: &mut Errors) -> Option<LitStr> {
     let Some(name) = syntax::text(value) else {
         errors.on(value, "`name` is text: `name = \"emails.welcome\"`");
         return None;
@@ -240,7 +235,14 @@ fn name(value: &Expr, errors: &mut Errors) -> Option<LitStr> {
         );
         return None;
     }
+    if is_durable {
+        durable::check_name(name, errors);
+    }
     Some(name.clone())
+}
+
+fn rate(given: &mut settings::Settings, errors: &mut Errors) -> Option<(Ident, Rate)> {
+    given.entry("rate", |_, value| Rate::parse(value, errors))
 }
 
 /// A time that is not zero. `no_unit` is the message for a number, and `zero` says what zero does.
@@ -384,6 +386,10 @@ fn refuse_useless(words: &[Ident], inner: &[Ident], errors: &mut Errors) {
         "max_unfinished_per_key",
     ];
     for name in per_key {
+        // A durable task cannot have this one at all, with a key or without.
+        if name == "max_pending_per_key" && meant("durable") {
+            continue;
+        }
         if let Some(limit) = given(name).filter(|_| !meant("key")) {
             errors.on(
                 limit,

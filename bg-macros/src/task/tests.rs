@@ -29,6 +29,29 @@ fn only_the_path_that_crate_sets_leads_to_the_runtime() {
     let broken = quote!(
         fn broken(path: &mut Path, #[default = 1] x: u8) {}
     );
+    let durable = quote!(
+        fn cut(
+            #[was("id")] video: u64,
+            #[default = 1] x: u8,
+            #[secret] code: u8,
+            #[secret(stored_in_clear)] path: PathBuf,
+        ) {
+        }
+    );
+    let args = quote!(
+        crate = ::renamed::tasks,
+        durable,
+        name = "videos.cut",
+        was = "videos.slice",
+        queue = "slow",
+        unique = [video],
+        key = video,
+        per_process(rate = "10/s", max_per_key = 1, max_concurrent = 4),
+    );
+    let expansion = expand(args, durable);
+    assert!(!is_error(&expansion), "{expansion}");
+    assert!(mentions(expansion.clone(), "renamed"));
+    assert!(!mentions(expansion.clone(), "bg_runtime"), "{expansion}");
     for item in [everything, sync, broken] {
         let args = quote!(
             crate = ::renamed::tasks,
@@ -63,12 +86,13 @@ fn helper_attributes_do_not_reach_the_compiler() {
                 #[context] c: TaskContext,
                 #[secret] d: u8,
                 #[others] e: u8,
+                #[was("g")] f: u8,
             ) {}
         },
     );
     let function = expansion.to_string();
     let function = &function[..function.find("__arg").expect("the call")];
-    for helper in ["[default", "[state", "[context", "[secret"] {
+    for helper in ["[default", "[state", "[context", "[secret", "[was"] {
         assert!(!function.replace("# ", "").contains(helper), "{helper}");
     }
     assert!(function.contains("others") && function.contains("unused_variables"));
@@ -119,6 +143,21 @@ fn wrong_settings_are_an_error_and_leave_the_function() {
         quote!(expires = "0s"),
         quote!(expires = 30),
         quote!(key = x),
+        quote!(durable),
+        quote!(durable = true, name = "a.b"),
+        quote!(durable, name = "a b"),
+        quote!(durable, name = "a.b", queue = slow),
+        quote!(durable, name = "a.b", unique = x),
+        quote!(durable, name = "a.b", unique(x)),
+        quote!(durable, name = "a.b", unique = ["x"]),
+        quote!(durable, name = "a.b", was = ["a.b"]),
+        quote!(durable, name = "a.b", was = ["a.c", "a.c"]),
+        quote!(durable, name = "a.b", per_process),
+        quote!(durable, name = "a.b", per_process(= = =)),
+        quote!(durable, name = "a.b", per_process(max_per_key = 1)),
+        quote!(durable, name = "a.b", rate = "1/s"),
+        quote!(name = "a.b", queue = "slow"),
+        quote!(unique = [x]),
         quote!(key = x, max_per_key = 0),
         quote!(key = y, max_per_key = 1),
         quote!(key = "x", max_per_key = 1),
@@ -259,6 +298,24 @@ fn a_setting_that_needs_another_is_one_error_without_it() {
         ),
         (quote!(key = x, rate = "1/s"), 0),
         (quote!(rate = "1/s"), 0),
+        (quote!(durable, name = "a.b", backoff = "1s", key = x), 0),
+        (
+            quote!(durable, name = "a.b", key = x, per_process(max_per_key = 1)),
+            0,
+        ),
+        // A misspelled word has its own error, and those that need it have none.
+        (quote!(durabel, name = "a.b", queue = "slow", unique), 1),
+        (quote!(durable, nmae = "a.b"), 1),
+        (quote!(durable, name = 7), 1),
+        (quote!(durable, name = "a.b", max_pending_per_key = 1), 1),
+        (
+            quote!(durable, name = "a.b", rate = "1/s", max_concurrent = 1),
+            2,
+        ),
+        (
+            quote!(queue = "slow", was = "a.b", per_process(rate = "1/s")),
+            3,
+        ),
         // One of two settings is wrong or misspelled, but it is there.
         (quote!(retries = "3", backoff = "1s"), 1),
         (quote!(retires = 3, backoff = "1s"), 1),

@@ -3,10 +3,10 @@
 //! All of it goes through macros of the runtime, which knows whether it is built to store tasks. Where it is not, they
 //! make the one error of it, and leave the rest of the task as it is.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Delimiter, Ident, TokenStream};
 use quote::{format_ident, quote};
 
-use crate::errors::across;
+use crate::errors::{across, at, delimited};
 use crate::krate::Krate;
 use crate::task::call::Call;
 use crate::task::durable::Durable;
@@ -64,10 +64,12 @@ pub(super) fn codec(durable: &Durable, call: &Call, krate: &Krate) -> TokenStrea
     let error = quote!(#krate::BoxError);
     let result = quote!(::core::result::Result);
     // The whole call is at the word `durable`, and so is the error of a runtime that stores no tasks.
-    across(
-        &durable.word,
+    let place = durable.word.span();
+    let call = at(place, quote!(#krate::__private::durable!));
+    let items = delimited(
+        Delimiter::Brace,
+        place,
         quote! {
-            #krate::__private::durable! {
                 #(#stored)*
 
                 impl #krate::__private::DurableTask for #name {
@@ -83,9 +85,9 @@ pub(super) fn codec(durable: &Durable, call: &Call, krate: &Krate) -> TokenStrea
                         #result::Ok(Self { #(#take),* })
                     }
                 }
-            }
         },
-    )
+    );
+    quote!(#call #items)
 }
 
 /// The function that says how one argument is stored. The bound on its type is in here alone, at the type, so that a

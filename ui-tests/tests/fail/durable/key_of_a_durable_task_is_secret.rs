@@ -1,0 +1,10 @@
+use bg_runtime::background_task;
+
+#[background_task(durable, name = "emails.send", key = to, max_unfinished_per_key = 1)]
+async fn send_email(#[secret] to: String) {
+    drop(to);
+}
+
+fn main() {
+    let _ = SendEmail::new("a@b.c");
+}

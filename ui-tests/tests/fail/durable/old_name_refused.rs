@@ -1,0 +1,10 @@
+use bg_runtime::background_task;
+
+#[background_task(durable, name = "emails.send", was = ["emails.ok", ".emails"])]
+async fn send_email(to: String) {
+    drop(to);
+}
+
+fn main() {
+    let _ = SendEmail::new("a@b.c");
+}

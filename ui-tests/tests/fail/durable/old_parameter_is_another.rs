@@ -1,0 +1,10 @@
+use bg_runtime::background_task;
+
+#[background_task(durable, name = "emails.send")]
+async fn send_email(#[was("copy")] to: String, copy: String) {
+    drop((to, copy));
+}
+
+fn main() {
+    let _ = SendEmail::new("a@b.c", "b@c.d");
+}

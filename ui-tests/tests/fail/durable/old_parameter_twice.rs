@@ -1,0 +1,14 @@
+use bg_runtime::background_task;
+
+#[background_task(durable, name = "emails.send")]
+async fn send_email(
+    #[was("address")]
+    #[was("email")]
+    to: String,
+) {
+    drop(to);
+}
+
+fn main() {
+    let _ = SendEmail::new("a@b.c");
+}

@@ -1,0 +1,10 @@
+use bg_runtime::background_task;
+
+#[background_task(durable, name = "emails.send", unique = [pool])]
+async fn send_email(to: String, #[state] pool: u8) {
+    drop((to, pool));
+}
+
+fn main() {
+    let _ = SendEmail::new("a@b.c");
+}
