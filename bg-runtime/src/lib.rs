@@ -62,6 +62,11 @@ pub use bg_macros::routes;
 #[doc(inline)]
 pub use bg_macros::{delete, get, head, options, patch, post, put, route};
 
+/// The release of sqlx whose pools, options and transactions [`durable`] takes. With the features `sqlite` and
+/// `postgres`.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use sqlx;
+
 /// Makes every code block of the README a test.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -18,6 +18,8 @@ pub(crate) enum StoreError {
     Timeout(Duration),
     /// It refused.
     Refused(Arc<dyn std::error::Error + Send + Sync>),
+    /// It has no transactions, or that one is of another.
+    NoTransactions { store: String },
     /// A moment ago it could not be reached, so it was not asked.
     AskedLately(Arc<dyn std::error::Error + Send + Sync>),
 }
@@ -46,6 +48,12 @@ impl fmt::Display for StoreError {
                 f,
                 "the store did not answer within {after:?}: what it was asked for may have been done all the same"
             ),
+            Self::NoTransactions { store } => {
+                write!(
+                    f,
+                    "the tasks of {store} cannot be a part of this transaction"
+                )
+            }
             Self::Refused(error) => write!(f, "the store refused: {}", OneLine(Chain(&**error))),
             Self::AskedLately(error) => write!(
                 f,
@@ -62,6 +70,7 @@ impl From<StoreError> for EnqueueError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Timeout(after) => Self::Timeout { after },
+            StoreError::NoTransactions { store } => Self::NoTransactions { store },
             error => Self::NotStored {
                 error: Arc::new(error),
             },

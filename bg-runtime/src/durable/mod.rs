@@ -11,9 +11,13 @@ mod engine;
 mod envelope;
 mod error;
 mod open_store;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod query;
 mod run_failure;
 mod settings;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod status;
 mod store;
 mod stored;
@@ -23,7 +27,12 @@ mod stored_tasks;
 
 pub use crate::secret_key::SecretKey;
 
+pub use self::engine::InTransaction;
 pub use self::error::{EnqueueError, LookError, StartError};
+#[cfg(feature = "postgres")]
+pub use self::postgres::Postgres;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::Sqlite;
 pub use self::status::{StoredError, StoredState, TaskStatus};
 pub use self::store::{Queue, Store};
 pub use self::stored_queue::StoredQueue;
@@ -32,6 +41,7 @@ pub use self::stored_tasks::{Cancelled, Cursor, Page, StoredTasks};
 
 pub(crate) use self::desk::Desk;
 pub use self::engine::Memory;
+pub(crate) use self::engine::StoreTransaction;
 pub(crate) use self::envelope::Envelope;
 pub(crate) use self::open_store::OpenStore;
 pub(crate) use self::run_failure::RunFailure;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::Engine;
+use super::engine::{Engine, StoreTransaction};
 use super::error::{StartError, StoreError};
 use super::settings::StoreSettings;
 use super::{Desk, EnqueueError, Envelope, Kept, LookError, Stored, Unique};
@@ -118,6 +118,18 @@ impl OpenStore {
         let stored = stored.unwrap_or(Err(StoreError::Timeout(limit)));
         self.note(&stored);
         stored
+    }
+
+    /// Stores all of them, or none, when the caller's transaction is committed.
+    pub(crate) async fn store_in(
+        &self,
+        transaction: StoreTransaction<'_>,
+        batch: Vec<Stored>,
+    ) -> Result<Vec<Kept>, StoreError> {
+        let limit = self.settings.store_timeout;
+        let stored = self.engine.store_in(transaction, batch.into());
+        let stored = tokio::time::timeout(limit, stored).await;
+        stored.unwrap_or(Err(StoreError::Timeout(limit)))
     }
 
     /// Returns an error if the store does not answer.

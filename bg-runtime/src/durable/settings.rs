@@ -28,6 +28,9 @@ pub(crate) struct StoreSettings {
     pub(crate) schema: Option<String>,
     pub(crate) migrate: bool,
     pub(crate) secret_keys: SecretKeys,
+    /// Whether the outcome of a worker is refused whose task was given to another. Off only where a test shows what
+    /// happens then.
+    pub(crate) fence: bool,
 }
 
 impl StoreSettings {
@@ -82,6 +85,7 @@ impl Default for StoreSettings {
             schema: None,
             migrate: true,
             secret_keys: SecretKeys::default(),
+            fence: true,
         }
     }
 }

@@ -125,6 +125,14 @@ impl Store {
         self.settings.migrate = migrate;
         self
     }
+
+    /// Sets whether the outcome of a worker is refused whose task was given to another. For the test that has to fail
+    /// without it.
+    #[doc(hidden)]
+    pub fn fence(mut self, fence: bool) -> Self {
+        self.settings.fence = fence;
+        self
+    }
 }
 
 impl fmt::Debug for Store {

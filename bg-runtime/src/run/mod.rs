@@ -101,7 +101,7 @@ use self::slow_poll::SlowPolls;
 use self::worker::Worker;
 use crate::contain::contain;
 #[cfg(feature = "durable")]
-use crate::durable::{EnqueueError, OpenStore, StartError};
+use crate::durable::{EnqueueError, OpenStore, StartError, StoreTransaction};
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
@@ -570,15 +570,16 @@ impl Runner {
         &self,
         tasks: Vec<UnstoredTask>,
     ) -> Result<KeptTasks, (EnqueueError, Vec<UnstoredTask>)> {
-        unstored::store_all(self, tasks).await
+        unstored::store_all(self, None, tasks).await
     }
 
     /// Stores tasks that belong to no request. Nothing is reported: the caller does that.
     pub(crate) async fn enqueue(
         self: &Arc<Self>,
+        transaction: Option<StoreTransaction<'_>>,
         tasks: Vec<BoxTask>,
     ) -> Result<Vec<Result<TaskId, EnqueueError>>, EnqueueError> {
-        unstored::enqueue(self, tasks).await
+        unstored::enqueue(self, transaction, tasks).await
     }
 
     /// Makes the store ready, if there is one, and begins to take tasks from it.

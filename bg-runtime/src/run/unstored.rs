@@ -6,7 +6,7 @@ use super::Runner;
 use super::limits::Refusal;
 use super::outcome::Outcome;
 use super::settle::end_unaccepted;
-use crate::durable::{EnqueueError, Kept, OpenStore, Stored};
+use crate::durable::{EnqueueError, Kept, OpenStore, StoreTransaction, Stored};
 use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskId, Tracker, When};
 
 /// A durable task that is not stored yet. Dropping it settles it as aborted.
@@ -138,6 +138,7 @@ pub(crate) type KeptTasks = Vec<(UnstoredTask, Kept)>;
 /// Stores tasks that belong to no request. Nothing is reported: the caller does that.
 pub(super) async fn enqueue(
     runner: &Arc<Runner>,
+    transaction: Option<StoreTransaction<'_>>,
     tasks: Vec<BoxTask>,
 ) -> Result<Vec<Result<TaskId, EnqueueError>>, EnqueueError> {
     if !runner.dispatch.stores() {
@@ -149,7 +150,7 @@ pub(super) async fn enqueue(
     let tasks = tasks
         .into_iter()
         .map(|task| runner.take_unstored(task, None));
-    match store_all(runner, tasks.collect()).await {
+    match store_all(runner, transaction, tasks.collect()).await {
         Ok(kept) => {
             let ids = kept.into_iter().map(|(task, kept)| match kept {
                 Kept::Stored => Ok(task.stored()),
@@ -176,6 +177,7 @@ fn record(runner: &Arc<Runner>, task: BoxTask) -> TaskId {
 /// Stores tasks, all or none, but for those of which there are enough. Returns them for the caller to settle.
 pub(super) async fn store_all(
     runner: &Runner,
+    transaction: Option<StoreTransaction<'_>>,
     tasks: Vec<UnstoredTask>,
 ) -> Result<KeptTasks, (EnqueueError, Vec<UnstoredTask>)> {
     let Some(store) = runner.store() else {
@@ -187,7 +189,13 @@ pub(super) async fn store_all(
     };
     let batch: Result<Vec<_>, _> = tasks.iter().map(|task| task.put(store)).collect();
     let stored = match batch {
-        Ok(batch) => store.store(batch).await.map_err(EnqueueError::from),
+        Ok(batch) => {
+            let stored = match transaction {
+                None => store.store(batch).await,
+                Some(transaction) => store.store_in(transaction, batch).await,
+            };
+            stored.map_err(EnqueueError::from)
+        }
         Err(error) => Err(error),
     };
     match stored {

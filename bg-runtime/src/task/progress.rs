@@ -20,7 +20,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(done: u64, total: u64, message: String) -> Self {
+    pub(crate) fn new(done: u64, total: u64, message: String) -> Self {
         Self {
             done,
             total,

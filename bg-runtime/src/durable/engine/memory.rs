@@ -15,7 +15,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, StoreEvent};
+use super::{Engine, StoreEvent, StoreTransaction};
 use crate::clock;
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
@@ -564,6 +564,15 @@ impl Engine for MemoryEngine {
         let stored = self.with(|tables| tables.store(&batch, clock::now()));
         self.memory.0.changed.notify_waiters();
         std::future::ready(stored).boxed()
+    }
+
+    fn store_in<'a>(
+        &'a self,
+        _: StoreTransaction<'a>,
+        _: Arc<[Stored]>,
+    ) -> BoxFuture<'a, Result<Vec<Kept>, StoreError>> {
+        let store = self.describe();
+        std::future::ready(Err(StoreError::NoTransactions { store })).boxed()
     }
 
     fn work(

@@ -14,9 +14,16 @@ use crate::task::{Progress, TaskId};
 
 mod memory;
 mod place;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod river;
+mod transaction;
 
 pub use self::memory::Memory;
 pub(crate) use self::place::Place;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(crate) use self::river::Address;
+pub use self::transaction::InTransaction;
+pub(crate) use self::transaction::StoreTransaction;
 
 /// An engine. Of each call, the settings of the [`Store`](super::Store) say how long it may take; an engine only
 /// returns errors.
@@ -29,6 +36,13 @@ pub(crate) trait Engine: Send + Sync + 'static {
 
     /// Stores all of them, or none. Who stores wakes the workers of its own process.
     fn store(&self, batch: Arc<[Stored]>) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>>;
+
+    /// Stores all of them, or none, when the caller's transaction is committed. An engine without transactions refuses.
+    fn store_in<'a>(
+        &'a self,
+        transaction: StoreTransaction<'a>,
+        batch: Arc<[Stored]>,
+    ) -> BoxFuture<'a, Result<Vec<Kept>, StoreError>>;
 
     /// Claims tasks and gives them to the desk, until `stop` is cancelled; from then on claims none, waits for the
     /// verdicts on those that run, records them, and returns. Reconnects by itself: an error is for what no wait mends.

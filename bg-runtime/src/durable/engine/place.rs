@@ -7,6 +7,9 @@ use crate::durable::settings::StoreSettings;
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     Memory(Memory),
+    /// In PostgreSQL or SQLite.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    River(super::Address),
 }
 
 impl Place {
@@ -14,6 +17,8 @@ impl Place {
     pub(crate) fn open(self, settings: &StoreSettings) -> Arc<dyn Engine> {
         match self {
             Self::Memory(memory) => memory.open(settings),
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            Self::River(address) => address.open(settings),
         }
     }
 }

@@ -1,0 +1,208 @@
+//! The heartbeat: what a worker runs is its own as long as it says so three times in a lease.
+//!
+//! It comes from a thread and a connection of its own, so that a worker whose threads are all blocked, or whose pool is
+//! exhausted, does not count as dead.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sqlx::Connection;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::db::{Db, Pool};
+use super::held::Held;
+
+/// How soon a beat is tried again that has failed.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Beats until it is dropped.
+pub(super) struct Beat {
+    stop: CancellationToken,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Beat {
+    pub(super) fn start(
+        db: Arc<Db>,
+        held: Arc<Held>,
+        worker: String,
+        lease: Duration,
+    ) -> io::Result<Self> {
+        let stop = CancellationToken::new();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let heart = Heart {
+            db,
+            held,
+            worker,
+            every: (lease / 3).max(Duration::from_millis(1)),
+            stop: stop.clone(),
+        };
+        let thread = std::thread::Builder::new().name("bg-heartbeat".to_owned());
+        let thread = thread.spawn(move || runtime.block_on(heart.beat()))?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Beat {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        // It ends by itself within a query, and nothing of it is waited for.
+        drop(self.thread.take());
+    }
+}
+
+struct Heart {
+    db: Arc<Db>,
+    held: Arc<Held>,
+    worker: String,
+    every: Duration,
+    stop: CancellationToken,
+}
+
+enum Line {
+    #[cfg(feature = "postgres")]
+    Postgres(sqlx::PgConnection),
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::SqliteConnection),
+}
+
+impl Heart {
+    async fn beat(self) {
+        let mut line = None;
+        let mut is_lost = false;
+        let mut wait = self.every;
+        while self
+            .stop
+            .run_until_cancelled(tokio::time::sleep(wait))
+            .await
+            .is_some()
+        {
+            let rows = self.held.rows();
+            if rows.is_empty() {
+                wait = self.every;
+                continue;
+            }
+            match timeout(self.every, self.once(&mut line, &rows)).await {
+                Ok(Ok(())) => {
+                    if std::mem::take(&mut is_lost) {
+                        tracing::info!(
+                            target: crate::log_target::RUNTIME,
+                            "the store is reached again: what runs here is kept"
+                        );
+                    }
+                    wait = self.every;
+                }
+                failed => {
+                    line = None;
+                    wait = self.every.min(AGAIN);
+                    if !std::mem::replace(&mut is_lost, true) {
+                        let why = match failed {
+                            Ok(Err(error)) => super::failure::text(error),
+                            _ => format!("no answer within {:?}", self.every),
+                        };
+                        tracing::warn!(
+                            target: crate::log_target::RUNTIME,
+                            "the store is not reached, and what runs here may be given to other workers when it is \
+                             back: {why}"
+                        );
+                    }
+                }
+            }
+        }
+        if let Some(line) = line {
+            line.close().await;
+        }
+    }
+
+    /// Says that these rows are still worked on, and tells those of them that are somebody else's by now.
+    async fn once(&self, line: &mut Option<Line>, rows: &[i64]) -> Result<(), sqlx::Error> {
+        let line = match line {
+            Some(line) => line,
+            None => line.insert(Line::open(&self.db.pool).await?),
+        };
+        let kept = line.keep(&self.db.sql.jobs, rows, &self.worker).await?;
+        let kept: HashSet<i64> = kept.into_iter().collect();
+        let gone = rows.iter().copied().filter(|row| !kept.contains(row));
+        for task in self.held.lost(gone) {
+            tracing::warn!(
+                target: crate::log_target::RUNTIME,
+                "the task {task} runs here, and was given to another worker: this one was not heard of for too long"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Line {
+    async fn open(pool: &Pool) -> Result<Self, sqlx::Error> {
+        match pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(database) => {
+                let options = database.pool().connect_options();
+                let connected = sqlx::PgConnection::connect_with(&options).await;
+                Ok(Self::Postgres(connected?))
+            }
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => {
+                let options = pool.connect_options();
+                let connected = sqlx::SqliteConnection::connect_with(&options).await;
+                Ok(Self::Sqlite(connected?))
+            }
+        }
+    }
+
+    async fn keep(
+        &mut self,
+        jobs: &str,
+        rows: &[i64],
+        worker: &str,
+    ) -> Result<Vec<i64>, sqlx::Error> {
+        let _ = jobs;
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => {
+                let sql = format!(
+                    "update {jobs} set attempted_at = now() where id = any($1) and state = 'running'
+                     and attempted_by[array_upper(attempted_by, 1)] = $2 returning id"
+                );
+                sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                    .bind(rows)
+                    .bind(worker)
+                    .fetch_all(connection)
+                    .await
+            }
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(connection) => {
+                let rows: Vec<_> = rows.iter().map(i64::to_string).collect();
+                sqlx::query_scalar(
+                    "update river_job set attempted_at = strftime('%Y-%m-%d %H:%M:%f', 'now')
+                     where id in (select value from json_each($1)) and state = 'running'
+                     and json_extract(attempted_by, '$[#-1]') = $2 returning id",
+                )
+                .bind(format!("[{}]", rows.join(",")))
+                .bind(worker)
+                .fetch_all(connection)
+                .await
+            }
+        }
+    }
+
+    async fn close(self) {
+        // Whatever it says, nobody needs the connection any more.
+        let _ = match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(connection) => connection.close().await,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(connection) => connection.close().await,
+        };
+    }
+}

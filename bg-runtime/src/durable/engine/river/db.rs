@@ -1,0 +1,124 @@
+//! The database, once it is open.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use riverqueue::{Client, ClientBuilder};
+
+use super::dialect::Dialect;
+use super::kinds::Rename;
+
+/// How long is waited for a free connection, or for a lost one to come back: shorter than a store may take, so that
+/// what was not reached is known to be so.
+pub(super) const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// The shortest time between two fetches, and between two notifications, that River allows.
+pub(super) const COOLDOWN: Duration = Duration::from_millis(1);
+
+#[derive(Clone)]
+pub(super) enum Pool {
+    #[cfg(feature = "postgres")]
+    Postgres(riverqueue::database::PostgresDatabase),
+    #[cfg(feature = "sqlite")]
+    Sqlite(sqlx::SqlitePool),
+}
+
+impl Pool {
+    pub(super) fn client(&self) -> ClientBuilder {
+        let client = match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(database) => Client::builder(database),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(pool) => Client::builder(pool),
+        };
+        client.fetch_cooldown(COOLDOWN)
+    }
+}
+
+pub(super) struct Db {
+    pub(super) pool: Pool,
+    pub(super) sql: Dialect,
+    /// Where outcomes and progress are told of.
+    pub(super) channel: String,
+    /// Who stores. Several, because each of them tells workers of a queue once in a [`COOLDOWN`] only: what it stores
+    /// meanwhile would wait for their next poll.
+    clients: Vec<Client>,
+    next: AtomicUsize,
+}
+
+impl Db {
+    pub(super) fn new(
+        pool: Pool,
+        sql: Dialect,
+        channel: String,
+    ) -> Result<Self, riverqueue::Error> {
+        let clients = match &pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => 8,
+            // Workers of other processes poll anyway.
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => 1,
+        };
+        let clients = (0..clients).map(|_| pool.client().insert_middleware(Rename).build());
+        Ok(Self {
+            clients: clients.collect::<Result<_, _>>()?,
+            pool,
+            sql,
+            channel,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// Returns a client that runs nothing.
+    pub(super) fn client(&self) -> &Client {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        &self.clients[next % self.clients.len()]
+    }
+}
+
+/// A parameter of a query.
+#[derive(Debug, Clone)]
+pub(super) enum Bind {
+    Int(i64),
+    Text(String),
+}
+
+/// Runs a query with its parameters and returns its rows, on either database.
+macro_rules! fetch {
+    ($db:expr, $row:ty, $sql:expr, $binds:expr) => {{
+        let sql: String = $sql;
+        let binds: Vec<$crate::durable::engine::river::db::Bind> = $binds;
+        let rows: Result<Vec<$row>, sqlx::Error> = match &$db.pool {
+            #[cfg(feature = "postgres")]
+            $crate::durable::engine::river::db::Pool::Postgres(database) => {
+                let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
+                $crate::durable::engine::river::db::bound!(query, binds)
+                    .fetch_all(database.pool())
+                    .await
+            }
+            #[cfg(feature = "sqlite")]
+            $crate::durable::engine::river::db::Pool::Sqlite(pool) => {
+                let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
+                $crate::durable::engine::river::db::bound!(query, binds)
+                    .fetch_all(pool)
+                    .await
+            }
+        };
+        rows
+    }};
+}
+
+macro_rules! bound {
+    ($query:expr, $binds:expr) => {{
+        let mut query = $query;
+        for bind in $binds {
+            query = match bind {
+                $crate::durable::engine::river::db::Bind::Int(number) => query.bind(number),
+                $crate::durable::engine::river::db::Bind::Text(text) => query.bind(text),
+            };
+        }
+        query
+    }};
+}
+
+pub(super) use {bound, fetch};

@@ -1,0 +1,359 @@
+//! What happens to tasks, told to whoever waits for them in any process.
+//!
+//! In PostgreSQL the process that ran a task notifies the others, of many outcomes at once. In SQLite a trigger writes
+//! the outcome beside it, in the table that River has for notifications, as long as somebody listens.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use riverqueue::{Client, Event, EventKind, EventReceiver, EventRecvError, JobState};
+#[cfg(feature = "sqlite")]
+use sqlx::SqlitePool;
+
+use super::db::{Db, Pool};
+use super::failure;
+use super::held::Held;
+use crate::durable::engine::StoreEvent;
+use crate::durable::error::StoreError;
+use crate::task::{Progress, TaskId};
+
+pub(super) const CHANNEL: &str = "bg_events";
+
+/// How many outcomes are told at once: each takes 38 bytes, and a notification has less than 8000.
+const AT_ONCE: usize = 200;
+
+/// How many bytes of a message are told.
+const MESSAGE: usize = 1024;
+
+/// Of one connection, like the fence: writes what has ended while somebody listens.
+#[cfg(feature = "sqlite")]
+pub(super) const SQLITE_TRIGGER: &str = "
+    create temp trigger if not exists bg_told after update of state on main.river_job
+    when new.state in ('completed', 'cancelled', 'discarded') and old.state <> new.state
+        and json_valid(new.metadata, 5) and json_extract(new.metadata, '$.bg.id') is not null
+        and exists (select 1 from main.bg_listener where until > strftime('%Y-%m-%d %H:%M:%f', 'now'))
+    begin
+        insert into river_notification (payload, topic)
+        values ('e' || json_extract(new.metadata, '$.bg.id'), 'bg_events');
+    end;";
+
+/// Writes an event as a line.
+pub(super) fn progress_line(task: TaskId, progress: &Progress) -> String {
+    let mut message = progress.message();
+    while message.len() > MESSAGE {
+        let cut = message.char_indices().take_while(|(at, _)| *at < MESSAGE);
+        message = &message[..cut.last().map_or(0, |(at, _)| at)];
+    }
+    let parts = (progress.done(), progress.total(), message);
+    let parts = serde_json::to_string(&parts).unwrap_or_default();
+    format!("p{task}{parts}")
+}
+
+fn ended_line(task: TaskId) -> String {
+    format!("e{task}")
+}
+
+fn parse(line: &str) -> Option<StoreEvent> {
+    const ID: usize = 36;
+    let (kind, rest) = line.split_at_checked(1)?;
+    let (task, rest) = rest.split_at_checked(ID)?;
+    let task = task.parse().ok()?;
+    match kind {
+        "e" => Some(StoreEvent::Ended(task)),
+        "p" => {
+            let (done, total, message) = serde_json::from_str(rest).ok()?;
+            let progress = Progress::new(done, total, message);
+            Some(StoreEvent::Progress(task, progress))
+        }
+        _ => None,
+    }
+}
+
+/// Tells others that tasks have ended, where no trigger does.
+pub(super) async fn tell_ended(db: &Db, tasks: &[TaskId]) -> Result<(), sqlx::Error> {
+    match &db.pool {
+        #[cfg(feature = "postgres")]
+        Pool::Postgres(database) => {
+            for tasks in tasks.chunks(AT_ONCE) {
+                let mut lines = String::new();
+                for task in tasks {
+                    let _ = writeln!(lines, "{}", ended_line(*task));
+                }
+                sqlx::query("select pg_notify($1, $2)")
+                    .bind(&db.channel)
+                    .bind(lines)
+                    .execute(database.pool())
+                    .await?;
+            }
+            Ok(())
+        }
+        #[cfg(feature = "sqlite")]
+        Pool::Sqlite(_) => Ok(()),
+    }
+}
+
+/// Tells of what this process has recorded.
+pub(super) struct Teller {
+    db: Arc<Db>,
+    held: Arc<Held>,
+    events: EventReceiver,
+    ended: Vec<TaskId>,
+    is_lost: bool,
+}
+
+impl Teller {
+    pub(super) fn new(
+        db: &Arc<Db>,
+        held: &Arc<Held>,
+        client: &Client,
+    ) -> Result<Self, riverqueue::Error> {
+        let kinds = [
+            EventKind::JobCompleted,
+            EventKind::JobFailed,
+            EventKind::JobCancelled,
+            EventKind::JobSnoozed,
+            EventKind::JobInterrupted,
+        ];
+        Ok(Self {
+            db: db.clone(),
+            held: held.clone(),
+            events: client.subscribe(&kinds)?,
+            ended: Vec::new(),
+            is_lost: false,
+        })
+    }
+
+    pub(super) async fn tell(&mut self) -> Infallible {
+        loop {
+            match self.events.recv().await {
+                Ok(event) => self.note(&event),
+                // The next beat finds what is not held any more, and readers look themselves now and then.
+                Err(EventRecvError::Lagged(_)) => continue,
+                Err(_) => std::future::pending().await,
+            }
+            while self.ended.len() < AT_ONCE
+                && let Some(Ok(event)) = self.events.recv().now_or_never()
+            {
+                self.note(&event);
+            }
+            self.send().await;
+        }
+    }
+
+    pub(super) async fn tell_the_rest(&mut self) {
+        while let Some(Ok(event)) = self.events.recv().now_or_never() {
+            self.note(&event);
+        }
+        self.send().await;
+    }
+
+    fn note(&mut self, event: &Event) {
+        let Some(event) = event.as_job() else { return };
+        let is_over = matches!(
+            event.job.state,
+            JobState::Completed | JobState::Cancelled | JobState::Discarded
+        );
+        if let Some(task) = self.held.recorded(event.job.id)
+            && is_over
+        {
+            self.ended.push(task);
+        }
+    }
+
+    async fn send(&mut self) {
+        let ended = std::mem::take(&mut self.ended);
+        match tell_ended(&self.db, &ended).await {
+            Ok(()) => self.is_lost = false,
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_lost, true) {
+                    tracing::warn!(
+                        target: crate::log_target::RUNTIME,
+                        "who waits for tasks of this worker hears of their end after some seconds: {}",
+                        failure::text(error),
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Listens, from when it returns.
+pub(super) async fn listen(
+    db: &Arc<Db>,
+    worker: &str,
+) -> Result<BoxStream<'static, StoreEvent>, StoreError> {
+    match &db.pool {
+        #[cfg(feature = "postgres")]
+        Pool::Postgres(database) => {
+            let ear = PostgresEar::new(database.pool().clone(), db.channel.clone()).await?;
+            let events = stream::unfold(ear, async |mut ear| {
+                let events = ear.next().await;
+                Some((stream::iter(events), ear))
+            });
+            Ok(events.flatten().boxed())
+        }
+        #[cfg(feature = "sqlite")]
+        Pool::Sqlite(pool) => {
+            let ear = SqliteEar::new(pool.clone(), worker).await?;
+            let events = stream::unfold(ear, async |mut ear| {
+                let events = ear.next().await;
+                Some((stream::iter(events), ear))
+            });
+            Ok(events.flatten().boxed())
+        }
+    }
+}
+
+/// How long is waited before a lost connection is made again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+#[cfg(feature = "postgres")]
+struct PostgresEar {
+    pool: sqlx::PgPool,
+    channel: String,
+    listener: Option<sqlx::postgres::PgListener>,
+}
+
+#[cfg(feature = "postgres")]
+impl PostgresEar {
+    /// How long nothing is heard before the connection is looked at.
+    const SILENCE: Duration = Duration::from_secs(5);
+
+    async fn new(pool: sqlx::PgPool, channel: String) -> Result<Self, sqlx::Error> {
+        let listener = super::postgres::listener(&pool, &[&channel]).await?;
+        Ok(Self {
+            pool,
+            channel,
+            listener: Some(listener),
+        })
+    }
+
+    async fn next(&mut self) -> VecDeque<StoreEvent> {
+        loop {
+            let Some(listener) = &mut self.listener else {
+                tokio::time::sleep(AGAIN).await;
+                let listener = super::postgres::listener(&self.pool, &[&self.channel]).await;
+                if let Ok(listener) = listener {
+                    self.listener = Some(listener);
+                    return [StoreEvent::Gap].into();
+                }
+                continue;
+            };
+            match tokio::time::timeout(Self::SILENCE, listener.try_recv()).await {
+                Ok(Ok(Some(heard))) => return heard.payload().lines().filter_map(parse).collect(),
+                // It was lost, and is there again.
+                Ok(Ok(None)) => return [StoreEvent::Gap].into(),
+                Ok(Err(_)) => self.listener = None,
+                Err(_) => {
+                    let asked = sqlx::query("select 1").execute(listener);
+                    let answer = tokio::time::timeout(Self::SILENCE, asked).await;
+                    if !matches!(answer, Ok(Ok(_))) {
+                        self.listener = None;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+struct SqliteEar {
+    pool: SqlitePool,
+    id: String,
+    /// What was heard last.
+    last: i64,
+    /// When the others have to be told anew that somebody listens.
+    until: tokio::time::Instant,
+    is_lost: bool,
+}
+
+#[cfg(feature = "sqlite")]
+impl SqliteEar {
+    const POLL: Duration = Duration::from_millis(10);
+    /// How long the others believe that somebody listens.
+    const LISTENS: Duration = Duration::from_secs(30);
+
+    async fn new(pool: SqlitePool, worker: &str) -> Result<Self, sqlx::Error> {
+        let mut ear = Self {
+            pool,
+            id: format!("{worker}:{:x}", fastrand::u64(..)),
+            last: 0,
+            until: tokio::time::Instant::now(),
+            is_lost: false,
+        };
+        ear.announce().await?;
+        let last = sqlx::query_scalar("select coalesce(max(id), 0) from river_notification");
+        ear.last = last.fetch_one(&ear.pool).await?;
+        Ok(ear)
+    }
+
+    async fn announce(&mut self) -> Result<(), sqlx::Error> {
+        // Those of others that have ended without a word are cleared away.
+        let sql = "delete from bg_listener where until < strftime('%Y-%m-%d %H:%M:%f', 'now');
+             insert into bg_listener (id, until)
+             values ($1, strftime('%Y-%m-%d %H:%M:%f', 'now', '+' || $2 || ' seconds'))
+             on conflict (id) do update set until = excluded.until";
+        for sql in sql.split(';') {
+            let mut query = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned()));
+            if sql.contains("$1") {
+                let seconds = i64::try_from(Self::LISTENS.as_secs()).unwrap_or(i64::MAX);
+                query = query.bind(&self.id).bind(seconds);
+            }
+            query.execute(&self.pool).await?;
+        }
+        self.until = tokio::time::Instant::now() + Self::LISTENS / 3;
+        Ok(())
+    }
+
+    async fn next(&mut self) -> VecDeque<StoreEvent> {
+        loop {
+            match self.look().await {
+                Ok(events) if std::mem::take(&mut self.is_lost) => {
+                    return std::iter::once(StoreEvent::Gap).chain(events).collect();
+                }
+                Ok(events) if !events.is_empty() => return events,
+                Ok(_) => tokio::time::sleep(Self::POLL).await,
+                Err(_) => {
+                    self.is_lost = true;
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<VecDeque<StoreEvent>, sqlx::Error> {
+        if self.until <= tokio::time::Instant::now() {
+            self.announce().await?;
+        }
+        let heard: Vec<(i64, String)> = sqlx::query_as(
+            "select id, payload from river_notification where topic = $1 and id > $2 order by id limit 1000",
+        )
+        .bind(CHANNEL)
+        .bind(self.last)
+        .fetch_all(&self.pool)
+        .await?;
+        if let Some((last, _)) = heard.last() {
+            self.last = *last;
+        }
+        Ok(heard.iter().filter_map(|(_, line)| parse(line)).collect())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Drop for SqliteEar {
+    fn drop(&mut self) {
+        let (pool, id) = (self.pool.clone(), std::mem::take(&mut self.id));
+        // Where no runtime is left, the announcement ends by itself.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let sql = "delete from bg_listener where id = $1";
+                let _ = sqlx::query(sql).bind(id).execute(&pool).await;
+            });
+        }
+    }
+}

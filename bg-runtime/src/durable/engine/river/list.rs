@@ -1,0 +1,129 @@
+//! Looking at tasks: pages, counts, and how long the oldest wait.
+
+use std::time::Duration;
+
+use super::db::{Bind, Db, fetch};
+use super::dialect::Columns;
+use super::metadata::row_of_id;
+use super::row;
+use crate::durable::StoredState;
+use crate::durable::error::StoreError;
+use crate::durable::query::{Found, Query, Row};
+
+/// The condition of a query, and its parameters. Only what this crate has stored is ever meant, but for a single task
+/// by its id: the tables may belong to other clients of River as well.
+pub(super) struct Filter {
+    pub(super) sql: String,
+    pub(super) binds: Vec<Bind>,
+}
+
+impl Filter {
+    pub(super) fn new(db: &Db, query: &Query) -> Self {
+        let mut filter = Self {
+            sql: String::new(),
+            binds: Vec::new(),
+        };
+        let words = &db.sql;
+        match query.id.map(|id| (id, row_of_id(id))) {
+            Some((_, Some(row))) => filter.and("id = ", Bind::Int(row)),
+            Some((id, None)) => {
+                filter.and(&format!("{} = ", words.task_id), Bind::Text(id.to_string()));
+            }
+            None => filter.sql = format!("{} is not null", words.task_id),
+        }
+        if let Some(state) = query.state {
+            filter.sql += &format!(" and ({})", row::condition(state, words));
+        }
+        match query
+            .name
+            .as_deref()
+            .map(|name| (name, name.strip_suffix('*')))
+        {
+            Some((_, Some(begin))) => {
+                let at = filter.binds.len() + 1;
+                filter.and(
+                    &format!("substr(kind, 1, length(${at})) = "),
+                    Bind::Text(begin.to_owned()),
+                );
+            }
+            Some((name, None)) => filter.and("kind = ", Bind::Text(name.to_owned())),
+            None => {}
+        }
+        if let Some(queue) = &query.queue {
+            filter.and("queue = ", Bind::Text(queue.clone()));
+        }
+        if let Some(key) = &query.key {
+            filter.and(&format!("{} = ", words.key), Bind::Text(key.clone()));
+        }
+        filter
+    }
+
+    pub(super) fn and(&mut self, begin: &str, bind: Bind) {
+        self.binds.push(bind);
+        let and = if self.sql.is_empty() { "" } else { " and " };
+        self.sql += &format!("{and}{begin}${}", self.binds.len());
+    }
+}
+
+pub(super) async fn list(
+    db: &Db,
+    query: &Query,
+    after: Option<Row>,
+    limit: u32,
+) -> Result<Found, StoreError> {
+    let mut filter = Filter::new(db, query);
+    if let Some(after) = after {
+        filter.and("id < ", Bind::Int(after));
+    }
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let sql = format!(
+        "select {} from {} where {} order by id desc limit {}",
+        db.sql.columns,
+        db.sql.jobs,
+        filter.sql,
+        // One more tells whether there is a next page.
+        limit.saturating_add(1).min(100_001),
+    );
+    let mut rows = fetch!(db, Columns, sql, filter.binds)?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    Ok(Found {
+        next: rows.last().filter(|_| more).map(|row| row.0),
+        tasks: rows.into_iter().map(row::status).collect(),
+    })
+}
+
+pub(super) async fn counts(db: &Db, query: &Query) -> Result<Vec<(StoredState, u64)>, StoreError> {
+    let filter = Filter::new(db, query);
+    let states = StoredState::ALL.iter().enumerate();
+    let cases = states.map(|(at, state)| {
+        let condition = row::condition(*state, &db.sql);
+        format!(" when {condition} then {at}")
+    });
+    let sql = format!(
+        "select cast(case{} end as bigint), count(*) from {} where {} group by 1",
+        cases.collect::<String>(),
+        db.sql.jobs,
+        filter.sql
+    );
+    let rows = fetch!(db, (Option<i64>, i64), sql, filter.binds)?;
+    let counts = rows.into_iter().filter_map(|(at, count)| {
+        let state = StoredState::ALL.get(usize::try_from(at?).ok()?)?;
+        Some((*state, count.unsigned_abs()))
+    });
+    let mut counts: Vec<_> = counts.collect();
+    counts.sort();
+    Ok(counts)
+}
+
+pub(super) async fn oldest(db: &Db) -> Result<Vec<(String, Duration)>, StoreError> {
+    let sql = format!(
+        "select queue, max({}) from {} where state = 'available' and scheduled_at <= {} group by queue order by queue",
+        db.sql.waited, db.sql.jobs, db.sql.now
+    );
+    let rows = fetch!(db, (String, i64), sql, Vec::new())?;
+    let rows = rows
+        .into_iter()
+        .map(|(queue, waited)| (queue, Duration::from_millis(waited.max(0).unsigned_abs())));
+    Ok(rows.collect())
+}

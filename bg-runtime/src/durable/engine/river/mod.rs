@@ -1,0 +1,422 @@
+//! Tasks in PostgreSQL and SQLite, kept by River. Its tables are as any client of River, of any language, knows them;
+//! what is ours is an object in the metadata of each row, an index on it, and the fence.
+//!
+//! ```text
+//! store ──> insert ──> kinds ──> River ──> worker ──> held ──> the desk
+//!                                            beat ──────┘ says what is still worked on
+//!           list, order ──> rows             fence        refuses whom nobody waits for
+//!                           events <── outcomes, progress
+//! ```
+
+mod beat;
+mod db;
+mod dialect;
+mod events;
+mod failure;
+mod fence;
+mod held;
+mod insert;
+mod kinds;
+mod list;
+mod metadata;
+mod order;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod row;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use sqlx::Connection;
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use self::beat::Beat;
+use self::db::{Bind, Db, Pool, bound, fetch};
+use self::held::Held;
+use self::insert::Open;
+use self::worker::{Waker, Working};
+use super::{Engine, StoreEvent, StoreTransaction};
+use crate::durable::error::{StartError, StoreError};
+use crate::durable::query::{Found, Obeyed, Order, Query, Row};
+use crate::durable::settings::StoreSettings;
+use crate::durable::{Desk, Kept, Stored, StoredState};
+use crate::sync::Mutex;
+use crate::task::{Progress, TaskId};
+
+/// How often a batch is stored anew that another transaction was in the way of.
+#[cfg(feature = "postgres")]
+const COLLISIONS: u32 = 5;
+
+/// Where the tables are.
+#[derive(Clone)]
+pub(crate) enum Address {
+    #[cfg(feature = "sqlite")]
+    Sqlite(std::path::PathBuf),
+    #[cfg(feature = "postgres")]
+    Postgres(Box<sqlx::postgres::PgConnectOptions>),
+    /// What was given for one of PostgreSQL is none.
+    #[cfg(feature = "postgres")]
+    Invalid(Arc<sqlx::Error>),
+}
+
+/// Without the password, which the options of sqlx would show.
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.describe())
+    }
+}
+
+impl Address {
+    fn describe(&self) -> String {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => format!("SQLite ({})", path.display()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(options) => {
+                let host = match options.get_socket() {
+                    Some(socket) => socket.display().to_string(),
+                    None => options.get_host().to_owned(),
+                };
+                let port = match options.get_port() {
+                    5432 => String::new(),
+                    port => format!(":{port}"),
+                };
+                let database = options.get_database();
+                let database = database.unwrap_or_else(|| options.get_username());
+                format!("PostgreSQL ({host}{port}/{database})")
+            }
+            #[cfg(feature = "postgres")]
+            Self::Invalid(_) => "PostgreSQL".to_owned(),
+        }
+    }
+
+    pub(crate) fn open(self, settings: &StoreSettings) -> Arc<dyn Engine> {
+        Arc::new(River::new(self, settings.clone()))
+    }
+}
+
+struct River {
+    address: Address,
+    settings: StoreSettings,
+    /// Of this worker, and of each of its connections. New with each process.
+    name: String,
+    db: OnceCell<Arc<Db>>,
+    held: Arc<Held>,
+    waker: Mutex<Option<Arc<Waker>>>,
+}
+
+impl River {
+    fn new(address: Address, settings: StoreSettings) -> Self {
+        Self {
+            name: fence::worker_name(settings.lease, settings.fence),
+            address,
+            settings,
+            db: OnceCell::new(),
+            held: Arc::default(),
+            waker: Mutex::new(None),
+        }
+    }
+
+    /// Connects and migrates, once.
+    async fn open(&self) -> Result<&Arc<Db>, StartError> {
+        let store = self.address.describe();
+        let (settings, name) = (&self.settings, &*self.name);
+        let open = async || match &self.address {
+            #[cfg(feature = "sqlite")]
+            Address::Sqlite(path) => sqlite::open(path, settings, name, &store).await,
+            #[cfg(feature = "postgres")]
+            Address::Postgres(options) => {
+                postgres::open((**options).clone(), settings, name, &store).await
+            }
+            #[cfg(feature = "postgres")]
+            Address::Invalid(error) => Err(StartError::Unreachable {
+                store: store.clone(),
+                error: error.clone(),
+            }),
+        };
+        self.db
+            .get_or_try_init(async || open().await.map(Arc::new))
+            .await
+    }
+
+    async fn db(&self) -> Result<&Arc<Db>, StoreError> {
+        self.open().await.map_err(|error| match error {
+            StartError::Unreachable { error, .. } => StoreError::Unreachable(error),
+            other => StoreError::refused(other),
+        })
+    }
+
+    fn wake<'a>(&self, queues: impl Iterator<Item = &'a str>) {
+        let waker = self.waker.lock().clone();
+        if let Some(waker) = waker {
+            waker.wake(queues);
+        }
+    }
+
+    async fn store_all(&self, batch: &[Stored]) -> Result<Vec<Kept>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let db = self.db().await?;
+        let mut tries = 0;
+        let kept = loop {
+            let mut into = Open::begin(db).await?;
+            match insert::insert(db, &mut into, batch).await {
+                Ok(kept) => {
+                    into.commit().await?;
+                    break kept;
+                }
+                // Two that want the same unique values, in another order.
+                #[cfg(feature = "postgres")]
+                Err(error) if failure::is_collision(&error) && tries < COLLISIONS => {
+                    drop(into);
+                    tries += 1;
+                    let pause = Duration::from_millis(fastrand::u64(1..20));
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let _: u32 = tries;
+        // The workers of PostgreSQL are notified.
+        #[cfg(feature = "sqlite")]
+        if matches!(db.pool, Pool::Sqlite(_)) {
+            let due = batch.iter().filter(|task| task.due.is_none());
+            self.wake(due.map(|task| &*task.queue));
+        }
+        Ok(kept)
+    }
+
+    async fn store_all_in(
+        &self,
+        transaction: StoreTransaction<'_>,
+        batch: &[Stored],
+    ) -> Result<Vec<Kept>, StoreError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let db = self.db().await?;
+        // In a savepoint, so that what fails here leaves the caller's transaction as it was.
+        let mut into = match (transaction, &db.pool) {
+            #[cfg(feature = "postgres")]
+            (StoreTransaction::Postgres(connection), Pool::Postgres(_)) => {
+                Open::Postgres(connection.begin().await?)
+            }
+            #[cfg(feature = "sqlite")]
+            (StoreTransaction::Sqlite(connection), Pool::Sqlite(pool)) => {
+                same_file(connection, pool).await?;
+                Open::Sqlite(connection.begin().await?)
+            }
+            #[allow(unreachable_patterns, reason = "with one of the two features only")]
+            _ => {
+                let store = self.describe();
+                return Err(StoreError::NoTransactions { store });
+            }
+        };
+        let kept = insert::insert(db, &mut into, batch).await?;
+        into.commit().await?;
+        Ok(kept)
+    }
+
+    async fn work_until(&self, desk: Arc<Desk>, stop: CancellationToken) -> Result<(), StoreError> {
+        let db = self.db().await?;
+        let held = &self.held;
+        if desk.queues.is_empty() || desk.names.is_empty() {
+            stop.cancelled().await;
+            return Ok(());
+        }
+        let working = Working::new(db, desk, held, &self.name, &self.settings)?;
+        let beat = Beat::start(
+            db.clone(),
+            held.clone(),
+            self.name.clone(),
+            self.settings.lease,
+        );
+        let _beat = beat.map_err(StoreError::refused)?;
+        *self.waker.lock() = Some(working.waker.clone());
+        let ended = working.run(stop).await;
+        let _waker = self.waker.lock().take();
+        ended
+    }
+
+    async fn keep_progress(&self, task: TaskId, progress: &Progress) -> Result<(), StoreError> {
+        let Some(row) = self.held.row_of(task) else {
+            return Ok(());
+        };
+        let db = self.db().await?;
+        let line = events::progress_line(task, progress);
+        let value = (progress.done(), progress.total(), progress.message());
+        let value = serde_json::to_string(&value).map_err(StoreError::refused)?;
+        let words = &db.sql;
+        let (jobs, worker, key) = (&words.jobs, words.worker, metadata::PROGRESS);
+        let mine = format!("where id = $1 and state = 'running' and {worker} = $2");
+        let binds = vec![
+            Bind::Int(row),
+            Bind::Text(self.name.clone()),
+            Bind::Text(value),
+        ];
+        match &db.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(database) => {
+                let sql = format!(
+                    "with kept as (update {jobs} set metadata = jsonb_set(metadata, '{{{key}}}', $3::jsonb) {mine}
+                     returning id) select pg_notify($4, $5)::text from kept"
+                );
+                let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+                let query = bound!(query, binds).bind(&db.channel).bind(line);
+                query.execute(database.pool()).await?;
+            }
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => {
+                let sql = format!(
+                    "update {jobs} set metadata = jsonb_set(metadata, '$.{key}', jsonb($3)) {mine}"
+                );
+                let query = sqlx::query(sqlx::AssertSqlSafe(sql));
+                let kept = bound!(query, binds).execute(pool).await?;
+                if kept.rows_affected() > 0 {
+                    let sql = "insert into river_notification (payload, topic) select $1, $2
+                         where exists (select 1 from bg_listener where until > strftime('%Y-%m-%d %H:%M:%f', 'now'))";
+                    let told = sqlx::query(sql).bind(line).bind(events::CHANNEL);
+                    told.execute(pool).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn pause(&self, queue: String, paused: bool) -> Result<(), StoreError> {
+        let db = self.db().await?;
+        // It may be paused before anybody has looked at it.
+        let sql = format!(
+            "insert into {} (name, updated_at) values ($1, {}) on conflict (name) do nothing returning name",
+            db.sql.queues, db.sql.now
+        );
+        fetch!(db, (String,), sql, vec![Bind::Text(queue.clone())])?;
+        let waker = self.waker.lock().clone();
+        let client = match &waker {
+            Some(waker) => waker.client(),
+            None => db.client(),
+        };
+        match paused {
+            true => client.queues().pause(queue.as_str()).await?,
+            false => client.queues().resume(queue.as_str()).await?,
+        }
+        Ok(())
+    }
+}
+
+/// A task is a part of a transaction only where that is on the same file.
+#[cfg(feature = "sqlite")]
+async fn same_file(
+    connection: &mut sqlx::SqliteConnection,
+    pool: &sqlx::SqlitePool,
+) -> Result<(), StoreError> {
+    let file = "select coalesce(file, '') from pragma_database_list where name = 'main'";
+    let theirs: String = sqlx::query_scalar(file).fetch_one(connection).await?;
+    let ours = pool.connect_options();
+    let ours = ours.get_filename();
+    let canonical = |path: &std::path::Path| path.canonicalize().ok();
+    if theirs.is_empty() || canonical(theirs.as_ref()) != canonical(ours) {
+        let error = format!("the transaction is on another file than {}", ours.display());
+        return Err(StoreError::refused(error));
+    }
+    Ok(())
+}
+
+/// Says that the tables are of a later version than this program's, which works as long as they only gained something.
+fn warn_of_newer(found: &[i64], known: i64, store: &str) {
+    if let Some(newer) = found.iter().max().filter(|version| **version > known) {
+        tracing::warn!(
+            target: crate::log_target::RUNTIME,
+            "the tables of {store} are of version {newer}, and this program knows {known}: it goes on, as an old one does \
+             in the middle of a deploy"
+        );
+    }
+}
+
+impl Engine for River {
+    fn describe(&self) -> String {
+        self.address.describe()
+    }
+
+    fn start(&self) -> BoxFuture<'_, Result<(), StartError>> {
+        Box::pin(async move { self.open().await.map(drop) })
+    }
+
+    fn store(&self, batch: Arc<[Stored]>) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>> {
+        Box::pin(async move { self.store_all(&batch).await })
+    }
+
+    fn store_in<'a>(
+        &'a self,
+        transaction: StoreTransaction<'a>,
+        batch: Arc<[Stored]>,
+    ) -> BoxFuture<'a, Result<Vec<Kept>, StoreError>> {
+        Box::pin(async move { self.store_all_in(transaction, &batch).await })
+    }
+
+    fn work(
+        &self,
+        desk: Arc<Desk>,
+        stop: CancellationToken,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.work_until(desk, stop))
+    }
+
+    fn list(
+        &self,
+        query: Query,
+        after: Option<Row>,
+        limit: u32,
+    ) -> BoxFuture<'_, Result<Found, StoreError>> {
+        Box::pin(async move { list::list(self.db().await?, &query, after, limit).await })
+    }
+
+    fn counts(&self, query: Query) -> BoxFuture<'_, Result<Vec<(StoredState, u64)>, StoreError>> {
+        Box::pin(async move { list::counts(self.db().await?, &query).await })
+    }
+
+    fn order(&self, task: TaskId, order: Order) -> BoxFuture<'_, Result<Obeyed, StoreError>> {
+        Box::pin(async move {
+            let (obeyed, orders) = order::one(self.db().await?, task, order).await?;
+            self.wake(orders.queues());
+            Ok(obeyed)
+        })
+    }
+
+    fn order_all(&self, query: Query, order: Order) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let orders = order::all(self.db().await?, &query, order).await?;
+            self.wake(orders.queues());
+            Ok(orders.count())
+        })
+    }
+
+    fn set_progress(
+        &self,
+        task: TaskId,
+        progress: Progress,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.keep_progress(task, &progress).await })
+    }
+
+    fn events(&self) -> BoxFuture<'_, Result<BoxStream<'static, StoreEvent>, StoreError>> {
+        Box::pin(async move { events::listen(self.db().await?, &self.name).await })
+    }
+
+    fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.pause(queue, paused))
+    }
+
+    fn oldest(&self) -> BoxFuture<'_, Result<Vec<(String, Duration)>, StoreError>> {
+        Box::pin(async move { list::oldest(self.db().await?).await })
+    }
+}

@@ -1,0 +1,287 @@
+//! Opening a database of PostgreSQL.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use riverqueue::database::{PostgresDatabase, SchemaName};
+use riverqueue::migrate::{MIGRATION_VERSION_LATEST, PostgresMigrator};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+
+use super::db::{ACQUIRE, Db, Pool};
+use super::dialect::Dialect;
+use super::{events, fence};
+use crate::durable::error::StartError;
+use crate::durable::settings::StoreSettings;
+use crate::task::BoxError;
+
+/// How long a server may take to answer at the start.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The connections beside the pool: the two that listen, for River and for whoever waits for a task, and the heartbeat's.
+const BESIDE: u32 = 3;
+
+/// What a role says that may not do something.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+pub(super) async fn open(
+    options: PgConnectOptions,
+    settings: &StoreSettings,
+    worker: &str,
+    store: &str,
+) -> Result<Db, StartError> {
+    let unreachable = |error: BoxError| StartError::Unreachable {
+        store: store.to_owned(),
+        error: error.into(),
+    };
+    let options = options.application_name(worker);
+    // Not by the pool, which waits where a server refuses connections.
+    let first = tokio::time::timeout(CONNECT, PgConnection::connect_with(&options)).await;
+    let first = first.map_err(|_| unreachable(format!("no answer within {CONNECT:?}").into()))?;
+    let mut first = first.map_err(|error| unreachable(error.into()))?;
+    let found: Result<(bool, bool, Option<String>), _> = sqlx::query_as(
+        "select pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, current_schema()",
+    )
+    .fetch_one(&mut first)
+    .await;
+    let (is_standby, is_read_only, current) = found.map_err(|error| unreachable(error.into()))?;
+    if is_standby || is_read_only {
+        let what = if is_standby { "a standby" } else { "read-only" };
+        let error = format!("it is {what}, and tasks have to be written");
+        return Err(unreachable(error.into()));
+    }
+    // By its name from here on, so that it is found whatever the `search_path` of a caller's transaction says.
+    let schema = settings.schema.clone().or(current);
+    let schema = schema.ok_or_else(|| unreachable("its `search_path` names no schema".into()))?;
+    let name = SchemaName::new(&schema).map_err(|error| unreachable(error.into()))?;
+
+    let pool = PgPoolOptions::new()
+        .max_connections(settings.connections.saturating_sub(BESIDE).max(2))
+        .acquire_timeout(ACQUIRE)
+        .connect_lazy_with(options);
+    let preparation = Preparation {
+        pool: &pool,
+        schema: &schema,
+        name: &name,
+        settings,
+        store,
+    };
+    preparation.run(&mut first).await?;
+    let _closed = first.close().await;
+
+    let channel = format!("{schema}.{}", events::CHANNEL);
+    tokio::spawn(warn_if_deaf(
+        pool.clone(),
+        channel.clone(),
+        store.to_owned(),
+    ));
+    let sql = Dialect::postgres(&name);
+    let database = PostgresDatabase::new(pool).with_schema(name);
+    let db = Db::new(Pool::Postgres(database), sql, channel);
+    db.map_err(|error| unreachable(error.into()))
+}
+
+struct Preparation<'a> {
+    pool: &'a PgPool,
+    schema: &'a str,
+    name: &'a SchemaName,
+    settings: &'a StoreSettings,
+    store: &'a str,
+}
+
+/// What is ours in the schema.
+struct Extras {
+    has_index: bool,
+    has_trigger: bool,
+}
+
+impl Preparation<'_> {
+    /// Creates what is missing, or says that something is.
+    async fn run(&self, first: &mut PgConnection) -> Result<(), StartError> {
+        let is_current = self.is_current().await?;
+        if !self.settings.migrate && !is_current {
+            return Err(StartError::OlderSchema {
+                store: self.store.to_owned(),
+            });
+        }
+        if !is_current {
+            self.migrate(first).await?;
+        }
+        let versions = self.migrator().existing_versions().await;
+        super::warn_of_newer(
+            &versions.map_err(|error| self.migration(error))?,
+            MIGRATION_VERSION_LATEST,
+            self.store,
+        );
+        let extras = self.extras().await.map_err(|error| self.migration(error))?;
+        if extras.has_index && (extras.has_trigger || !self.settings.fence) {
+            return Ok(());
+        }
+        if self.settings.migrate {
+            self.add_extras(first, extras).await
+        } else {
+            self.warn_of_missing(extras.has_index, extras.has_trigger, "`migrate(false)`");
+            Ok(())
+        }
+    }
+
+    fn migrator(&self) -> PostgresMigrator {
+        PostgresMigrator::new(self.pool.clone()).with_schema(self.name.clone())
+    }
+
+    fn migration(&self, error: impl Into<BoxError>) -> StartError {
+        StartError::Migration {
+            store: self.store.to_owned(),
+            error: error.into().into(),
+        }
+    }
+
+    async fn is_current(&self) -> Result<bool, StartError> {
+        match self.migrator().validate(None).await {
+            Ok(found) => Ok(found.is_valid()),
+            Err(error) => Err(StartError::Unreachable {
+                store: self.store.to_owned(),
+                error: Arc::new(error),
+            }),
+        }
+    }
+
+    /// Only one process at a time: the others wait, and find it done.
+    async fn migrate(&self, first: &mut PgConnection) -> Result<(), StartError> {
+        let lock = self.lock(first).await;
+        let lock = lock.map_err(|error| self.migration(error))?;
+        let made = self.make_schema().await;
+        made.map_err(|error| self.migration(error))?;
+        let migrated = self.migrator().migrate_up().await;
+        migrated.map_err(|error| self.migration(error))?;
+        lock.commit().await.map_err(|error| self.migration(error))
+    }
+
+    /// A lock of a transaction, because a pooler like PgBouncer does not keep those of a session.
+    async fn lock<'c>(
+        &self,
+        first: &'c mut PgConnection,
+    ) -> Result<sqlx::Transaction<'c, sqlx::Postgres>, sqlx::Error> {
+        let mut lock = first.begin().await?;
+        sqlx::raw_sql("set local lock_timeout = '60s'")
+            .execute(&mut *lock)
+            .await?;
+        sqlx::query("select pg_advisory_xact_lock(hashtextextended('bg_runtime:' || $1, 0))")
+            .bind(self.schema)
+            .execute(&mut *lock)
+            .await?;
+        Ok(lock)
+    }
+
+    async fn make_schema(&self) -> Result<(), sqlx::Error> {
+        let exists: bool =
+            sqlx::query_scalar("select exists (select 1 from pg_namespace where nspname = $1)")
+                .bind(self.schema)
+                .fetch_one(self.pool)
+                .await?;
+        if !exists {
+            let quoted = self.name.quoted_identifier().unwrap_or_default();
+            let sql = format!("create schema if not exists {quoted}");
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.pool).await?;
+        }
+        Ok(())
+    }
+
+    async fn extras(&self) -> Result<Extras, sqlx::Error> {
+        let (has_index, has_trigger) = sqlx::query_as(
+            "select to_regclass($1) is not null,
+                exists (select 1 from pg_trigger where tgname = $2 and tgrelid = to_regclass($3))",
+        )
+        .bind(self.name.qualify("bg_task_id"))
+        .bind(fence::TRIGGER)
+        .bind(self.name.qualify("river_job"))
+        .fetch_one(self.pool)
+        .await?;
+        Ok(Extras {
+            has_index,
+            has_trigger,
+        })
+    }
+
+    async fn add_extras(&self, first: &mut PgConnection, extras: Extras) -> Result<(), StartError> {
+        let lock = self.lock(first).await;
+        let lock = lock.map_err(|error| self.migration(error))?;
+        let jobs = self.name.qualify("river_job");
+        let index =
+            format!("create index if not exists bg_task_id on {jobs} ((metadata->'bg'->>'id'))");
+        let has_index = extras.has_index || self.may(index).await?;
+        let prefix = self.name.quoted_identifier().unwrap_or_default() + ".";
+        let has_trigger = extras.has_trigger
+            || !self.settings.fence
+            || self.may(fence::postgres_trigger(&prefix)).await?;
+        self.warn_of_missing(has_index, has_trigger, "its role may not create it");
+        lock.commit().await.map_err(|error| self.migration(error))
+    }
+
+    /// Returns whether the role may do so.
+    async fn may(&self, sql: String) -> Result<bool, StartError> {
+        match sqlx::raw_sql(AssertSqlSafe(sql)).execute(self.pool).await {
+            Ok(_) => Ok(true),
+            Err(sqlx::Error::Database(error))
+                if error.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(self.migration(error)),
+        }
+    }
+
+    fn warn_of_missing(&self, has_index: bool, has_trigger: bool, why: &str) {
+        if !has_trigger && self.settings.fence {
+            tracing::warn!(
+                target: crate::log_target::RUNTIME,
+                "{} has no trigger {}, because of {why}: the outcome of a worker that was stalled for longer than its \
+                 lease may count although another worker runs the task",
+                self.store,
+                fence::TRIGGER,
+            );
+        }
+        if !has_index {
+            tracing::warn!(
+                target: crate::log_target::RUNTIME,
+                "{} has no index bg_task_id, because of {why}: looking for one task reads all of them",
+                self.store,
+            );
+        }
+    }
+}
+
+/// Tells of a pooler that takes notifications away, as PgBouncer does in its transaction mode.
+async fn warn_if_deaf(pool: PgPool, channel: String, store: String) {
+    const WAIT: Duration = Duration::from_secs(3);
+    let heard = async {
+        let mut listener = listener(&pool, &[&channel]).await?;
+        sqlx::query("select pg_notify($1, '')")
+            .bind(&channel)
+            .execute(&pool)
+            .await?;
+        let heard = tokio::time::timeout(WAIT, listener.recv()).await;
+        Ok::<_, sqlx::Error>(heard.is_ok())
+    };
+    // Whatever else goes wrong here is told of by who needs it.
+    if let Ok(false) = heard.await {
+        tracing::warn!(
+            target: crate::log_target::RUNTIME,
+            "{store} does not pass notifications on, as behind a pooler in its transaction mode: workers look for tasks \
+             each second, and outcomes reach other processes after up to 5 seconds",
+        );
+    }
+}
+
+/// Listens on a connection of its own, so that none of the pool is taken for good.
+pub(super) async fn listener(pool: &PgPool, channels: &[&str]) -> Result<PgListener, sqlx::Error> {
+    let own = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_lazy_with((*pool.connect_options()).clone());
+    let mut listener = PgListener::connect_with(&own).await?;
+    listener.listen_all(channels.iter().copied()).await?;
+    Ok(listener)
+}

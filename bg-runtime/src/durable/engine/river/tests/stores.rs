@@ -1,0 +1,214 @@
+//! Storing: all or none, unique values, and the caller's transactions.
+
+use super::*;
+
+on_each_database!(
+    a_batch_with_a_task_that_is_refused_leaves_nothing,
+    a_unique_value_is_taken_until_its_task_has_ended,
+    n_slots_hold_n_tasks_whoever_stores_them,
+    a_unique_value_stays_taken_for_its_period,
+    two_alike_in_one_batch_are_one,
+    what_is_stored_in_a_transaction_is_there_after_its_commit,
+    a_task_that_is_refused_leaves_the_transaction_as_it_was,
+);
+
+async fn a_batch_with_a_task_that_is_refused_leaves_nothing(lab: &Lab) {
+    let engine = lab.engine();
+    let bad = Stored {
+        queue: "no such\0queue".into(),
+        ..task("mail")
+    };
+    let error = engine.store([task("mail"), bad, task("mail")].into()).await;
+    assert!(matches!(error, Err(StoreError::Refused(_))), "{error:?}");
+    assert_eq!(engine.counts(Query::default()).await.unwrap(), []);
+    assert_eq!(store(&engine, &[]).await, []);
+}
+
+async fn a_unique_value_is_taken_until_its_task_has_ended(lab: &Lab) {
+    let engine = lab.engine();
+    let mut crew = Crew::start(&engine, &["mail"]);
+    let only = |value| Stored {
+        unique: unique(value, 1),
+        ..task("mail")
+    };
+    let first = only("a");
+    store_one(&engine, &first).await;
+    let taken = crew.take().await;
+    let kept = store(&engine, &[only("a"), only("b")]).await;
+    assert_eq!(kept, [Kept::Taken(Some(first.id)), Kept::Stored]);
+    taken.end(failed("no", Some(Duration::from_secs(3600))));
+    until(&engine, first.id, StoredState::Retrying).await;
+    assert_eq!(
+        store(&engine, &[only("a")]).await,
+        [Kept::Taken(Some(first.id))]
+    );
+    assert_eq!(
+        engine.order(first.id, Order::Cancel).await.unwrap(),
+        Obeyed::Done
+    );
+    assert_eq!(store(&engine, &[only("a")]).await, [Kept::Stored]);
+    crew.stop().await;
+}
+
+async fn n_slots_hold_n_tasks_whoever_stores_them(lab: &Lab) {
+    const SLOTS: u32 = 5;
+    let engines = [lab.engine(), lab.engine()];
+    engines[0].start().await.unwrap();
+    let stores = (0..12).map(|at| {
+        let engine = engines[at % 2].clone();
+        tokio::spawn(async move {
+            let of_key = Stored {
+                unique: unique("ada", SLOTS),
+                ..task("mail")
+            };
+            engine.store([of_key].into()).await.unwrap()[0]
+        })
+    });
+    let mut stored = 0;
+    for kept in futures_util::future::join_all(stores).await {
+        match kept.unwrap() {
+            Kept::Stored => stored += 1,
+            Kept::Taken(holder) => assert!(holder.is_some()),
+        }
+    }
+    assert_eq!(stored, SLOTS);
+}
+
+async fn a_unique_value_stays_taken_for_its_period(lab: &Lab) {
+    let engine = lab.engine();
+    let mut crew = Crew::start(&engine, &["mail"]);
+    let period = Duration::from_secs(2);
+    let only = || {
+        let mut only = Stored {
+            unique: unique("a", 1),
+            ..task("mail")
+        };
+        only.unique.as_mut().unwrap().period = Some(period);
+        only
+    };
+    let begun = SystemTime::now();
+    let first = only();
+    store_one(&engine, &first).await;
+    crew.take().await.end(Verdict::Completed);
+    until(&engine, first.id, StoredState::Completed).await;
+    let kept = store(&engine, &[only()]).await;
+    if begun.elapsed().unwrap() < period {
+        assert_eq!(kept, [Kept::Taken(Some(first.id))]);
+    }
+    let freed = timeout(PATIENCE, async {
+        while store(&engine, &[only()]).await != [Kept::Stored] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    freed.await.expect("it is freed");
+    assert!(begun.elapsed().unwrap() >= period);
+    crew.stop().await;
+}
+
+async fn two_alike_in_one_batch_are_one(lab: &Lab) {
+    let engine = lab.engine();
+    let only = || Stored {
+        unique: unique("a", 1),
+        ..task("mail")
+    };
+    let batch = [only(), task("mail"), only()];
+    let kept = store(&engine, &batch).await;
+    assert_eq!(
+        kept,
+        [Kept::Stored, Kept::Stored, Kept::Taken(Some(batch[0].id))]
+    );
+}
+
+/// Stores in a transaction of a connection that knows nothing of the engine.
+async fn in_transaction(
+    lab: &Lab,
+    engine: &Arc<dyn Engine>,
+    batches: &[&[Stored]],
+    commit: bool,
+) -> Vec<Result<Vec<Kept>, StoreError>> {
+    let mut results = Vec::new();
+    match lab {
+        #[cfg(feature = "sqlite")]
+        Lab::File(path) => {
+            let url = format!("sqlite://{}", path.display());
+            let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+            let mut transaction = connection.begin().await.unwrap();
+            for batch in batches {
+                let of = StoreTransaction::of(&mut transaction);
+                results.push(engine.store_in(of, (*batch).into()).await);
+            }
+            match commit {
+                true => transaction.commit().await.unwrap(),
+                false => transaction.rollback().await.unwrap(),
+            }
+        }
+        #[cfg(feature = "postgres")]
+        Lab::Schema { url, .. } => {
+            let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+            let mut transaction = connection.begin().await.unwrap();
+            let sql = "set local search_path = pg_catalog";
+            sqlx::raw_sql(sql).execute(&mut *transaction).await.unwrap();
+            for batch in batches {
+                let of = StoreTransaction::of(&mut transaction);
+                results.push(engine.store_in(of, (*batch).into()).await);
+            }
+            match commit {
+                true => transaction.commit().await.unwrap(),
+                false => transaction.rollback().await.unwrap(),
+            }
+        }
+    }
+    results
+}
+
+async fn what_is_stored_in_a_transaction_is_there_after_its_commit(lab: &Lab) {
+    let engine = lab.engine();
+    engine.start().await.unwrap();
+    let mut crew = Crew::start(&engine, &["mail"]);
+    let gone = [task("mail"), task("mail")];
+    let kept = in_transaction(lab, &engine, &[&gone], false).await;
+    assert_eq!(kept[0].as_ref().unwrap(), &[Kept::Stored, Kept::Stored]);
+    let there = [task("mail")];
+    in_transaction(lab, &engine, &[&there], true).await;
+    assert_eq!(crew.take().await.end(Verdict::Completed).id, there[0].id);
+    for task in gone {
+        assert!(status(&engine, task.id).await.is_none());
+    }
+    crew.stop().await;
+}
+
+async fn a_task_that_is_refused_leaves_the_transaction_as_it_was(lab: &Lab) {
+    let engine = lab.engine();
+    engine.start().await.unwrap();
+    let good = [task("mail")];
+    let refused = Stored {
+        arguments: json(r#"{"a":"\ud800"}"#),
+        queue: "no such\0queue".into(),
+        ..task("mail")
+    };
+    let bad = [task("mail"), refused];
+    let kept = in_transaction(lab, &engine, &[&good, &bad, &[]], true).await;
+    assert!(
+        kept[0].is_ok() && kept[1].is_err() && kept[2].is_ok(),
+        "{kept:?}"
+    );
+    assert!(status(&engine, good[0].id).await.is_some());
+    assert!(status(&engine, bad[0].id).await.is_none());
+}
+
+/// A transaction on another file would store tasks that no worker sees.
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_transaction_on_another_file_is_refused() {
+    let (lab, other) = (Lab::file(), Lab::file());
+    let (engine, elsewhere) = (lab.engine(), other.engine());
+    engine.start().await.unwrap();
+    elsewhere.start().await.unwrap();
+    let kept = in_transaction(&other, &engine, &[&[task("mail")]], true).await;
+    let Err(StoreError::Refused(error)) = &kept[0] else {
+        panic!("{kept:?}")
+    };
+    assert!(error.to_string().contains("another file"), "{error}");
+    lab.clear().await;
+    other.clear().await;
+}

@@ -1,0 +1,288 @@
+//! Working: one client of River that claims, gives to the desk, and records.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use riverqueue::jiff::Timestamp;
+use riverqueue::{
+    Client, Job, JobCancelError, JobRow, MaintenanceConfig, QueueConfig, Retention, WorkContext,
+    WorkError, WorkMiddleware, WorkNext, WorkOutcome, Worker, WorkerTimeout, Workers,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::db::{COOLDOWN, Db, Pool};
+use super::events::Teller;
+use super::failure;
+use super::held::{Held, Run};
+use super::kinds::Any;
+use super::metadata::{Metadata, error_key, system_time};
+use super::row::{Losses, RESCUED};
+use crate::durable::error::StoreError;
+use crate::durable::settings::StoreSettings;
+use crate::durable::stored::StopOrder;
+use crate::durable::{Claimed, Desk, Verdict};
+use crate::task::BoxError;
+
+/// How long River waits at most for what was told to stop: that is the desk's to decide.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// What may wait so long for the next poll: notifications do not reach everybody, and are not sent for retries.
+fn poll(pool: &Pool) -> Duration {
+    match pool {
+        #[cfg(feature = "postgres")]
+        Pool::Postgres(_) => Duration::from_secs(1),
+        #[cfg(feature = "sqlite")]
+        Pool::Sqlite(_) => Duration::from_millis(20),
+    }
+}
+
+/// Runs what is claimed.
+struct Bench {
+    desk: Arc<Desk>,
+    held: Arc<Held>,
+}
+
+/// The failure of a run after which there is another one.
+#[derive(Debug)]
+struct TryAgain {
+    failure: String,
+    wait: Duration,
+}
+
+impl fmt::Display for TryAgain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.failure)
+    }
+}
+
+impl std::error::Error for TryAgain {}
+
+impl Worker<Any> for Bench {
+    type Error = BoxError;
+
+    fn next_retry(&self, _: &Job<Any>, error: &WorkError, _: Timestamp) -> Option<Duration> {
+        if let Some(again) = error.downcast_ref::<TryAgain>() {
+            return Some(again.wait);
+        }
+        // Who has lost its worker waits for nothing.
+        (error.to_string() == RESCUED).then_some(Duration::ZERO)
+    }
+
+    /// River asks both when a task begins here, and when the leader wonders whether one that runs anywhere is stuck.
+    /// The desk bounds those of this process, and of the others nothing but their heartbeat says whether they live.
+    fn timeout(&self, job: &Job<Any>) -> WorkerTimeout {
+        if self.held.has(job.row.id) {
+            WorkerTimeout::Disabled
+        } else {
+            WorkerTimeout::After(COOLDOWN)
+        }
+    }
+
+    async fn work(&self, context: WorkContext, job: Job<Any>) -> Result<WorkOutcome, BoxError> {
+        let (row, attempt) = (job.row.id, job.row.attempt);
+        let mut run = self.held.run(row, || self.begin(job)).await;
+        let told = context.cancellation_token();
+        let verdict = tokio::select! {
+            verdict = &mut run.ended => verdict,
+            () = told.cancelled() => {
+                run.stop.cancelled.cancel();
+                run.ended.await
+            }
+        };
+        match &*verdict {
+            Verdict::Completed => Ok(WorkOutcome::Complete),
+            Verdict::Failed {
+                failure,
+                retry_in: Some(wait),
+            } => {
+                let (failure, wait) = (failure.to_string(), *wait);
+                Err(TryAgain { failure, wait }.into())
+            }
+            Verdict::Failed {
+                failure,
+                retry_in: None,
+            } => {
+                // River writes a text of its own.
+                context.metadata_set(error_key(attempt.into()), failure.to_string())?;
+                Ok(WorkOutcome::Discard)
+            }
+            Verdict::Cancelled(failure) => Err(JobCancelError::new(failure.to_string()).into()),
+            Verdict::Returned { wait } => Ok(WorkOutcome::Snooze(*wait)),
+        }
+    }
+}
+
+impl Bench {
+    fn begin(&self, job: Job<Any>) -> Run {
+        let stop = StopOrder::default();
+        let claimed = claimed(job, stop.clone());
+        let desk = self.desk.clone();
+        // Asked on the first poll, not here: a lock is held.
+        let run = async move { Arc::new(desk.run(claimed).await) };
+        Run {
+            ended: run.boxed().shared(),
+            stop,
+        }
+    }
+}
+
+fn claimed(job: Job<Any>, stop: StopOrder) -> Claimed {
+    let row = job.row;
+    let Metadata { bg, snoozes, .. } = Metadata::of_row(&row);
+    let errors = row
+        .errors
+        .iter()
+        .map(|error| (i64::from(error.attempt), &*error.error));
+    let Losses { failures, losses } = Losses::of(errors, &bg);
+    Claimed {
+        id: bg.id,
+        name: row.kind,
+        arguments: job.args.0,
+        envelope: bg.envelope,
+        queue: row.queue,
+        // A task that went back to the store gets the number of its attempt again, so they are counted as well.
+        attempt: number(i64::from(row.attempt) + snoozes),
+        failures,
+        losses,
+        runs: bg.runs,
+        stored_at: system_time(row.created_at),
+        stop,
+    }
+}
+
+pub(super) fn number(attempt: i64) -> u32 {
+    u32::try_from(attempt).unwrap_or(0)
+}
+
+/// Notes what is claimed here, before the worker is asked how long it may take.
+struct Note(Arc<Held>);
+
+impl WorkMiddleware for Note {
+    async fn work(
+        &self,
+        _: &WorkContext,
+        job: JobRow,
+        next: WorkNext<'_>,
+    ) -> Result<WorkOutcome, WorkError> {
+        let task = Metadata::of_row(&job).bg.id;
+        let _attempt = self.0.claim(job.id, task);
+        next.run(job).await
+    }
+}
+
+/// Has the workers of this process look for tasks.
+pub(super) struct Waker {
+    client: Client,
+    poll: Duration,
+    calls: AtomicU64,
+}
+
+impl Waker {
+    /// Returns the client that works.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A client looks at once when its settings change, so the poll changes by a nanosecond.
+    pub(super) fn wake<'a>(&self, queues: impl Iterator<Item = &'a str>) {
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+        let poll = self.poll + Duration::from_nanos(calls % 1000);
+        let here = self.client.local_queues();
+        let known = here.configs();
+        for queue in queues {
+            if let Some(config) = known.get(queue) {
+                let config = config.clone().with_fetch_poll_interval(poll);
+                // It fails for a queue that is not looked at here, which has no one to wake.
+                let _ = here.update(queue, config);
+            }
+        }
+    }
+}
+
+pub(super) struct Working {
+    pub(super) client: Client,
+    pub(super) waker: Arc<Waker>,
+    teller: Teller,
+}
+
+impl Working {
+    pub(super) fn new(
+        db: &Arc<Db>,
+        desk: Arc<Desk>,
+        held: &Arc<Held>,
+        name: &str,
+        settings: &StoreSettings,
+    ) -> Result<Self, riverqueue::Error> {
+        let (names, queues) = (desk.names, desk.queues.clone());
+        let bench = Bench {
+            desk,
+            held: held.clone(),
+        };
+        let mut workers = Workers::new();
+        Any::named(names, || workers.add::<Any, _>(bench).map(drop))?;
+        let lease = settings.lease;
+        let maintenance = MaintenanceConfig::default()
+            .with_rescue_after(lease)
+            .with_rescuer_interval((lease / 3).max(COOLDOWN))
+            .with_scheduler_interval(Duration::from_secs(1))
+            .with_completed_job_retention(Retention::DeleteAfter(settings.keep_completed))
+            .with_cancelled_job_retention(Retention::DeleteAfter(settings.keep_completed))
+            .with_discarded_job_retention(Retention::DeleteAfter(settings.keep_dead))
+            // A queue stays paused however long nobody works.
+            .with_queue_retention(FOR_EVER);
+        let mut client = db
+            .pool
+            .client()
+            .id(name)
+            .workers(workers)
+            .work_middleware(Note(held.clone()))
+            .without_job_timeout()
+            .fetch_only_known_kinds(true)
+            .job_stuck_threshold(FOR_EVER)
+            .maintenance(maintenance);
+        let poll = poll(&db.pool);
+        for (queue, at_once) in queues {
+            let at_once = at_once.clamp(1, riverqueue::QUEUE_NUM_WORKERS_MAX);
+            let config = QueueConfig::new(at_once).with_fetch_poll_interval(poll);
+            client = client.queue(queue, config);
+        }
+        let client = client.build()?;
+        let waker = Waker {
+            client: client.clone(),
+            poll,
+            calls: AtomicU64::new(0),
+        };
+        Ok(Self {
+            teller: Teller::new(db, held, &client)?,
+            waker: Arc::new(waker),
+            client,
+        })
+    }
+
+    /// Works until `stop` is cancelled and everything that ran is recorded.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+        loop {
+            let mut run = self
+                .client
+                .start_with_graceful_stop(stop.clone().cancelled_owned())?;
+            let ended = tokio::select! {
+                ended = run.wait() => ended,
+                never = self.teller.tell() => match never {},
+            };
+            self.teller.tell_the_rest().await;
+            let Err(error) = ended else { return Ok(()) };
+            if stop.is_cancelled() {
+                return Err(error.into());
+            }
+            tracing::warn!(
+                target: crate::log_target::RUNTIME,
+                "the worker of the store has failed, and is started again: {}",
+                failure::text(error),
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}

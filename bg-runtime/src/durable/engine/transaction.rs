@@ -1,0 +1,62 @@
+//! A transaction of the caller, so that a task is stored with what else it writes, or not at all.
+
+use std::convert::Infallible;
+use std::marker::PhantomData;
+
+/// The connection of a transaction that the caller has begun, and will end.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum StoreTransaction<'a> {
+    #[cfg(feature = "postgres")]
+    Postgres(&'a mut sqlx::PgConnection),
+    #[cfg(feature = "sqlite")]
+    Sqlite(&'a mut sqlx::SqliteConnection),
+    /// There is none: so that the type exists without any engine that has transactions.
+    Never(Infallible, PhantomData<&'a mut ()>),
+}
+
+/// A transaction that a durable task can be stored in: `&mut` of a [`sqlx::Transaction`](crate::sqlx::Transaction) of
+/// PostgreSQL or SQLite.
+///
+/// The task is stored, and picked up by a worker, when the transaction is committed. Cannot be implemented outside this
+/// crate.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres")),
+    expect(
+        rustdoc::broken_intra_doc_links,
+        reason = "sqlx is there with these features"
+    )
+)]
+pub trait InTransaction<'a>: sealed::Sealed<'a> {}
+
+mod sealed {
+    pub trait Sealed<'a> {
+        fn open(self) -> super::StoreTransaction<'a>;
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl<'a> InTransaction<'a> for &'a mut sqlx::Transaction<'_, sqlx::Postgres> {}
+
+#[cfg(feature = "postgres")]
+impl<'a> sealed::Sealed<'a> for &'a mut sqlx::Transaction<'_, sqlx::Postgres> {
+    fn open(self) -> StoreTransaction<'a> {
+        StoreTransaction::Postgres(self.as_mut())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl<'a> InTransaction<'a> for &'a mut sqlx::Transaction<'_, sqlx::Sqlite> {}
+
+#[cfg(feature = "sqlite")]
+impl<'a> sealed::Sealed<'a> for &'a mut sqlx::Transaction<'_, sqlx::Sqlite> {
+    fn open(self) -> StoreTransaction<'a> {
+        StoreTransaction::Sqlite(self.as_mut())
+    }
+}
+
+impl<'a> StoreTransaction<'a> {
+    pub(crate) fn of(transaction: impl InTransaction<'a>) -> Self {
+        sealed::Sealed::open(transaction)
+    }
+}
