@@ -24,6 +24,9 @@ pub(super) struct Dialect {
     /// The tables, with their schema.
     pub(super) jobs: String,
     pub(super) queues: String,
+    /// The function that says whether a state is among those of a unique value.
+    #[cfg(feature = "postgres")]
+    pub(super) in_states: String,
     pub(super) columns: &'static str,
     pub(super) now: &'static str,
     pub(super) task_id: &'static str,
@@ -43,6 +46,7 @@ impl Dialect {
         Self {
             jobs: schema.qualify("river_job"),
             queues: schema.qualify("river_queue"),
+            in_states: schema.qualify("river_job_state_in_bitmask"),
             columns: "id, kind, state::text, queue, attempt::bigint, max_attempts::bigint, args::text, metadata::text,
                 to_jsonb(errors)::text, attempted_by[array_upper(attempted_by, 1)],
                 (extract(epoch from created_at) * 1000)::bigint, (extract(epoch from scheduled_at) * 1000)::bigint,
@@ -71,6 +75,8 @@ impl Dialect {
         Self {
             jobs: "river_job".to_owned(),
             queues: "river_queue".to_owned(),
+            #[cfg(feature = "postgres")]
+            in_states: String::new(),
             columns: concat!(
                 "id, kind, state, queue, attempt, max_attempts, json(args), json(metadata), json(errors),
                  json_extract(attempted_by, '$[#-1]'), ",

@@ -8,7 +8,7 @@ use riverqueue::{
 use sqlx::Postgres;
 #[cfg(feature = "sqlite")]
 use sqlx::Sqlite;
-use sqlx::{AssertSqlSafe, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, Transaction};
 
 use super::db::{Db, Pool};
 use super::kinds::Put;
@@ -61,6 +61,25 @@ impl Open<'static> {
 }
 
 impl Open<'_> {
+    /// Begins a part that can be rolled back alone.
+    async fn nested(&mut self) -> Result<Open<'_>, sqlx::Error> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(transaction) => Ok(Open::Postgres(transaction.begin().await?)),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(transaction) => Ok(Open::Sqlite(transaction.begin().await?)),
+        }
+    }
+
+    async fn rollback(self) -> Result<(), sqlx::Error> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(transaction) => transaction.rollback().await,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(transaction) => transaction.rollback().await,
+        }
+    }
+
     pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             #[cfg(feature = "postgres")]
@@ -139,29 +158,57 @@ async fn insert_unique(
     task: &Stored,
     unique: &Unique,
 ) -> Result<Kept, Error> {
-    let slots = unique.slots.max(1);
-    let first = fastrand::u32(..slots);
+    let count = unique.slots.max(1);
+    let first = fastrand::u32(..count);
+    let mut slots: Vec<_> = (first..count).chain(0..first).collect();
     let mut holder = None;
-    for slot in (first..slots).chain(0..first) {
-        // The second time, the slot has just been freed of a task that had it for long enough.
-        for _ in 0..2 {
-            let (put, opts) = row(task, Some((unique, slot)))?;
-            let mut batch = InsertBatch::new();
-            batch.push_with(put, opts);
-            let inserted = into.insert(client, batch).await?.pop();
-            let Some(inserted) = inserted.filter(|row| row.unique_skipped_as_duplicate) else {
-                return Ok(Kept::Stored);
-            };
-            let found = Metadata::of_row(&inserted.job).bg;
-            let is_over = inserted.job.finalized_at.is_some()
-                && found.until.is_none_or(|until| until <= now());
-            if !is_over || !into.release(db, inserted.job.id).await? {
-                holder.get_or_insert(found.id);
-                break;
-            }
+    #[cfg(feature = "postgres")]
+    if let Open::Postgres(transaction) = into
+        && count > 1
+    {
+        let taken = slots::taken(db, transaction, unique, &slots).await?;
+        slots.retain(|slot| !taken.contains_key(slot));
+        holder = taken.into_values().next().flatten();
+    }
+    for slot in slots {
+        match take_slot(db, client, into, task, (unique, slot)).await? {
+            Kept::Stored => return Ok(Kept::Stored),
+            Kept::Taken(id) => holder = holder.or(id),
         }
     }
     Ok(Kept::Taken(holder))
+}
+
+async fn take_slot(
+    db: &Db,
+    client: &Client,
+    into: &mut Open<'_>,
+    task: &Stored,
+    slot: (&Unique, u32),
+) -> Result<Kept, Error> {
+    // The second time, the slot has just been freed of a task that had it for long enough.
+    let mut is_freed = false;
+    loop {
+        let (put, opts) = row(task, Some(slot))?;
+        let mut batch = InsertBatch::new();
+        batch.push_with(put, opts);
+        // River locks the row that has the slot. Two that store would wait for what the other one has locked, if it
+        // stayed locked while they try the next.
+        let mut attempt = into.nested().await?;
+        let inserted = attempt.insert(client, batch).await?.pop();
+        let Some(inserted) = inserted.filter(|row| row.unique_skipped_as_duplicate) else {
+            attempt.commit().await?;
+            return Ok(Kept::Stored);
+        };
+        attempt.rollback().await?;
+        let found = Metadata::of_row(&inserted.job).bg;
+        let is_over =
+            inserted.job.finalized_at.is_some() && found.until.is_none_or(|until| until <= now());
+        if is_freed || !is_over || !into.release(db, inserted.job.id).await? {
+            return Ok(Kept::Taken(Some(found.id)));
+        }
+        is_freed = true;
+    }
 }
 
 fn now() -> i64 {
@@ -182,17 +229,81 @@ fn row(task: &Stored, slot: Option<(&Unique, u32)>) -> Result<(Put, InsertOpts),
         opts = opts.with_scheduled_at(Timestamp::try_from(due).unwrap_or(Timestamp::MAX));
     }
     if let Some((unique, _)) = slot {
-        let mut states = UNFINISHED.to_vec();
-        if unique.period.is_some() {
-            states.extend(FINISHED);
-        }
-        let by = UniqueOpts::new().with_by_args(true).with_by_state(states);
-        opts = opts.with_unique(by);
+        opts = opts.with_unique(unique_opts(unique));
     }
     let put = Put {
         name: task.name.to_owned(),
         args: task.arguments.clone(),
-        unique: slot.map(|(unique, slot)| format!("{slot}:{}", unique.value)),
+        unique: slot.map(|(unique, slot)| slot_value(unique, slot)),
     };
     Ok((put, opts))
+}
+
+fn unique_opts(unique: &Unique) -> UniqueOpts {
+    let mut states = UNFINISHED.to_vec();
+    if unique.period.is_some() {
+        states.extend(FINISHED);
+    }
+    UniqueOpts::new().with_by_args(true).with_by_state(states)
+}
+
+fn slot_value(unique: &Unique, slot: u32) -> String {
+    format!("{slot}:{}", unique.value)
+}
+
+/// Which slots are taken, in one question instead of a try for each.
+#[cfg(feature = "postgres")]
+mod slots {
+    use std::collections::HashMap;
+
+    use riverqueue::JobArgs as _;
+    use riverqueue::protocol::{UniqueKeyInput, unique_key};
+
+    use super::*;
+    use crate::task::TaskId;
+
+    pub(super) async fn taken(
+        db: &Db,
+        transaction: &mut Transaction<'_, Postgres>,
+        unique: &Unique,
+        slots: &[u32],
+    ) -> Result<HashMap<u32, Option<TaskId>>, Error> {
+        let mut keys = HashMap::with_capacity(slots.len());
+        for slot in slots {
+            if let Some(key) = key(unique, *slot)? {
+                keys.insert(key.to_vec(), *slot);
+            }
+        }
+        // As the index on the keys has it, so that it is used.
+        let sql = format!(
+            "select unique_key, {}, finalized_at is not null, (metadata->'bg'->>'until')::bigint from {}
+             where unique_key = any($1) and unique_states is not null and {}(unique_states, state)",
+            db.sql.task_id, db.sql.jobs, db.sql.in_states
+        );
+        let rows: Vec<(Vec<u8>, Option<String>, bool, Option<i64>)> =
+            sqlx::query_as(AssertSqlSafe(sql))
+                .bind(keys.keys().cloned().collect::<Vec<_>>())
+                .fetch_all(&mut **transaction)
+                .await?;
+        let taken = rows.into_iter().filter_map(|(key, id, has_ended, until)| {
+            let is_free = has_ended && until.is_none_or(|until| until <= now());
+            let slot = keys.get(&key).filter(|_| !is_free)?;
+            Some((*slot, id.and_then(|id| id.parse().ok())))
+        });
+        Ok(taken.collect())
+    }
+
+    /// Returns what River makes of a slot's [`Put`].
+    fn key(unique: &Unique, slot: u32) -> Result<Option<[u8; 32]>, Error> {
+        let put = serde_json::json!({"unique": slot_value(unique, slot)});
+        unique_key(&UniqueKeyInput {
+            encoded_args: &riverqueue::encoding::encode_args(&put)?,
+            kind: Put::KIND,
+            now: Timestamp::now(),
+            opts: &unique_opts(unique),
+            queue: "",
+            scheduled_at: None,
+            unique_fields: Put::unique_fields(),
+        })
+    }
 }

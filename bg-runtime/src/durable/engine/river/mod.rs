@@ -319,8 +319,11 @@ async fn same_file(
     connection: &mut sqlx::SqliteConnection,
     pool: &sqlx::SqlitePool,
 ) -> Result<(), StoreError> {
-    let file = "select coalesce(file, '') from pragma_database_list where name = 'main'";
-    let theirs: String = sqlx::query_scalar(file).fetch_one(connection).await?;
+    // This reads nothing of the file: a transaction that has read before it writes does not wait for another writer.
+    let files = sqlx::query_as("pragma database_list").fetch_all(connection);
+    let files: Vec<(i64, String, Option<String>)> = files.await?;
+    let theirs = files.into_iter().find(|(_, name, _)| name == "main");
+    let theirs = theirs.and_then(|(.., file)| file).unwrap_or_default();
     let ours = pool.connect_options();
     let ours = ours.get_filename();
     let canonical = |path: &std::path::Path| path.canonicalize().ok();

@@ -99,6 +99,45 @@ impl Lab {
         settings(self.store()).open().engine().clone()
     }
 
+    /// Runs SQL as somebody who knows nothing of the engine. `{}` is the schema, with its dot.
+    async fn run(&self, sql: &str) {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::File(path) => {
+                let url = format!("sqlite://{}", path.display());
+                let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+                let sql = sqlx::AssertSqlSafe(sql.replace("{}", ""));
+                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            }
+            #[cfg(feature = "postgres")]
+            Self::Schema { url, schema } => {
+                let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+                let sql = sqlx::AssertSqlSafe(sql.replace("{}", &format!("{schema}.")));
+                sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            }
+        }
+    }
+
+    /// The name of the worker that leads the others.
+    async fn leader(&self) -> Option<String> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::File(path) => {
+                let url = format!("sqlite://{}", path.display());
+                let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+                let leader = sqlx::query_scalar("select leader_id from river_leader");
+                leader.fetch_optional(&mut connection).await.unwrap()
+            }
+            #[cfg(feature = "postgres")]
+            Self::Schema { url, schema } => {
+                let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+                let sql = format!("select leader_id from {schema}.river_leader");
+                let leader = sqlx::query_scalar(sqlx::AssertSqlSafe(sql));
+                leader.fetch_optional(&mut connection).await.unwrap()
+            }
+        }
+    }
+
     async fn clear(self) {
         match self {
             #[cfg(feature = "sqlite")]

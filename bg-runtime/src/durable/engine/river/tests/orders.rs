@@ -71,20 +71,21 @@ async fn a_dead_task_that_is_retried_begins_anew(lab: &Lab) {
     let dead = until(&engine, id, StoredState::Dead).await;
     let errors: Vec<_> = dead.errors.iter().map(|error| &*error.error).collect();
     assert_eq!(errors, ["no", "again"]);
-    // One that was cancelled is not cancelled again as soon as it runs.
+    // One that was cancelled is not cancelled again as soon as it fails.
     engine.order(id, Order::Retry).await.unwrap();
     let taken = crew.take().await;
     assert_eq!(
         engine.order(id, Order::Retry).await.unwrap(),
         Obeyed::TooLate
     );
+    let hour = Duration::from_secs(3600);
+    taken.end(failed("waits", Some(hour)));
+    until(&engine, id, StoredState::Retrying).await;
     engine.order(id, Order::Cancel).await.unwrap();
-    taken.end(failed("late", Some(Duration::ZERO)));
-    until(&engine, id, StoredState::Cancelled).await;
     engine.order(id, Order::Retry).await.unwrap();
     let taken = crew.take().await;
     assert!(!taken.claimed.stop.cancelled.is_cancelled());
-    taken.end(failed("waits", Some(Duration::from_secs(3600))));
+    taken.end(failed("waits", Some(hour)));
     until(&engine, id, StoredState::Retrying).await;
     // Neither is one that waits made to wait.
     engine.order(id, Order::Retry).await.unwrap();
@@ -135,7 +136,8 @@ async fn an_order_to_many_counts_those_that_obey(lab: &Lab) {
     let tasks: Vec<_> = (0..5).map(|_| task("mail")).collect();
     store(&engine, &tasks).await;
     let (first, second) = (crew.take().await, crew.take().await);
-    first.end(Verdict::Completed);
+    let first = first.end(Verdict::Completed).id;
+    until(&engine, first, StoredState::Completed).await;
     let third = crew.take().await;
     // Two run, two wait, one has completed.
     let mail = || Query {

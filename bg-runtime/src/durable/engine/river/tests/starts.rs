@@ -36,22 +36,8 @@ async fn tables_that_are_missing_are_not_made_where_that_is_refused(lab: &Lab) {
 
 async fn tables_of_a_newer_version_do(lab: &Lab) {
     lab.engine().start().await.unwrap();
-    let newer = "river_migration (line, version) values ('main', 99)";
-    match lab {
-        #[cfg(feature = "sqlite")]
-        Lab::File(path) => {
-            let url = format!("sqlite://{}", path.display());
-            let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
-            let sql = sqlx::AssertSqlSafe(format!("insert into {newer}"));
-            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-        }
-        #[cfg(feature = "postgres")]
-        Lab::Schema { url, schema } => {
-            let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-            let sql = sqlx::AssertSqlSafe(format!("insert into {schema}.{newer}"));
-            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
-        }
-    }
+    let newer = "insert into {}river_migration (line, version) values ('main', 99)";
+    lab.run(newer).await;
     let engine = lab.engine();
     engine.start().await.unwrap();
     store_one(&engine, &task("mail")).await;

@@ -169,7 +169,8 @@ async fn what_is_stored_in_a_transaction_is_there_after_its_commit(lab: &Lab) {
     let kept = in_transaction(lab, &engine, &[&gone], false).await;
     assert_eq!(kept[0].as_ref().unwrap(), &[Kept::Stored, Kept::Stored]);
     let there = [task("mail")];
-    in_transaction(lab, &engine, &[&there], true).await;
+    let kept = in_transaction(lab, &engine, &[&there], true).await;
+    assert_eq!(kept[0].as_ref().unwrap(), &[Kept::Stored]);
     assert_eq!(crew.take().await.end(Verdict::Completed).id, there[0].id);
     for task in gone {
         assert!(status(&engine, task.id).await.is_none());
