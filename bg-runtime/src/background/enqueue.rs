@@ -1,7 +1,9 @@
 //! Storing durable tasks outside of a response.
 
 use super::Background;
-use crate::durable::{EnqueueError, InTransaction, StoreTransaction};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::durable::InTransaction;
+use crate::durable::{EnqueueError, StoreTransaction};
 use crate::task::{BoxTask, IntoTask, TaskId};
 
 impl Background {
@@ -74,6 +76,7 @@ impl Background {
     ///
     /// As [`enqueue`](Self::enqueue), and [`EnqueueError::NoTransactions`] if the transaction is not one of the store.
     /// After an error the transaction can still be used.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub async fn enqueue_in<'a>(
         &self,
         transaction: impl InTransaction<'a>,
@@ -90,6 +93,7 @@ impl Background {
     /// # Errors
     ///
     /// As for these two.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub async fn enqueue_all_in<'a, T: IntoTask>(
         &self,
         transaction: impl InTransaction<'a>,

@@ -27,6 +27,7 @@ mod stored_tasks;
 
 pub use crate::secret_key::SecretKey;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::engine::InTransaction;
 pub use self::error::{EnqueueError, LookError, StartError};
 #[cfg(feature = "postgres")]

@@ -22,6 +22,7 @@ pub use self::memory::Memory;
 pub(crate) use self::place::Place;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub(crate) use self::river::Address;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::transaction::InTransaction;
 pub(crate) use self::transaction::StoreTransaction;
 

@@ -20,15 +20,10 @@ pub enum StoreTransaction<'a> {
 ///
 /// The task is stored, and picked up by a worker, when the transaction is committed. Cannot be implemented outside this
 /// crate.
-#[cfg_attr(
-    not(any(feature = "sqlite", feature = "postgres")),
-    expect(
-        rustdoc::broken_intra_doc_links,
-        reason = "sqlx is there with these features"
-    )
-)]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub trait InTransaction<'a>: sealed::Sealed<'a> {}
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sealed {
     pub trait Sealed<'a> {
         fn open(self) -> super::StoreTransaction<'a>;
@@ -55,6 +50,7 @@ impl<'a> sealed::Sealed<'a> for &'a mut sqlx::Transaction<'_, sqlx::Sqlite> {
     }
 }
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 impl<'a> StoreTransaction<'a> {
     pub(crate) fn of(transaction: impl InTransaction<'a>) -> Self {
         sealed::Sealed::open(transaction)
