@@ -14,11 +14,14 @@
 //! - [`stalls`]: tasks that block their thread, and what they hold up.
 //! - [`diary`]: what happened when, while time is paused.
 //! - [`logs`]: what was logged.
+//! - `durable`: stores of durable tasks, and servers for them; with the feature of that name.
 //! - [`own_process`]: a process for a test of what is global to one.
 //! - [`sources`]: the workspace's own files, for tests that read them.
 
 pub mod client;
 pub mod diary;
+#[cfg(feature = "durable")]
+pub mod durable;
 pub mod flavours;
 pub mod foreign;
 pub mod http1;

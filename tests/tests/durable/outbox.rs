@@ -7,12 +7,13 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bg_runtime::durable::{SecretKey, Store};
 use bg_runtime::testing::Memory;
 use bg_runtime::{Background, BackgroundTasks, TaskExt, WithBackground, named};
 use tests::{Timeline, tasks::Failures, within};
 use tower::ServiceExt;
 
-use crate::tasks::Note;
+use crate::tasks::{KEY, Lab, Note};
 
 struct Fixture {
     memory: Memory,
@@ -23,11 +24,12 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let (memory, failures, timeline) = (Memory::new(), Failures::default(), Timeline::new());
+        let (memory, failures, lab) = (Memory::new(), Failures::default(), Lab::new());
+        let timeline = lab.timeline.clone();
         let background = Background::builder()
-            .state(Arc::new(timeline.clone()))
+            .state(lab)
             .on_error(failures.hook(&Timeline::new()))
-            .durable(memory.clone())
+            .durable(Store::from(memory.clone()).secret_keys([SecretKey::new(KEY)]))
             .build()
             .unwrap();
         Self {
@@ -56,8 +58,8 @@ impl Fixture {
             .tasks
             .into_iter()
             .map(|task| {
-                let note: Note = serde_json::from_str(&task.arguments).unwrap();
-                note.text
+                let arguments: serde_json::Value = serde_json::from_str(&task.arguments).unwrap();
+                arguments["text"].as_str().unwrap().to_owned()
             })
             .collect();
         texts.reverse();
@@ -158,8 +160,8 @@ async fn an_application_chooses_the_response_of_what_is_not_stored() {
     let memory = Memory::new();
     memory.set_down(true);
     let background = Background::builder()
-        .state(Arc::new(Timeline::new()))
-        .durable(memory)
+        .state(Lab::new())
+        .durable(Store::from(memory).secret_keys([SecretKey::new(KEY)]))
         .on_not_stored(|error| (StatusCode::BAD_GATEWAY, error.to_string()).into_response())
         .build()
         .unwrap();

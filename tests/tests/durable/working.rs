@@ -1,135 +1,314 @@
-//! A stored task, from the store to its end.
+//! A stored task, from the store to its end, on every store.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bg_runtime::durable::{Cancelled, EnqueueError, Store, StoredState};
-use bg_runtime::testing::Memory;
-use bg_runtime::{Background, FailureKind, TaskExt};
-use tests::{Timeline, within};
+use bg_runtime::durable::{Cancelled, EnqueueError, StoredState, TaskStatus};
+use bg_runtime::{Background, FailureKind, TaskExt, TaskId};
+use futures_util::StreamExt;
+use tests::{on_each_store, within};
 
-use crate::tasks::Note;
+use crate::tasks::{Block, Count, Export, Hold, Lab, Note, Secret};
 
-fn background(store: impl Into<Store>, timeline: &Timeline) -> Background {
-    let state = Arc::new(timeline.clone());
-    let builder = Background::builder().state(state).durable(store);
-    builder.build().expect("nothing to refuse")
+async fn status(background: &Background, id: TaskId) -> TaskStatus {
+    let status = background.stored().get(id).status().await.unwrap();
+    status.expect("it is stored")
 }
 
-#[tokio::test]
-async fn a_task_that_was_enqueued_runs_and_completes() {
-    let timeline = Timeline::new();
-    let background = background(Memory::new(), &timeline);
-    let id = background.enqueue(Note::new("hello")).await.unwrap();
-    assert!(timeline.names().is_empty(), "nothing works yet");
-    background.start().await.unwrap();
-    within("the end", background.stored().get(id).outcome())
-        .await
-        .unwrap();
-    assert_eq!(timeline.names(), ["hello"]);
-    let status = background.stored().get(id).status().await.unwrap().unwrap();
-    assert_eq!((status.state, status.attempt), (StoredState::Completed, 1));
-    assert_eq!(status.arguments, r#"{"text":"hello"}"#);
-    let stats = background.shutdown().await.stats();
-    assert_eq!((stats.stored, stats.accepted, stats.completed), (1, 1, 1));
+async fn ends(background: &Background, id: TaskId) -> Result<(), bg_runtime::durable::StoredFailure> {
+    within("the end of a stored task", background.stored().get(id).outcome()).await
 }
 
-#[tokio::test]
-async fn a_task_that_fails_runs_again_and_is_dead_in_the_end() {
-    let timeline = Timeline::new();
-    let background = background(Memory::new(), &timeline);
-    background.start().await.unwrap();
-    let id = background.enqueue(Note::new("fail")).await.unwrap();
-    let task = background.stored().get(id);
-    let failure = within("the end", task.outcome()).await.unwrap_err();
-    assert_eq!(
-        (failure.kind, failure.error.as_str()),
-        (FailureKind::Error, "fail")
-    );
-    assert_eq!(failure.attempts, 2);
-    let status = task.status().await.unwrap().unwrap();
-    assert_eq!((status.state, status.errors.len()), (StoredState::Dead, 2));
-    let stats = background.stats();
-    assert_eq!((stats.accepted, stats.returned, stats.failed), (2, 1, 1));
-    assert!(task.retry().await.unwrap());
-    timeline.reached_times("fail", 3).await;
-}
+on_each_store! {
+    #[test]
+    async fn a_task_that_was_enqueued_runs_and_completes(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        let before = SystemTime::now();
+        let id = background.enqueue(Note::new("hello")).await.unwrap();
+        assert_eq!(status(&background, id).await.state, StoredState::Waiting);
+        background.start().await.unwrap();
+        ends(&background, id).await.unwrap();
+        assert_eq!(lab.timeline.names(), ["hello"]);
+        let status = status(&background, id).await;
+        assert_eq!((status.state, status.attempt), (StoredState::Completed, 1));
+        assert_eq!(status.name, "tests.note");
+        assert_eq!(status.arguments, r#"{"text":"hello"}"#);
+        assert!(status.errors.is_empty() && status.worker.is_some());
+        let ended = status.ended_at.unwrap();
+        let second = Duration::from_secs(1);
+        assert!(before <= status.stored_at + second && status.stored_at <= ended + second);
+        let stats = background.shutdown().await.stats();
+        assert_eq!((stats.stored, stats.accepted, stats.completed), (1, 1, 1));
+    }
 
-#[tokio::test]
-async fn a_task_that_waits_can_be_cancelled() {
-    let timeline = Timeline::new();
-    let background = background(Memory::new(), &timeline);
-    background.start().await.unwrap();
-    let later = Note::new("never").delay(Duration::from_secs(3600));
-    let id = background.enqueue(later).await.unwrap();
-    let task = background.stored().get(id);
-    assert_eq!(
-        task.status().await.unwrap().unwrap().state,
-        StoredState::Scheduled
-    );
-    assert_eq!(task.cancel().await.unwrap(), Cancelled::Waiting);
-    assert_eq!(task.cancel().await.unwrap(), Cancelled::TooLate);
-    let failure = within("the end", task.outcome()).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::Aborted);
-    assert!(timeline.names().is_empty());
-}
+    #[test]
+    async fn a_task_that_fails_runs_again_and_is_dead_in_the_end(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        background.start().await.unwrap();
+        let id = background.enqueue(Note::new("fail")).await.unwrap();
+        let failure = ends(&background, id).await.unwrap_err();
+        assert_eq!((failure.kind, failure.error.as_str()), (FailureKind::Error, "fail"));
+        assert_eq!(failure.attempts, 2);
+        let dead = status(&background, id).await;
+        assert_eq!((dead.state, dead.runs), (StoredState::Dead, 2));
+        let errors = dead.errors.iter().map(|error| (error.attempt, error.error.as_str()));
+        assert_eq!(errors.collect::<Vec<_>>(), [(1, "fail"), (2, "fail")]);
+        let stats = background.stats();
+        assert_eq!((stats.accepted, stats.returned, stats.failed), (2, 1, 1), "{stats}");
+        assert!(background.stored().get(id).retry().await.unwrap());
+        lab.timeline.reached_times("fail", 3).await;
+        let failure = ends(&background, id).await.unwrap_err();
+        assert_eq!(failure.attempts, 3, "an attempt has a number of its own");
+        background.shutdown().await;
+    }
 
-#[tokio::test]
-async fn a_second_task_like_a_unique_one_is_refused_while_it_is_unfinished() {
-    let timeline = Timeline::new();
-    let background = background(Memory::new(), &timeline);
-    let first = background.enqueue(Note::new("one").unique()).await.unwrap();
-    let second = background.enqueue(Note::new("one").unique()).await;
-    let Err(EnqueueError::Duplicate { existing, .. }) = second else {
-        panic!("{second:?}");
-    };
-    assert_eq!(existing, Some(first));
-    background.enqueue(Note::new("two").unique()).await.unwrap();
-    background.start().await.unwrap();
-    within("the end", background.stored().get(first).outcome())
-        .await
-        .unwrap();
-    background.enqueue(Note::new("one").unique()).await.unwrap();
-}
+    #[test]
+    async fn a_task_that_waits_can_be_cancelled(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        background.start().await.unwrap();
+        let later = Note::new("never").delay(Duration::from_secs(3600));
+        let id = background.enqueue(later).await.unwrap();
+        let task = background.stored().get(id);
+        assert_eq!(status(&background, id).await.state, StoredState::Scheduled);
+        assert_eq!(task.cancel().await.unwrap(), Cancelled::Waiting);
+        assert_eq!(task.cancel().await.unwrap(), Cancelled::TooLate);
+        let failure = ends(&background, id).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Aborted);
+        assert_eq!(failure.attempts, 0);
+        background.shutdown().await;
+        assert!(lab.timeline.names().is_empty());
+    }
 
-#[tokio::test(start_paused = true)]
-async fn the_tasks_of_a_worker_that_dies_run_elsewhere_after_its_lease() {
-    let timeline = Timeline::new();
-    let memory = Memory::new();
-    let first = background(memory.clone(), &timeline);
-    first.start().await.unwrap();
-    let id = first.enqueue(Note::new("hello")).await.unwrap();
-    within("the end", first.stored().get(id).outcome())
-        .await
-        .unwrap();
-    memory.crash();
-    let id = first.enqueue(Note::new("again")).await.unwrap();
-    let second = background(memory, &timeline);
-    second.start().await.unwrap();
-    within("the end", second.stored().get(id).outcome())
-        .await
-        .unwrap();
-}
+    #[test]
+    async fn a_task_that_runs_is_told_when_it_is_cancelled(place: &Place) {
+        let lab = Lab::new();
+        let (creator, worker) = (lab.background(place), lab.background(place));
+        worker.start().await.unwrap();
+        let id = creator.enqueue(Hold::new("task")).await.unwrap();
+        lab.timeline.reached("task 1").await;
+        assert_eq!(creator.stored().get(id).cancel().await.unwrap(), Cancelled::Told);
+        lab.timeline.reached("task cancelled").await;
+        // It has ended well, within the time that it was given.
+        ends(&creator, id).await.unwrap();
+        worker.shutdown().await;
+    }
 
-#[tokio::test]
-async fn a_store_that_is_down_refuses_at_once_and_works_again_later() {
-    let timeline = Timeline::new();
-    let memory = Memory::new();
-    let background = background(memory.clone(), &timeline);
-    background.start().await.unwrap();
-    memory.set_down(true);
-    let refused = background.enqueue(Note::new("lost")).await;
-    assert!(
-        matches!(refused, Err(EnqueueError::NotStored { .. })),
-        "{refused:?}"
-    );
-    memory.set_down(false);
-    tokio::time::pause();
-    tokio::time::advance(Duration::from_secs(2)).await;
-    tokio::time::resume();
-    let id = background.enqueue(Note::new("kept")).await.unwrap();
-    within("the end", background.stored().get(id).outcome())
-        .await
-        .unwrap();
-    assert_eq!(timeline.names(), ["kept"]);
+    #[test]
+    async fn a_task_that_does_not_listen_ends_when_it_is_cancelled(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        background.start().await.unwrap();
+        let id = background.enqueue(Count::new(1)).await.unwrap();
+        let mut progress = background.stored().get(id).progress();
+        within("progress", progress.next()).await.unwrap();
+        assert_eq!(background.stored().get(id).cancel().await.unwrap(), Cancelled::Told);
+        let failure = ends(&background, id).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Aborted);
+        assert_eq!(status(&background, id).await.state, StoredState::Cancelled);
+        assert_eq!(background.stats().aborted, 1);
+        background.shutdown().await;
+    }
+
+    #[test]
+    async fn progress_and_the_end_reach_the_process_that_stored_the_task(place: &Place) {
+        let lab = Lab::new();
+        let (creator, worker) = (lab.background(place), lab.background(place));
+        let id = creator.enqueue(Count::new(3)).await.unwrap();
+        let task = creator.stored().get(id);
+        let mut progress = task.progress();
+        worker.start().await.unwrap();
+        let outcome = tokio::spawn(async move { task.outcome().await });
+        for step in 1..=3 {
+            loop {
+                let latest = within("progress", progress.next()).await.unwrap();
+                if latest.done() == step {
+                    assert_eq!((latest.total(), latest.message()), (3, "counting"));
+                    break;
+                }
+            }
+            lab.gate.add_permits(1);
+        }
+        within("the end", outcome).await.unwrap().unwrap();
+        while within("the end of the progress", progress.next()).await.is_some() {}
+        let late = creator.stored().get(id);
+        let last = within("progress", late.progress().next()).await.unwrap();
+        assert_eq!(last.done(), 3);
+        worker.shutdown().await;
+    }
+
+    #[test]
+    async fn a_second_task_like_a_unique_one_is_refused_while_it_is_unfinished(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        let first = background.enqueue(Note::new("one").unique()).await.unwrap();
+        let second = background.enqueue(Note::new("one").unique()).await;
+        let Err(EnqueueError::Duplicate { existing, .. }) = second else {
+            panic!("{second:?}");
+        };
+        assert!(existing.is_none_or(|existing| existing == first));
+        background.enqueue(Note::new("two").unique()).await.unwrap();
+        background.start().await.unwrap();
+        ends(&background, first).await.unwrap();
+        background.enqueue(Note::new("one").unique()).await.unwrap();
+        background.shutdown().await;
+    }
+
+    #[test]
+    async fn no_more_tasks_of_a_key_are_unfinished_than_may_be(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        let tasks = ["ada", "ada", "bob", "ada"].map(Export::new);
+        let stored = background.enqueue_all(tasks).await.unwrap();
+        let refused = stored.iter().filter(|stored| stored.is_err()).count();
+        assert_eq!((stored.len(), refused), (4, 1));
+        let full = background.enqueue(Export::new("ada")).await.unwrap_err();
+        let EnqueueError::TooMany { key, limit, .. } = full else {
+            panic!("{full:?}");
+        };
+        assert_eq!((key.as_str(), limit), ("ada", 2));
+        assert_eq!(background.stored().key("ada").list().await.unwrap().tasks.len(), 2);
+        background.start().await.unwrap();
+        for id in stored.into_iter().flatten() {
+            ends(&background, id).await.unwrap();
+        }
+        background.enqueue(Export::new("ada")).await.unwrap();
+        background.shutdown().await;
+    }
+
+    #[test]
+    async fn a_task_that_has_not_begun_in_time_is_not_run(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        let expired = Note::new("late").expires_in(Duration::ZERO);
+        let id = background.enqueue(expired).await.unwrap();
+        background.start().await.unwrap();
+        let failure = ends(&background, id).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Skipped);
+        assert!(failure.error.contains("it had not begun"), "{failure}");
+        background.shutdown().await;
+        assert!(lab.timeline.names().is_empty());
+    }
+
+    #[test]
+    async fn a_shutdown_gives_back_what_does_not_end_in_time(place: &Place) {
+        let lab = Lab::new();
+        let builder = lab.builder(place);
+        let first = builder.drain_timeout(Duration::ZERO).build().unwrap();
+        first.start().await.unwrap();
+        let id = first.enqueue(Count::new(1)).await.unwrap();
+        let mut progress = first.stored().get(id).progress();
+        within("progress", progress.next()).await.unwrap();
+        let report = within("the shutdown", first.shutdown()).await;
+        assert_eq!((report.given_back(), report.stats().returned), (1, 1), "{report}");
+        assert!(report.is_clean());
+        let second = lab.background(place);
+        let given_back = status(&second, id).await;
+        assert!(!given_back.state.is_final(), "{given_back:?}");
+        assert!(given_back.errors.is_empty(), "it has used up no attempt: {given_back:?}");
+        second.start().await.unwrap();
+        lab.gate.add_permits(1);
+        ends(&second, id).await.unwrap();
+        second.shutdown().await;
+    }
+
+    #[test]
+    async fn a_synchronous_task_is_told_of_a_shutdown_and_given_back(place: &Place) {
+        let lab = Lab::new();
+        let builder = lab.builder(place);
+        let background = builder.drain_timeout(Duration::from_millis(50)).build().unwrap();
+        background.start().await.unwrap();
+        background.enqueue(Block::new()).await.unwrap();
+        lab.timeline.reached("blocks").await;
+        let report = within("the shutdown", background.shutdown()).await;
+        lab.timeline.reached("unblocked").await;
+        assert_eq!(report.stats().accepted, 1);
+        assert_eq!(report.stats().completed + report.stats().returned, 1, "{report}");
+    }
+
+    #[test]
+    async fn each_of_many_tasks_runs_once_whichever_worker_takes_it(place: &Place) {
+        const TASKS: usize = 200;
+        let lab = Lab::new();
+        let workers = [lab.background(place), lab.background(place), lab.background(place)];
+        let creator = lab.background(place);
+        for worker in &workers {
+            worker.start().await.unwrap();
+        }
+        let tasks = (0..TASKS).map(|number| Note::new(number.to_string()));
+        let ids = creator.enqueue_all(tasks).await.unwrap();
+        for id in ids {
+            ends(&creator, id.unwrap()).await.unwrap();
+        }
+        let mut completed = 0;
+        for worker in workers {
+            completed += worker.shutdown().await.stats().completed;
+        }
+        assert_eq!(completed, TASKS as u64);
+        assert_eq!(lab.timeline.names().len(), TASKS);
+    }
+
+    #[test]
+    async fn a_paused_queue_keeps_its_tasks_until_it_is_resumed(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        background.start().await.unwrap();
+        background.queue("default").pause().await.unwrap();
+        // Whatever the workers knew before: this one is asked for after the pause has reached them.
+        let id = loop {
+            let id = background.enqueue(Note::new("early")).await.unwrap();
+            let task = background.stored().get(id);
+            let ended = tokio::time::timeout(Duration::from_millis(300), task.outcome());
+            if ended.await.is_err() {
+                break id;
+            }
+        };
+        assert_eq!(status(&background, id).await.state, StoredState::Waiting);
+        assert!(background.queue("default").oldest().await.unwrap().is_some());
+        background.queue("default").resume().await.unwrap();
+        ends(&background, id).await.unwrap();
+        background.shutdown().await;
+    }
+
+    #[test]
+    async fn lists_have_pages_and_filters_and_orders_for_all_of_them(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        let later = Duration::from_secs(3600);
+        let tasks = (0..5).map(|number| Note::new(number.to_string()).delay(later));
+        background.enqueue_all(tasks).await.unwrap();
+        background.enqueue(Export::new("ada")).await.unwrap();
+        let notes = background.stored().name("tests.no*").limit(2);
+        let mut texts = Vec::new();
+        let mut page = notes.list().await.unwrap();
+        loop {
+            assert!(page.tasks.len() <= 2);
+            texts.extend(page.tasks.iter().map(|task| task.arguments.clone()));
+            let Some(next) = page.next else { break };
+            page = notes.clone().after(next).list().await.unwrap();
+        }
+        let expected = (0..5).rev().map(|number| format!(r#"{{"text":"{number}"}}"#));
+        assert_eq!(texts, expected.collect::<Vec<_>>());
+        let counts = background.stored().counts().await.unwrap();
+        assert_eq!(counts, [(StoredState::Scheduled, 5), (StoredState::Waiting, 1)]);
+        let scheduled = background.stored().state(StoredState::Scheduled);
+        assert_eq!(scheduled.cancel_all().await.unwrap(), 5);
+        let cancelled = background.stored().state(StoredState::Cancelled);
+        assert_eq!(cancelled.retry_all().await.unwrap(), 5);
+        assert_eq!(background.stored().delete_all().await.unwrap(), 6);
+        assert!(background.stored().list().await.unwrap().tasks.is_empty());
+    }
+
+    #[test]
+    async fn a_secret_is_sealed_in_the_store_and_opened_by_the_worker(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        background.start().await.unwrap();
+        let id = background.enqueue(Secret::new("4711")).await.unwrap();
+        ends(&background, id).await.unwrap();
+        lab.timeline.reached("code 4711").await;
+        assert_eq!(status(&background, id).await.arguments, r#"{"code":"***"}"#);
+        background.shutdown().await;
+    }
 }

@@ -1,17 +1,22 @@
 //! A transaction of the caller, so that a task is stored with what else it writes, or not at all.
 
+#[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 use std::convert::Infallible;
+#[cfg(not(all(feature = "postgres", feature = "sqlite")))]
 use std::marker::PhantomData;
 
 /// The connection of a transaction that the caller has begun, and will end.
 #[doc(hidden)]
 #[derive(Debug)]
+#[allow(unreachable_pub, reason = "a sealed trait names it")]
 pub enum StoreTransaction<'a> {
     #[cfg(feature = "postgres")]
     Postgres(&'a mut sqlx::PgConnection),
     #[cfg(feature = "sqlite")]
     Sqlite(&'a mut sqlx::SqliteConnection),
     /// There is none: so that the type exists without any engine that has transactions.
+    #[cfg(not(all(feature = "postgres", feature = "sqlite")))]
+    #[allow(dead_code, reason = "it has no values")]
     Never(Infallible, PhantomData<&'a mut ()>),
 }
 

@@ -1,0 +1,48 @@
+//! Stores of durable tasks for tests: in memory, in a file, and on a server of the test's own.
+
+mod place;
+#[cfg(feature = "postgres")]
+mod postgres_server;
+
+pub use self::place::Place;
+#[cfg(feature = "postgres")]
+pub use self::postgres_server::PostgresServer;
+
+/// Makes a test for each store of every function in it, which is given the [`Place`] of a store of its own.
+///
+/// The names of the tests are those of the functions, behind that of the store: `postgres::a_task_runs`.
+#[macro_export]
+macro_rules! on_each_store {
+    ($(
+        $(#[doc = $doc:literal])*
+        #[test]
+        async fn $test:ident($place:ident: &Place) $body:block
+    )+) => {
+        $(async fn $test($place: &$crate::durable::Place) $body)+
+
+        mod memory {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(&$crate::durable::Place::memory()).await;
+            })+
+        }
+
+        #[cfg(feature = "sqlite")]
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                super::$test(&$crate::durable::Place::sqlite()).await;
+            })+
+        }
+
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                if let Some(place) = $crate::durable::Place::postgres() {
+                    super::$test(&place).await;
+                }
+            })+
+        }
+    };
+}
