@@ -114,10 +114,10 @@ impl SecretKeys {
     }
 
     /// Opens what [`seal`](Self::seal) returned for one of the places.
-    pub(crate) fn open<'a>(
+    pub(crate) fn open(
         &self,
         sealed: &str,
-        places: impl Iterator<Item = PlaceOfSecret<'a>> + Clone,
+        places: &[PlaceOfSecret<'_>],
     ) -> Result<String, OpenError> {
         let (id, sealed) = sealed.split_once(':').ok_or(OpenError::Malformed)?;
         let is_id = id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -132,7 +132,7 @@ impl SecretKeys {
             return Err(OpenError::OtherKey(id.to_owned()));
         }
         let opened = keys.find_map(|key| {
-            places.clone().find_map(|place| {
+            places.iter().find_map(|place| {
                 let payload = Payload {
                     msg: sealed,
                     aad: &place.associated_data(),
@@ -211,7 +211,7 @@ mod tests {
     }
 
     fn open(keys: &SecretKeys, sealed: &str, place: PlaceOfSecret<'_>) -> Result<String, String> {
-        let opened = keys.open(sealed, [place].into_iter());
+        let opened = keys.open(sealed, &[place]);
         opened.map_err(|error| error.to_string())
     }
 

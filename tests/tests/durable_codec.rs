@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for Explosive {
 
 #[background_task(durable, name = "codec.explosive")]
 async fn explode(it: Explosive) {
-    drop(it);
+    let _ = it;
 }
 
 #[derive(Serialize, Deserialize)]

@@ -23,7 +23,7 @@ pub(super) struct Parameter {
 pub(super) enum Source {
     /// The task has a field for it.
     Field {
-        default: Option<Expr>,
+        default: Option<Box<Expr>>,
         secret: Option<Secret>,
         /// With the word `was`.
         was: Option<(Ident, Vec<LitStr>)>,
@@ -73,7 +73,7 @@ impl Parameter {
     /// The value of its field where nothing else is set, if it has one.
     pub(super) fn default(&self) -> Option<&Expr> {
         match &self.source {
-            Source::Field { default, .. } => default.as_ref(),
+            Source::Field { default, .. } => default.as_deref(),
             Source::State | Source::Context => None,
         }
     }
@@ -197,7 +197,7 @@ impl Helpers {
         };
         let Some((source, word)) = supplied else {
             return Source::Field {
-                default: self.default.map(|(_, value)| value),
+                default: self.default.map(|(_, value)| Box::new(value)),
                 secret: self.secret.map(|(_, secret)| secret),
                 was: self.was,
             };

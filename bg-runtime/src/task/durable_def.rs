@@ -60,10 +60,12 @@ struct Codec {
     put: fn(&dyn Any, &SecretKeys) -> Result<String, BoxError>,
     take: fn(&RawValue, &SecretKeys) -> Result<BoxTask, BoxError>,
     /// Writes the arguments of these names, or all that are no secrets.
-    compare: fn(&dyn Any, Option<&[&str]>) -> Result<String, BoxError>,
+    compare: Compare,
     secrets: &'static [&'static str],
     sealed: &'static [&'static str],
 }
+
+type Compare = fn(&dyn Any, Option<&[&str]>) -> Result<String, BoxError>;
 
 /// What makes a task the same as another.
 #[derive(Debug, Clone, Copy)]

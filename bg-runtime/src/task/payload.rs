@@ -41,8 +41,8 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Reads the members of an object. Of two with one name the last counts, as it does for most who read JSON, and for
-/// `jsonb` of PostgreSQL.
+/// Reads the members of an object. Of two with one name the last counts, as it does for most who read JSON, and in a
+/// column of type `jsonb`.
 pub(super) fn members(text: &str) -> serde_json::Result<BTreeMap<String, &RawValue>> {
     serde_json::from_str(text)
 }
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn only_an_object_with_the_one_key_is_a_sealed_secret() {
         assert_eq!(unsealed(&sealed("a:b")).as_deref(), Some("a:b"));
-        // PostgreSQL writes it so.
+        // `jsonb` writes it so.
         assert_eq!(unsealed(r#"{"$sealed": "a:b"}"#).as_deref(), Some("a:b"));
         for text in [
             r#""$sealed""#,

@@ -283,9 +283,10 @@ impl<T> StoredArgument<T> {
             task,
             parameter: name,
         });
+        let places: Vec<_> = places.collect();
         let text = take
             .keys
-            .open(&secret, places)
+            .open(&secret, &places)
             .map_err(|error| format!("argument `{}` cannot be read: {error}", self.name))?;
         let value = (self.read)(&text);
         let hidden = "it was opened, and is not of the parameter's type";
