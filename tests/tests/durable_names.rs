@@ -15,7 +15,7 @@ async fn write() {}
 
 /// Not durable: nothing is stored under its name.
 #[background_task(name = "mails.older")]
-async fn older() {}
+pub async fn older() {}
 
 #[background_task(durable, name = "mails.read", was = "mails.older")]
 async fn read() {}

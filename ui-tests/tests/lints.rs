@@ -113,6 +113,27 @@ pub mod tasks {
         drop((connection, next));
     }
 
+    /// Is stored.
+    #[cfg(feature = "durable")]
+    #[background_task(durable, name = "lints.ship", was = "lints.send", unique = [order], per_process(rate = "1/s"))]
+    pub async fn ship(
+        #[was("id")] order: u64,
+        to: &str,
+        #[default = 1] parcels: u8,
+        #[secret] code: [u64; 4],
+        #[secret(stored_in_clear)] hint: String,
+    ) {
+        std::future::ready(()).await;
+        drop(format!("{order} {to} {parcels} {code:?} {hint}"));
+    }
+
+    /// Is stored, and nothing else.
+    #[cfg(feature = "durable")]
+    #[background_task(durable, name = "lints.tick")]
+    pub async fn tick() {
+        std::future::ready(()).await;
+    }
+
     /// Does nothing, and is deprecated.
     #[deprecated]
     #[background_task]

@@ -41,6 +41,10 @@ struct Job<W: ?Sized> {
 impl BoxTask {
     pub(crate) fn new(info: TaskInfo, work: impl Runnable + 'static) -> Self {
         let id = new_id(&info);
+        Self::with_id(id, info, work)
+    }
+
+    fn with_id(id: TaskId, info: TaskInfo, work: impl Work + 'static) -> Self {
         // Made here and not in `Runner::accept`, because here the request's own span is the current one.
         let span = span(info, id);
         let origin = (!span.is_disabled()).then(|| Box::new(Span::current()));
@@ -62,6 +66,13 @@ impl BoxTask {
             TaskInfo::declared(T::DEF),
             Declared::new(task, T::try_clone),
         )
+    }
+
+    /// Creates a task that has been stored, under the id that it was stored with: its span shows it from the start.
+    #[cfg(feature = "durable")]
+    pub(super) fn stored<T: Task + Send>(id: TaskId, task: T) -> Self {
+        let info = TaskInfo::declared(T::DEF);
+        Self::with_id(id, info, Declared::new(task, T::try_clone))
     }
 
     /// Creates a task whose copies are clones, even if [`Task::try_clone`] gives none.

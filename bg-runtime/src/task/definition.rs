@@ -263,7 +263,12 @@ impl TaskDef {
 
 impl fmt::Debug for TaskDef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskDef")
+        let mut shown = f.debug_struct("TaskDef");
+        #[cfg(feature = "durable")]
+        if let Some(durable) = &self.durable {
+            shown.field("durable", durable);
+        }
+        shown
             .field("name", &self.name)
             .field("file", &self.location.file())
             .field("line", &self.location.line())

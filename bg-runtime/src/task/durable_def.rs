@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::macro_support::{DurableTask, put, put_chosen, take};
 use super::payload::{ObjectText, canonical, is_doubtful, members, redacted};
-use super::{Backoff, BoxError, BoxTask, Task, TaskDef, TaskInfo};
+use super::{Backoff, BoxError, BoxTask, Task, TaskDef, TaskId, TaskInfo};
 use crate::contain::contain;
 use crate::one_line::OneLine;
 use crate::secret_key::{SecretKey, SecretKeys};
@@ -58,7 +58,7 @@ pub struct DurableDef {
 #[derive(Clone, Copy)]
 struct Codec {
     put: fn(&dyn Any, &SecretKeys) -> Result<String, BoxError>,
-    take: fn(&RawValue, &SecretKeys) -> Result<BoxTask, BoxError>,
+    take: fn(TaskId, &RawValue, &SecretKeys) -> Result<BoxTask, BoxError>,
     /// Writes the arguments of these names, or all that are no secrets.
     compare: Compare,
     secrets: &'static [&'static str],
@@ -95,7 +95,7 @@ impl DurableDef {
     pub(super) const fn declared<T: DurableTask>() -> Self {
         Self::new(Codec {
             put: |task, keys| put(downcast::<T>(task)?, keys),
-            take: |arguments, keys| Ok(BoxTask::declared(take::<T>(arguments, keys)?)),
+            take: |id, arguments, keys| Ok(BoxTask::stored(id, take::<T>(arguments, keys)?)),
             compare: |task, names| put_chosen(downcast::<T>(task)?, names),
             secrets: T::SECRETS,
             sealed: T::SEALED,
@@ -109,7 +109,7 @@ impl DurableDef {
     pub const fn serde<T: Task + Send + Serialize + DeserializeOwned>() -> Self {
         Self::new(Codec {
             put: |task, _| put_whole(downcast::<T>(task)?),
-            take: |arguments, _| Ok(BoxTask::declared(take_whole::<T>(arguments.get())?)),
+            take: |id, arguments, _| Ok(BoxTask::stored(id, take_whole::<T>(arguments.get())?)),
             compare: |task, names| compare_whole(downcast::<T>(task)?, names),
             secrets: &[],
             sealed: &[],
@@ -163,7 +163,17 @@ impl DurableDef {
         arguments: &RawValue,
         keys: &SecretKeys,
     ) -> Result<BoxTask, BoxError> {
-        contain(|| (self.codec.take)(arguments, keys))
+        self.take_as(TaskId::next_stored(), arguments, keys)
+    }
+
+    /// Like [`take`](Self::take), with the id that the task was stored with.
+    pub(crate) fn take_as(
+        &self,
+        id: TaskId,
+        arguments: &RawValue,
+        keys: &SecretKeys,
+    ) -> Result<BoxTask, BoxError> {
+        contain(|| (self.codec.take)(id, arguments, keys))
             .unwrap_or_else(|panic| Err(panicked("read", OneLine(panic))))
     }
 
