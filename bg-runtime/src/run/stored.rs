@@ -100,14 +100,14 @@ async fn run_claimed(runner: &Arc<Runner>, worker: &Worker, claimed: Claimed) ->
     let envelope = Envelope::from_json(&claimed.envelope);
     let request = envelope.request.map(RequestInfo::of_stored).map(Arc::new);
     let decoded = match info.durable() {
-        Some(durable) => durable.take(&claimed.arguments, store.secret_keys()),
+        Some(durable) => durable.take_as(claimed.id, &claimed.arguments, store.secret_keys()),
         None => return Verdict::Returned { wait: UNREADABLE },
     };
     let (task, error) = match decoded {
         Ok(task) => (task, None),
-        Err(error) => (BoxTask::unreadable(info), Some(error)),
+        Err(error) => (BoxTask::unreadable(claimed.id, info), Some(error)),
     };
-    let mut task = task.claimed(claimed.id, claimed.runs);
+    let mut task = task.claimed(claimed.runs);
     if envelope.timeout.is_some() {
         task.options_mut().timeout = envelope.timeout;
     }

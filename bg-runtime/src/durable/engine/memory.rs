@@ -66,8 +66,10 @@ struct TaskRow {
     state: StoredState,
     attempt: u32,
     errors: Vec<(u32, SystemTime, String)>,
+    /// How many of the errors no longer count, because somebody has asked for the task to run again.
+    forgiven: usize,
+    /// How many of the others are losses.
     losses: u32,
-    /// How many of the errors are losses.
     due: SystemTime,
     stored_at: SystemTime,
     attempted_at: Option<SystemTime>,
@@ -279,6 +281,7 @@ impl Tables {
                 state: waiting(due, now),
                 attempt: 0,
                 errors: Vec::new(),
+                forgiven: 0,
                 losses: 0,
                 due,
                 stored_at: now,
@@ -462,6 +465,7 @@ impl Tables {
             (Order::Retry, state) if state.is_final() || state == StoredState::Retrying => {
                 row.due = now;
                 row.ended_at = None;
+                (row.forgiven, row.losses) = (row.errors.len(), 0);
                 row.state = StoredState::Waiting;
                 Obeyed::Done
             }
@@ -508,7 +512,7 @@ impl TaskRow {
             envelope: self.stored.envelope.clone(),
             queue: self.stored.queue.clone().into_owned(),
             attempt: self.attempt,
-            failures: self.errors.len() as u32 - self.losses,
+            failures: (self.errors.len() - self.forgiven) as u32 - self.losses,
             losses: self.losses,
             runs: self.stored.runs,
             stored_at: self.stored_at,
