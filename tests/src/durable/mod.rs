@@ -1,10 +1,12 @@
 //! Stores of durable tasks for tests: in memory, in a file, and on a server of the test's own.
 
+mod faulty_link;
 mod fleet;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres_server;
 
+pub use self::faulty_link::{Fault, FaultyLink};
 pub use self::fleet::{Evidence, Node, post};
 pub use self::place::Place;
 #[cfg(feature = "postgres")]

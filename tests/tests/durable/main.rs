@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod kill;
+#[cfg(feature = "postgres")]
+mod outages;
 mod outbox;
 mod tasks;
 mod working;
