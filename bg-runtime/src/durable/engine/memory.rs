@@ -53,6 +53,10 @@ struct Tables {
     last_row: Row,
     paused: Vec<String>,
     is_down: bool,
+    /// Whatever is stored waits until this is over.
+    is_stuck: bool,
+    /// How many writes wait for that.
+    waiting_writes: usize,
     /// The workers that are cut off: nothing that they say is heard any more.
     crashed: Vec<u64>,
     /// The workers that work.
@@ -120,6 +124,41 @@ impl Memory {
         self.0.changed.notify_waiters();
         if !is_down {
             let _ = self.0.events.send(StoreEvent::Gap);
+        }
+    }
+
+    /// Sets whether the store takes its time: while it does, what is to be stored waits.
+    pub fn set_stuck(&self, is_stuck: bool) {
+        self.0.tables.lock().is_stuck = is_stuck;
+        self.0.changed.notify_waiters();
+    }
+
+    /// Returns how many writes wait because the store is [stuck](Self::set_stuck).
+    #[must_use]
+    pub fn waiting_writes(&self) -> usize {
+        self.0.tables.lock().waiting_writes
+    }
+
+    /// Waits while the store is stuck.
+    async fn is_unstuck(&self) {
+        struct Waiting<'a>(&'a Memory);
+
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.0.tables.lock().waiting_writes -= 1;
+            }
+        }
+
+        self.0.tables.lock().waiting_writes += 1;
+        let _waiting = Waiting(self);
+        loop {
+            // Before the look, so that no change is missed.
+            let mut changed = std::pin::pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            if !self.0.tables.lock().is_stuck {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -565,9 +604,13 @@ impl Engine for MemoryEngine {
     }
 
     fn store(&self, batch: Arc<[Stored]>) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>> {
-        let stored = self.with(|tables| tables.store(&batch, clock::now()));
-        self.memory.0.changed.notify_waiters();
-        std::future::ready(stored).boxed()
+        async move {
+            self.memory.is_unstuck().await;
+            let stored = self.with(|tables| tables.store(&batch, clock::now()));
+            self.memory.0.changed.notify_waiters();
+            stored
+        }
+        .boxed()
     }
 
     fn store_in<'a>(
