@@ -15,7 +15,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, StoreEvent, StoreTransaction};
+use super::{Engine, StoreEvent, StoreTransaction, Tally};
 use crate::clock;
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
@@ -82,6 +82,10 @@ struct TaskRow {
     worker: Option<u64>,
     heard: Instant,
     stop: StopOrder,
+    /// The attempt after whose death somebody was told; 0 before that.
+    told: u32,
+    /// Since when somebody is being told.
+    telling: Option<Instant>,
 }
 
 impl Memory {
@@ -330,6 +334,8 @@ impl Tables {
                 worker: None,
                 heard: Instant::now(),
                 stop: StopOrder::default(),
+                told: 0,
+                telling: None,
                 stored: stored.clone(),
             };
             self.rows.insert(self.last_row, row);
@@ -481,6 +487,14 @@ impl Tables {
             let ended = row.ended_at.and_then(|at| now.duration_since(at).ok());
             ended.is_none_or(|ago| ago < keep)
         });
+    }
+
+    /// Returns the rows of these tasks that no worker has, and that have not ended.
+    fn waiting_rows(&mut self, tasks: &[TaskId]) -> impl Iterator<Item = &mut TaskRow> {
+        self.rows.values_mut().filter(|row| {
+            let waits = !row.state.is_final() && row.state != StoredState::Running;
+            waits && tasks.contains(&row.stored.id)
+        })
     }
 
     fn found(&self, query: &Query) -> impl Iterator<Item = (Row, &TaskRow)> {
@@ -728,6 +742,96 @@ impl Engine for MemoryEngine {
             }
         });
         std::future::ready(self.with(|_| events.boxed())).boxed()
+    }
+
+    fn postpone(
+        &self,
+        tasks: Vec<TaskId>,
+        due: SystemTime,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        let now = clock::now();
+        let postponed = self.with(|tables| {
+            for row in tables.waiting_rows(&tasks) {
+                row.due = due;
+                row.state = waiting(due, now);
+            }
+        });
+        self.memory.0.changed.notify_waiters();
+        std::future::ready(postponed).boxed()
+    }
+
+    fn release(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.postpone(tasks, clock::now())
+    }
+
+    fn claim_dead(
+        &self,
+        limit: u32,
+        again_after: Duration,
+    ) -> BoxFuture<'_, Result<Vec<TaskStatus>, StoreError>> {
+        let dead = self.with(|tables| {
+            let rows = tables.rows.values_mut();
+            let untold = rows.filter(|row| {
+                let is_being_told = row.telling.is_some_and(|since| since.elapsed() < again_after);
+                row.state == StoredState::Dead && row.told < row.attempt && !is_being_told
+            });
+            let claimed = untold.take(limit as usize).map(|row| {
+                row.telling = Some(Instant::now());
+                row.status()
+            });
+            claimed.collect()
+        });
+        std::future::ready(dead).boxed()
+    }
+
+    fn note_told(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
+        let noted = self.with(|tables| {
+            for row in tables.rows.values_mut() {
+                if tasks.contains(&row.stored.id) {
+                    (row.told, row.telling) = (row.attempt, None);
+                }
+            }
+        });
+        std::future::ready(noted).boxed()
+    }
+
+    fn tallies(&self) -> BoxFuture<'_, Result<Vec<Tally>, StoreError>> {
+        let tallies = self.with(|tables| {
+            let mut tallies = BTreeMap::new();
+            for row in tables.rows.values() {
+                if !row.state.is_final() || row.state == StoredState::Dead {
+                    let queue = row.stored.queue.to_string();
+                    *tallies.entry((queue, row.state)).or_insert(0) += 1;
+                }
+            }
+            let tallies = tallies.into_iter();
+            let tallies = tallies.map(|((queue, state), tasks)| Tally {
+                queue,
+                state,
+                tasks,
+            });
+            tallies.collect()
+        });
+        std::future::ready(tallies).boxed()
+    }
+
+    fn unknown_names(
+        &self,
+        known: &'static [&'static str],
+    ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
+        let unknown = self.with(|tables| {
+            let mut unknown = BTreeMap::<String, u64>::new();
+            let rows = tables.rows.values().filter(|row| !row.state.is_final());
+            for row in rows.filter(|row| !known.contains(&row.stored.name)) {
+                *unknown.entry(row.stored.name.to_owned()).or_default() += 1;
+            }
+            unknown.into_iter().take(20).collect()
+        });
+        std::future::ready(unknown).boxed()
+    }
+
+    fn migration_sql(&self) -> BoxFuture<'_, Result<Option<String>, StartError>> {
+        std::future::ready(Ok(None)).boxed()
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
