@@ -52,7 +52,6 @@ use crate::sync::Mutex;
 use crate::task::{Progress, TaskId};
 
 /// How often a batch is stored anew that another transaction was in the way of.
-#[cfg(feature = "postgres")]
 const COLLISIONS: u32 = 5;
 
 /// Where the tables are.
@@ -175,7 +174,6 @@ impl River {
                     break kept;
                 }
                 // Two that want the same unique values, in another order.
-                #[cfg(feature = "postgres")]
                 Err(error) if failure::is_collision(&error) && tries < COLLISIONS => {
                     drop(into);
                     tries += 1;
@@ -185,7 +183,6 @@ impl River {
                 Err(error) => return Err(error.into()),
             }
         };
-        let _: u32 = tries;
         // The workers of PostgreSQL are notified.
         #[cfg(feature = "sqlite")]
         if matches!(db.pool, Pool::Sqlite(_)) {
@@ -412,7 +409,7 @@ impl Engine for River {
     }
 
     fn events(&self) -> BoxFuture<'_, Result<BoxStream<'static, StoreEvent>, StoreError>> {
-        Box::pin(async move { events::listen(self.db().await?, &self.name).await })
+        Box::pin(async move { events::listen(self.db().await?).await })
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
