@@ -12,13 +12,13 @@ use super::build_error::{BuildError, Problem};
 #[cfg(feature = "durable")]
 use super::stores::Stores;
 #[cfg(feature = "durable")]
-use crate::durable::{EnqueueError, Store};
-#[cfg(feature = "durable")]
-use crate::run::NotStoredHook;
+use crate::durable::{EnqueueError, Store, TaskStatus};
 use crate::run::{
     DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, MAX_BLOCKING, Overflow, Recording,
     SLOW_POLL_THRESHOLD, Settings, SpanHook, add_built,
 };
+#[cfg(feature = "durable")]
+use crate::run::{DeadHook, NotStoredHook};
 use crate::task::{
     Arounds, MissingState, SourceOfStates, State, States, StatesBuilder, TaskContext, TaskFailure,
     TaskInfo, TaskResult, TaskRun, registered_tasks,
@@ -43,6 +43,8 @@ pub struct BackgroundBuilder {
     stores: Stores,
     #[cfg(feature = "durable")]
     on_not_stored: Option<NotStoredHook>,
+    #[cfg(feature = "durable")]
+    on_dead: Option<DeadHook>,
 }
 
 impl BackgroundBuilder {
@@ -64,6 +66,8 @@ impl BackgroundBuilder {
             stores: Stores::default(),
             #[cfg(feature = "durable")]
             on_not_stored: None,
+            #[cfg(feature = "durable")]
+            on_dead: None,
         }
     }
 
@@ -351,6 +355,25 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Sets what is told of each durable task that ends as [dead](crate::durable::StoredState::Dead): its last run
+    /// failed, its arguments could not be read for a day, or it lost its worker too often.
+    ///
+    /// Of each it is told at least once, in one of the processes that work on the store and have this, also of one
+    /// that has died in another or with its worker; of all that are dead and not told of yet when it is first set. A
+    /// process that is killed while it tells has another tell again. A task that is retried and dies again is told of
+    /// again. A panic is logged, and counts as told.
+    ///
+    /// For each run that fails, in the process in which it does, there is [`on_error`](Self::on_error). A second call
+    /// replaces the function.
+    #[cfg(feature = "durable")]
+    pub fn on_dead<F>(mut self, tell: impl Fn(TaskStatus) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.on_dead = Some(Box::new(move |task| Box::pin(tell(task))));
+        self
+    }
+
     /// Builds the `Background`.
     ///
     /// # Errors
@@ -433,6 +456,8 @@ impl BackgroundBuilder {
             store: self.stores.open(),
             #[cfg(feature = "durable")]
             on_not_stored: self.on_not_stored,
+            #[cfg(feature = "durable")]
+            on_dead: self.on_dead,
             ..Settings::default()
         })
     }

@@ -42,7 +42,7 @@ pub use self::stored_tasks::{Cancelled, Cursor, Page, StoredTasks};
 
 pub(crate) use self::desk::Desk;
 pub use self::engine::Memory;
-pub(crate) use self::engine::StoreTransaction;
+pub(crate) use self::engine::{StoreEvent, StoreTransaction, Tally};
 pub(crate) use self::envelope::Envelope;
 pub(crate) use self::open_store::OpenStore;
 pub(crate) use self::run_failure::RunFailure;

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Engine, StoreTransaction};
+use super::engine::{Engine, StoreEvent, StoreTransaction};
 use super::error::{StartError, StoreError};
 use super::settings::StoreSettings;
 use super::{Desk, EnqueueError, Envelope, Kept, LookError, Stored, Unique};
@@ -135,6 +137,12 @@ impl OpenStore {
     /// Returns an error if the store does not answer.
     pub(crate) async fn check(&self) -> Result<(), LookError> {
         self.ask(self.engine.oldest()).await.map(drop)
+    }
+
+    /// Returns what happens to stored tasks; nothing if the store does not answer, so who needs to know looks as well.
+    pub(crate) async fn events(&self) -> BoxStream<'static, StoreEvent> {
+        let events = self.engine.events().await;
+        events.unwrap_or_else(|_| stream::empty().boxed())
     }
 
     /// Asks the store something, for no longer than storing may take.

@@ -99,7 +99,7 @@ pub struct TaskStatus {
 impl TaskStatus {
     /// Hides secrets, and writes the arguments as the codec does, without the spaces that a database may put in. The
     /// secrets of a task that this program does not know are sealed, or its own business.
-    pub(super) fn redact(&mut self) {
+    pub(crate) fn redact(&mut self) {
         let Ok(value) = serde_json::from_str::<Value>(&self.arguments) else {
             return self.arguments.clear();
         };

@@ -170,8 +170,7 @@ impl StoredTask {
             return stream::empty().boxed();
         };
         // Without events, whoever waits looks now and then.
-        let events = store.engine().events().await;
-        events.unwrap_or_else(|_| stream::empty().boxed())
+        store.events().await
     }
 }
 

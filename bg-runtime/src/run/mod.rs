@@ -30,10 +30,14 @@ mod aborts;
 mod accepted;
 mod attempt;
 mod begin;
+#[cfg(feature = "durable")]
+mod dead;
 mod dispatch;
 mod end_of_wait;
 mod executor;
 mod global;
+#[cfg(feature = "durable")]
+mod held;
 mod history;
 mod ledger;
 mod limits;
@@ -68,6 +72,8 @@ pub use self::task_handle::TaskHandle;
 pub use self::unfinished::UnfinishedTask;
 
 pub(crate) use self::accepted::{AcceptedTask, NotAccepted};
+#[cfg(feature = "durable")]
+pub(crate) use self::dead::DeadHook;
 pub(crate) use self::dispatch::{Dispatch, Recording, replay};
 pub(crate) use self::end_of_wait::end_of_wait;
 pub(crate) use self::executor::Executor;
@@ -83,6 +89,8 @@ pub(crate) use self::unstored::{KeptTasks, UnstoredTask};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "durable")]
+use std::time::SystemTime;
 
 #[cfg(feature = "durable")]
 use axum::response::Response;
@@ -146,6 +154,8 @@ pub(crate) struct Settings {
     pub(crate) store: Option<Arc<OpenStore>>,
     #[cfg(feature = "durable")]
     pub(crate) on_not_stored: Option<NotStoredHook>,
+    #[cfg(feature = "durable")]
+    pub(crate) on_dead: Option<DeadHook>,
 }
 
 /// The settings of a `Background` that was not configured. Its tasks may lack a state until they run.
@@ -168,6 +178,8 @@ impl Default for Settings {
             store: None,
             #[cfg(feature = "durable")]
             on_not_stored: None,
+            #[cfg(feature = "durable")]
+            on_dead: None,
         }
     }
 }
@@ -217,6 +229,8 @@ impl Runner {
             store,
             #[cfg(feature = "durable")]
             on_not_stored,
+            #[cfg(feature = "durable")]
+            on_dead,
         } = settings;
         #[cfg(feature = "durable")]
         let may_store = dispatch.stores() && !durable_names().is_empty();
@@ -236,7 +250,7 @@ impl Runner {
             default_timeout,
             is_configured,
             #[cfg(feature = "durable")]
-            worker: store.map(Worker::new),
+            worker: store.map(|store| Worker::new(store, on_dead)),
             #[cfg(feature = "durable")]
             may_store,
             #[cfg(feature = "durable")]
@@ -571,6 +585,27 @@ impl Runner {
         tasks: Vec<UnstoredTask>,
     ) -> Result<KeptTasks, (EnqueueError, Vec<UnstoredTask>)> {
         unstored::store_all(self, None, tasks).await
+    }
+
+    /// Returns until when tasks of a response are held that are stored now. `None` if they are not held.
+    pub(crate) fn hold_until(&self) -> Option<SystemTime> {
+        let store = self.store()?;
+        let holds = store.settings().hold_until_sent;
+        holds.then(|| held::held_until(store))
+    }
+
+    /// Keeps stored tasks held until they are [released](Self::release_held). Each comes with when it is due by itself.
+    pub(crate) fn hold_stored(self: &Arc<Self>, tasks: Vec<(TaskId, Option<SystemTime>)>) {
+        if let Some(worker) = &self.worker {
+            held::hold(self, &worker.held, worker.store(), tasks);
+        }
+    }
+
+    /// Lets tasks start whose response has been sent.
+    pub(crate) fn release_held(&self, tasks: &[TaskId]) {
+        if let Some(worker) = &self.worker {
+            held::release(&worker.held, tasks);
+        }
     }
 
     /// Stores tasks that belong to no request. Nothing is reported: the caller does that.

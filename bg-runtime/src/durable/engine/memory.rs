@@ -772,7 +772,9 @@ impl Engine for MemoryEngine {
         let dead = self.with(|tables| {
             let rows = tables.rows.values_mut();
             let untold = rows.filter(|row| {
-                let is_being_told = row.telling.is_some_and(|since| since.elapsed() < again_after);
+                let is_being_told = row
+                    .telling
+                    .is_some_and(|since| since.elapsed() < again_after);
                 row.state == StoredState::Dead && row.told < row.attempt && !is_being_told
             });
             let claimed = untold.take(limit as usize).map(|row| {
@@ -828,10 +830,6 @@ impl Engine for MemoryEngine {
             unknown.into_iter().take(20).collect()
         });
         std::future::ready(unknown).boxed()
-    }
-
-    fn migration_sql(&self) -> BoxFuture<'_, Result<Option<String>, StartError>> {
-        std::future::ready(Ok(None)).boxed()
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -109,10 +109,6 @@ pub(crate) trait Engine: Send + Sync + 'static {
         known: &'static [&'static str],
     ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>>;
 
-    /// Returns the SQL that brings the tables up to date, of which the database already has nothing. `None` if there is
-    /// nothing to do, or no SQL to do it with.
-    fn migration_sql(&self) -> BoxFuture<'_, Result<Option<String>, StartError>>;
-
     /// Stops or resumes the claims from a queue, of all workers.
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>>;
 

@@ -10,7 +10,9 @@
 
 mod beat;
 mod db;
+mod dead;
 mod dialect;
+mod due;
 mod events;
 mod failure;
 mod fence;
@@ -30,7 +32,7 @@ mod tests;
 mod worker;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -43,11 +45,11 @@ use self::db::{Bind, Db, Pool, bound, fetch};
 use self::held::Held;
 use self::insert::Open;
 use self::worker::{Waker, Working};
-use super::{Engine, StoreEvent, StoreTransaction};
+use super::{Engine, StoreEvent, StoreTransaction, Tally};
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::StoreSettings;
-use crate::durable::{Desk, Kept, Stored, StoredState};
+use crate::durable::{Desk, Kept, Stored, StoredState, TaskStatus};
 use crate::sync::Mutex;
 use crate::task::{Progress, TaskId};
 
@@ -410,6 +412,45 @@ impl Engine for River {
 
     fn events(&self) -> BoxFuture<'_, Result<BoxStream<'static, StoreEvent>, StoreError>> {
         Box::pin(async move { events::listen(self.db().await?).await })
+    }
+
+    fn postpone(
+        &self,
+        tasks: Vec<TaskId>,
+        due: SystemTime,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { due::postpone(self.db().await?, &tasks, due).await })
+    }
+
+    fn release(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let orders = due::release(self.db().await?, &tasks).await?;
+            self.wake(orders.queues());
+            Ok(())
+        })
+    }
+
+    fn claim_dead(
+        &self,
+        limit: u32,
+        again_after: Duration,
+    ) -> BoxFuture<'_, Result<Vec<TaskStatus>, StoreError>> {
+        Box::pin(async move { dead::claim(self.db().await?, limit, again_after).await })
+    }
+
+    fn note_told(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { dead::note_told(self.db().await?, &tasks).await })
+    }
+
+    fn tallies(&self) -> BoxFuture<'_, Result<Vec<Tally>, StoreError>> {
+        Box::pin(async move { list::tallies(self.db().await?).await })
+    }
+
+    fn unknown_names(
+        &self,
+        known: &'static [&'static str],
+    ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
+        Box::pin(async move { list::unknown_names(self.db().await?, known).await })
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
