@@ -171,7 +171,9 @@ async fn insert_unique(
             holder = taken.into_values().next().flatten();
             slots
         }
-        _ => slots.collect(),
+        Open::Postgres(_) => slots.collect(),
+        #[cfg(feature = "sqlite")]
+        Open::Sqlite(_) => slots.collect(),
     };
     for slot in slots {
         match take_slot(db, client, into, task, (unique, slot)).await? {
