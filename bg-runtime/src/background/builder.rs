@@ -13,12 +13,12 @@ use super::build_error::{BuildError, Problem};
 use super::stores::Stores;
 #[cfg(feature = "durable")]
 use crate::durable::{EnqueueError, Store, TaskStatus};
+#[cfg(feature = "durable")]
+use crate::run::{BaggageHook, DeadHook, NotStoredHook};
 use crate::run::{
     DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, MAX_BLOCKING, Overflow, Recording,
     SLOW_POLL_THRESHOLD, Settings, SpanHook, add_built,
 };
-#[cfg(feature = "durable")]
-use crate::run::{DeadHook, NotStoredHook};
 use crate::task::{
     Arounds, MissingState, SourceOfStates, State, States, StatesBuilder, TaskContext, TaskFailure,
     TaskInfo, TaskResult, TaskRun, registered_tasks,
@@ -45,6 +45,8 @@ pub struct BackgroundBuilder {
     on_not_stored: Option<NotStoredHook>,
     #[cfg(feature = "durable")]
     on_dead: Option<DeadHook>,
+    #[cfg(feature = "durable")]
+    baggage: Option<BaggageHook>,
 }
 
 impl BackgroundBuilder {
@@ -68,6 +70,8 @@ impl BackgroundBuilder {
             on_not_stored: None,
             #[cfg(feature = "durable")]
             on_dead: None,
+            #[cfg(feature = "durable")]
+            baggage: None,
         }
     }
 
@@ -355,6 +359,23 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Has a small map of text travel along with each task, for [`TaskContext::baggage`] where it runs, which may be
+    /// another process: the tenant, a trace id.
+    ///
+    /// The function is called where the task is queued. A durable task with more than 8 KiB of it is not stored. It is
+    /// stored in clear, and shown by whatever shows the store. A panic is logged, and the task travels without. A second
+    /// call replaces the function.
+    ///
+    /// What [`around`](Self::around) captures does not travel: of a durable task, its `capture` is called in the worker.
+    #[cfg(feature = "durable")]
+    pub fn baggage<M>(mut self, pack: impl Fn() -> M + Send + Sync + 'static) -> Self
+    where
+        M: IntoIterator<Item = (String, String)>,
+    {
+        self.baggage = Some(Box::new(move || pack().into_iter().collect()));
+        self
+    }
+
     /// Sets what is told of each durable task that ends as [dead](crate::durable::StoredState::Dead): its last run
     /// failed, its arguments could not be read for a day, or it lost its worker too often.
     ///
@@ -458,6 +479,8 @@ impl BackgroundBuilder {
             on_not_stored: self.on_not_stored,
             #[cfg(feature = "durable")]
             on_dead: self.on_dead,
+            #[cfg(feature = "durable")]
+            baggage: self.baggage,
             ..Settings::default()
         })
     }

@@ -90,6 +90,8 @@ pub struct TaskStatus {
     pub stored_at: SystemTime,
     /// When it may begin, or begin again.
     pub due_at: SystemTime,
+    /// The time by which its first run has to begin, if it expires.
+    pub expires_at: Option<SystemTime>,
     /// When its latest run began, or its worker was last heard of.
     pub attempted_at: Option<SystemTime>,
     /// When it ended.

@@ -8,6 +8,8 @@ use futures_util::future::{self, BoxFuture};
 use tracing::Span;
 use tracing::field::Empty;
 
+#[cfg(feature = "durable")]
+use super::options::Baggage;
 use super::options::Options;
 use super::{
     Arounds, RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, Tracker, UnrunTask,
@@ -132,6 +134,11 @@ impl BoxTask {
         self.0
             .options
             .get_or_insert_with(|| Box::new(Options::NONE))
+    }
+
+    #[cfg(feature = "durable")]
+    pub(crate) fn baggage(&self) -> &Baggage {
+        self.options().baggage()
     }
 
     /// Returns how many times it runs again after a run that failed.

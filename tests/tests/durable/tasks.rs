@@ -93,5 +93,13 @@ pub(crate) async fn secret(#[secret] code: String, #[state] lab: Lab) {
     lab.timeline.mark(format!("code {code}"));
 }
 
+/// Marks what travels along with it.
+#[background_task(durable, name = "tests.unpack", retries = 0)]
+pub(crate) async fn unpack(#[state] lab: Lab, #[context] cx: TaskContext) {
+    for (name, value) in cx.baggage() {
+        lab.timeline.mark(format!("{name} {value}"));
+    }
+}
+
 /// With which secrets are stored.
 pub(crate) const KEY: [u8; 32] = [7; 32];

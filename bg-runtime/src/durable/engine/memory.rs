@@ -22,7 +22,8 @@ use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::{StoreSettings, matches};
 use crate::durable::stored::StopOrder;
 use crate::durable::{
-    Claimed, Desk, Kept, RunFailure, Store, Stored, StoredError, StoredState, TaskStatus, Verdict,
+    Claimed, Desk, Envelope, Kept, RunFailure, Store, Stored, StoredError, StoredState, TaskStatus,
+    Verdict,
 };
 use crate::sync::Mutex;
 use crate::task::{FailureKind, Progress, TaskId};
@@ -590,6 +591,7 @@ impl TaskRow {
             worker: self.worker.map(|worker| format!("memory:{worker}")),
             stored_at: self.stored_at,
             due_at: self.due,
+            expires_at: Envelope::from_json(&self.stored.envelope).expires_at,
             attempted_at: self.attempted_at,
             ended_at: self.ended_at,
         }
