@@ -358,7 +358,7 @@ async fn tell_progress(store: &OpenStore, mut progress: Watcher) {
         }
         tokio::time::sleep(PROGRESS).await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Tells the store of the last progress of a task that has ended, if it may not know it.

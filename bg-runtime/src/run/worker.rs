@@ -17,7 +17,7 @@ use crate::durable::{Desk, OpenStore, StartError, Verdict};
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::sync::Mutex;
-use crate::task::{TaskInfo, durable_by_name, durable_names};
+use crate::task::{TaskDef, TaskInfo, durable_by_name, durable_names};
 
 /// How long a shutdown waits for the store to hear what became of the last tasks. What it does not hear runs again.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -67,7 +67,7 @@ impl Worker {
         self.names.get_or_init(|| {
             let names = durable_names().iter().copied();
             let runs = |name: &str| {
-                let now = durable_by_name(name).map(|def| def.name());
+                let now = durable_by_name(name).map(TaskDef::name);
                 self.store.settings().runs(name)
                     || now.is_some_and(|now| self.store.settings().runs(now))
             };

@@ -11,8 +11,8 @@ use axum::routing::{get, post};
 use bg_runtime::durable::{SecretKey, Store};
 use bg_runtime::testing::Memory;
 use bg_runtime::{
-    Background, BackgroundTasks, FailureKind, TaskExt, WithBackground, get as get_route, named,
-    routes,
+    Background, BackgroundTasks, FailureKind, TaskExt, TaskFailure, WithBackground,
+    get as get_route, named, routes,
 };
 use futures_util::FutureExt;
 use tests::{
@@ -156,7 +156,7 @@ async fn a_client_whose_tasks_cannot_be_stored_is_told_503() {
         .failures
         .all()
         .iter()
-        .map(|failure| failure.kind())
+        .map(TaskFailure::kind)
         .collect();
     assert_eq!(
         kinds

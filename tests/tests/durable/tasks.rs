@@ -73,7 +73,7 @@ pub(crate) async fn count(to: u64, #[state] lab: Lab, #[context] cx: TaskContext
 
 /// Blocks its thread until it is told to stop.
 #[background_task(durable, name = "tests.block", queue = "slow")]
-pub(crate) fn block(#[state] lab: Lab, #[context] cx: TaskContext) {
+pub(crate) fn block(#[state] lab: &Lab, #[context] cx: &TaskContext) {
     lab.timeline.mark("blocks");
     while !cx.is_cancelled() {
         std::thread::yield_now();

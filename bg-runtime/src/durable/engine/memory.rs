@@ -238,7 +238,7 @@ impl MemoryEngine {
         worker: u64,
         desk: &Desk,
         running: &BTreeMap<String, usize>,
-    ) -> Result<(Vec<(Claim, Claimed)>, Option<SystemTime>), StoreError> {
+    ) -> Result<(Vec<ClaimedRow>, Option<SystemTime>), StoreError> {
         let lease = self.lease;
         let (claimed, next, dead) = self.with(|tables| {
             let now = clock::now();
@@ -294,6 +294,8 @@ impl MemoryEngine {
         }
     }
 }
+
+type ClaimedRow = (Claim, Claimed);
 
 /// A claim of one row, for one attempt.
 #[derive(Debug, Clone, Copy)]
@@ -351,7 +353,7 @@ impl Tables {
         desk: &Desk,
         running: &BTreeMap<String, usize>,
         now: SystemTime,
-    ) -> Vec<(Claim, Claimed)> {
+    ) -> Vec<ClaimedRow> {
         let mut free: BTreeMap<&str, usize> = desk
             .queues
             .iter()
