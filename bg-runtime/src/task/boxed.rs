@@ -44,7 +44,7 @@ impl BoxTask {
         Self::with_id(id, info, work)
     }
 
-    fn with_id(id: TaskId, info: TaskInfo, work: impl Work + 'static) -> Self {
+    fn with_id(id: TaskId, info: TaskInfo, work: impl Runnable + 'static) -> Self {
         // Made here and not in `Runner::accept`, because here the request's own span is the current one.
         let span = span(info, id);
         let origin = (!span.is_disabled()).then(|| Box::new(Span::current()));
