@@ -6,15 +6,17 @@
 mod arguments;
 mod connection;
 mod messages;
+mod process;
 mod request;
 mod script;
 mod timeline;
 mod wire;
 
 pub use self::arguments::Arguments;
+pub use self::process::{Process, until_stdin_ends};
 pub use self::request::{Request, post_json};
 pub use self::script::Step;
-pub use self::timeline::init as init_timeline;
+pub use self::timeline::{init as init_timeline, init_untimed as init_untimed_lines};
 pub use self::wire::Wire;
 
 use std::error::Error;

@@ -177,7 +177,9 @@ fn other_user() -> Option<u32> {
     let is_root = std::os::unix::fs::MetadataExt::uid(&own) == 0;
     let users = fs::read_to_string("/etc/passwd").ok()?;
     let uid = |name: &str| {
-        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let line = users
+            .lines()
+            .find(|line| line.split(':').next() == Some(name))?;
         line.split(':').nth(2)?.parse().ok()
     };
     is_root.then(|| uid("postgres").or_else(|| uid("nobody")))?

@@ -14,8 +14,15 @@ async fn status(background: &Background, id: TaskId) -> TaskStatus {
     status.expect("it is stored")
 }
 
-async fn ends(background: &Background, id: TaskId) -> Result<(), bg_runtime::durable::StoredFailure> {
-    within("the end of a stored task", background.stored().get(id).outcome()).await
+async fn ends(
+    background: &Background,
+    id: TaskId,
+) -> Result<(), bg_runtime::durable::StoredFailure> {
+    within(
+        "the end of a stored task",
+        background.stored().get(id).outcome(),
+    )
+    .await
 }
 
 on_each_store! {
