@@ -110,7 +110,8 @@ pub async fn listen(address: &str) -> Result<TcpListener, String> {
         .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
-async fn asked_to_stop() {
+/// Completes at ctrl-c and at SIGTERM.
+pub async fn asked_to_stop() {
     tokio::select! {
         () = ctrl_c() => info!("{}", script::CTRL_C),
         () = sigterm() => info!("SIGTERM"),

@@ -9,6 +9,8 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::info;
 
+use crate::timeline;
+
 /// Another process of this program. It is killed when this is dropped, and it ends by itself when this
 /// process does, however that is: see [`until_stdin_ends`].
 #[derive(Debug)]
@@ -41,6 +43,9 @@ impl Process {
         tokio::spawn(async move {
             let mut said = BufReader::new(stdout).lines();
             while let Ok(Some(line)) = said.next_line().await {
+                if line.starts_with("-->") {
+                    timeline::restart();
+                }
                 if !line.is_empty() {
                     info!("{name} {id}: {line}");
                     let _ = tell.send(line);
