@@ -12,9 +12,9 @@ use super::build_error::{BuildError, Problem};
 #[cfg(feature = "durable")]
 use super::stores::Stores;
 #[cfg(feature = "durable")]
-use crate::durable::{EnqueueError, Store};
+use crate::durable::{EnqueueError, Store, TaskStatus};
 #[cfg(feature = "durable")]
-use crate::run::NotStoredHook;
+use crate::run::{BaggageHook, DeadHook, NotStoredHook};
 use crate::run::{
     DRAIN_TIMEOUT, Dispatch, Executor, Hooks, Limits, MAX_BLOCKING, Overflow, Recording,
     SLOW_POLL_THRESHOLD, Settings, SpanHook, add_built,
@@ -43,6 +43,10 @@ pub struct BackgroundBuilder {
     stores: Stores,
     #[cfg(feature = "durable")]
     on_not_stored: Option<NotStoredHook>,
+    #[cfg(feature = "durable")]
+    on_dead: Option<DeadHook>,
+    #[cfg(feature = "durable")]
+    baggage: Option<BaggageHook>,
 }
 
 impl BackgroundBuilder {
@@ -64,6 +68,10 @@ impl BackgroundBuilder {
             stores: Stores::default(),
             #[cfg(feature = "durable")]
             on_not_stored: None,
+            #[cfg(feature = "durable")]
+            on_dead: None,
+            #[cfg(feature = "durable")]
+            baggage: None,
         }
     }
 
@@ -351,6 +359,42 @@ impl BackgroundBuilder {
         self
     }
 
+    /// Has a small map of text travel along with each task, for [`TaskContext::baggage`] where it runs, which may be
+    /// another process: the tenant, a trace id.
+    ///
+    /// The function is called where the task is queued. A durable task with more than 8 KiB of it is not stored. It is
+    /// stored in clear, and shown by whatever shows the store. A panic is logged, and the task travels without. A second
+    /// call replaces the function.
+    ///
+    /// What [`around`](Self::around) captures does not travel: of a durable task, its `capture` is called in the worker.
+    #[cfg(feature = "durable")]
+    pub fn baggage<M>(mut self, pack: impl Fn() -> M + Send + Sync + 'static) -> Self
+    where
+        M: IntoIterator<Item = (String, String)>,
+    {
+        self.baggage = Some(Box::new(move || pack().into_iter().collect()));
+        self
+    }
+
+    /// Sets what is told of each durable task that ends as [dead](crate::durable::StoredState::Dead): its last run
+    /// failed, its arguments could not be read for a day, or it lost its worker too often.
+    ///
+    /// Of each it is told at least once, in one of the processes that work on the store and have this, also of one
+    /// that has died in another or with its worker; of all that are dead and not told of yet when it is first set. A
+    /// process that is killed while it tells has another tell again. A task that is retried and dies again is told of
+    /// again. A panic is logged, and counts as told.
+    ///
+    /// For each run that fails, in the process in which it does, there is [`on_error`](Self::on_error). A second call
+    /// replaces the function.
+    #[cfg(feature = "durable")]
+    pub fn on_dead<F>(mut self, tell: impl Fn(TaskStatus) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.on_dead = Some(Box::new(move |task| Box::pin(tell(task))));
+        self
+    }
+
     /// Builds the `Background`.
     ///
     /// # Errors
@@ -433,6 +477,10 @@ impl BackgroundBuilder {
             store: self.stores.open(),
             #[cfg(feature = "durable")]
             on_not_stored: self.on_not_stored,
+            #[cfg(feature = "durable")]
+            on_dead: self.on_dead,
+            #[cfg(feature = "durable")]
+            baggage: self.baggage,
             ..Settings::default()
         })
     }

@@ -21,6 +21,13 @@ pub(crate) struct Envelope {
 }
 
 impl Envelope {
+    pub(crate) fn baggage_size(&self) -> usize {
+        self.baggage
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum()
+    }
+
     pub(crate) fn to_json(&self) -> Box<RawValue> {
         let mut map = Map::new();
         if let Some(timeout) = self.timeout {

@@ -1,10 +1,14 @@
-//! Durable tasks: what is stored, where, and what becomes of it. Knows no request and no runner: a worker is given
-//! what it takes as [`Claimed`], and hands it to a [`Desk`].
+//! Durable tasks: where they are stored, and how to look at them.
 //!
-//! ```text
-//! Stored ──> OpenStore ──> Engine ──> Claimed ──> Desk ──> Verdict ──> Engine
-//!            the limits    who keeps it            who runs it
-//! ```
+//! A task that is declared as `durable` is stored before anybody is told that it will run, survives the process, and may
+//! run in another. The [store](Store) is given to
+//! [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable): `Sqlite::file(..)` with the feature `sqlite`,
+//! `Postgres::url(..)` with `postgres`, and in tests [`Memory`](crate::testing::Memory).
+
+// Knows no request and no runner: a worker is given what it takes as `Claimed`, and hands it to a `Desk`.
+//
+//     Stored ──> OpenStore ──> Engine ──> Claimed ──> Desk ──> Verdict ──> Engine
+//                the limits    who keeps it            who runs it
 
 mod desk;
 mod engine;
@@ -42,7 +46,7 @@ pub use self::stored_tasks::{Cancelled, Cursor, Page, StoredTasks};
 
 pub(crate) use self::desk::Desk;
 pub use self::engine::Memory;
-pub(crate) use self::engine::StoreTransaction;
+pub(crate) use self::engine::{StoreEvent, StoreTransaction, Tally};
 pub(crate) use self::envelope::Envelope;
 pub(crate) use self::open_store::OpenStore;
 pub(crate) use self::run_failure::RunFailure;

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::engine::{Engine, StoreTransaction};
+use super::engine::{Engine, StoreEvent, StoreTransaction};
 use super::error::{StartError, StoreError};
 use super::settings::StoreSettings;
 use super::{Desk, EnqueueError, Envelope, Kept, LookError, Stored, Unique};
 use crate::clock;
 use crate::secret_key::SecretKeys;
 use crate::sync::Mutex;
-use crate::task::{BoxTask, RequestInfo};
+use crate::task::{BoxError, BoxTask, RequestInfo};
 
 /// How long after it could not be reached a store is not asked again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -77,6 +79,12 @@ impl OpenStore {
             let error = Arc::from(error);
             EnqueueError::Arguments { task: info, error }
         })?;
+        if has_nul(arguments.get()) {
+            return Err(EnqueueError::Arguments {
+                task: info,
+                error: Arc::from(BoxError::from(NUL)),
+            });
+        }
         let (size, limit) = (arguments.get().len(), self.settings.max_payload);
         if size > limit {
             return Err(EnqueueError::TooLarge {
@@ -94,8 +102,22 @@ impl OpenStore {
             timeout: options.timeout,
             expires_at: task.expires().and_then(after),
             request: request.map(RequestInfo::to_stored),
-            baggage: Vec::new(),
+            baggage: task
+                .baggage()
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
         };
+        let size = envelope.baggage_size();
+        if size > MOST_BAGGAGE {
+            let error = format!(
+                "its baggage takes {size} bytes, and at most {MOST_BAGGAGE} travel with a task"
+            );
+            return Err(EnqueueError::Arguments {
+                task: info,
+                error: Arc::from(BoxError::from(error)),
+            });
+        }
         Ok(Stored {
             id: task.id(),
             name: info.name(),
@@ -135,6 +157,12 @@ impl OpenStore {
     /// Returns an error if the store does not answer.
     pub(crate) async fn check(&self) -> Result<(), LookError> {
         self.ask(self.engine.oldest()).await.map(drop)
+    }
+
+    /// Returns what happens to stored tasks; nothing if the store does not answer, so who needs to know looks as well.
+    pub(crate) async fn events(&self) -> BoxStream<'static, StoreEvent> {
+        let events = self.engine.events().await;
+        events.unwrap_or_else(|_| stream::empty().boxed())
     }
 
     /// Asks the store something, for no longer than storing may take.
@@ -199,6 +227,20 @@ impl OpenStore {
     }
 }
 
+/// How much may travel with a task besides its arguments, in bytes.
+const MOST_BAGGAGE: usize = 8 * 1024;
+
+const NUL: &str = "a text has the character U+0000, which PostgreSQL cannot store, and which no store takes here so \
+                   that tasks can move between them";
+
+/// Returns whether a text in the JSON has the character U+0000, which is always escaped there.
+fn has_nul(json: &str) -> bool {
+    json.match_indices("\\u0000").any(|(at, _)| {
+        let before = json[..at].bytes().rev();
+        before.take_while(|byte| *byte == b'\\').count() % 2 == 0
+    })
+}
+
 /// Returns how many tasks like this one may be unfinished at once.
 fn unique(task: &BoxTask) -> Option<Unique> {
     let value = task.unique_value()?;
@@ -211,4 +253,23 @@ fn unique(task: &BoxTask) -> Option<Unique> {
         slots: u32::try_from(slots?).unwrap_or(u32::MAX),
         period: task.options().unique_for,
     })
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::has_nul;
+
+    #[test]
+    fn the_character_nul_is_found_in_json_and_its_escaped_escape_is_not() {
+        for (text, expected) in [
+            ("\0", true),
+            ("a\\\0", true),
+            ("\\u0000", false),
+            ("\\\\u0000", false),
+            ("u0000", false),
+        ] {
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(has_nul(&json), expected, "{json}");
+        }
+    }
 }

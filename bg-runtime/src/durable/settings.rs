@@ -24,6 +24,8 @@ pub(crate) struct StoreSettings {
     pub(crate) max_payload: usize,
     /// How long storing may take.
     pub(crate) store_timeout: Duration,
+    /// Whether the tasks of a response start only when it has been sent.
+    pub(crate) hold_until_sent: bool,
     /// Of PostgreSQL.
     pub(crate) schema: Option<String>,
     pub(crate) migrate: bool,
@@ -82,6 +84,7 @@ impl Default for StoreSettings {
             keep_dead: DAY * 30,
             max_payload: 1 << 20,
             store_timeout: Duration::from_secs(5),
+            hold_until_sent: false,
             schema: None,
             migrate: true,
             secret_keys: SecretKeys::default(),

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use serde_json::value::RawValue;
+use serde_json::Value;
 
 use super::RunFailure;
 use crate::task::{FailureKind, Progress, TaskId, TaskInfo, durable_by_name};
@@ -90,6 +90,8 @@ pub struct TaskStatus {
     pub stored_at: SystemTime,
     /// When it may begin, or begin again.
     pub due_at: SystemTime,
+    /// The time by which its first run has to begin, if it expires.
+    pub expires_at: Option<SystemTime>,
     /// When its latest run began, or its worker was last heard of.
     pub attempted_at: Option<SystemTime>,
     /// When it ended.
@@ -97,14 +99,18 @@ pub struct TaskStatus {
 }
 
 impl TaskStatus {
-    /// Hides secrets. Those of a task that this program does not know are sealed, or its own business.
-    pub(super) fn redact(&mut self) {
+    /// Hides secrets, and writes the arguments as the codec does, without the spaces that a database may put in. The
+    /// secrets of a task that this program does not know are sealed, or its own business.
+    pub(crate) fn redact(&mut self) {
+        let Ok(value) = serde_json::from_str::<Value>(&self.arguments) else {
+            return self.arguments.clear();
+        };
         let def = durable_by_name(&self.name);
         let durable = def.and_then(|def| TaskInfo::declared(def).durable());
-        let raw = RawValue::from_string(std::mem::take(&mut self.arguments));
-        self.arguments = match (durable, raw) {
-            (Some(durable), Ok(raw)) => durable.redact(&raw),
-            (None, Ok(raw)) => raw.get().to_owned(),
+        let compact = serde_json::value::to_raw_value(&value);
+        self.arguments = match (durable, compact) {
+            (Some(durable), Ok(compact)) => durable.redact(&compact),
+            (None, Ok(compact)) => compact.get().to_owned(),
             (_, Err(_)) => String::new(),
         };
     }

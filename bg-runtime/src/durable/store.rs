@@ -1,9 +1,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::OpenStore;
 use super::engine::{Memory, Place};
 use super::settings::StoreSettings;
+use super::{OpenStore, StartError};
 use crate::secret_key::SecretKey;
 
 /// Where durable tasks are stored, and how this process works on them: given to
@@ -105,6 +105,27 @@ impl Store {
     pub fn store_timeout(mut self, timeout: Duration) -> Self {
         self.settings.store_timeout = timeout;
         self
+    }
+
+    /// Has the durable tasks of a request start only after the last byte of its response has been sent, as other tasks
+    /// do. By default they start as soon as they are stored, which may be before.
+    ///
+    /// They are stored before the response's head even so. If this process dies while it sends the response, they start
+    /// two [leases](Self::lease) after it was last heard of. Costs another write for each moment in which responses
+    /// end. What is enqueued, or added when the response is on its way, is not held.
+    pub fn hold_until_sent(mut self) -> Self {
+        self.settings.hold_until_sent = true;
+        self
+    }
+
+    /// Creates the tables, or brings them up to date, and returns: for a deployment that does this in a step of its own,
+    /// by a role that may, while the application says [`migrate(false)`](Self::migrate).
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be reached, or its tables cannot be brought up to date.
+    pub async fn run_migrations(self) -> Result<(), StartError> {
+        self.migrate(true).open().start().await
     }
 
     /// Sets the keys with which `#[secret]` parameters are stored: the first seals, and all open, so that a key can be

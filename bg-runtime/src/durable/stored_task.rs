@@ -11,7 +11,8 @@ use super::engine::StoreEvent;
 use super::query::{Obeyed, Order, Query};
 use super::stored_tasks::known;
 use super::{Cancelled, LookError, OpenStore, StoredState, TaskStatus};
-use crate::task::{FailureKind, Progress, TaskId};
+use crate::clock;
+use crate::task::{FailureKind, Progress, SkipReason, TaskId};
 
 /// How often who waits for a task looks at it, because an event may be missed.
 const LOOK: Duration = Duration::from_secs(5);
@@ -75,7 +76,7 @@ impl StoredTask {
         // Before the first look, so that an end after that is not missed.
         let mut events = self.events().await;
         loop {
-            match self.status().await {
+            let expires_in = match self.status().await {
                 Ok(None) => {
                     let forgotten = "the store does not have it: it never had, or has forgotten it";
                     return Err(StoredFailure::unknown(&forgotten));
@@ -84,14 +85,24 @@ impl StoredTask {
                     if let Some(outcome) = outcome(&status) {
                         return outcome;
                     }
+                    let expires_in = expiry(&status);
+                    if expires_in == Some(Duration::ZERO) {
+                        // Nobody took it in time, and perhaps nobody is there to say so.
+                        if self.order(Order::Cancel).await.is_err() {
+                            tokio::time::sleep(AGAIN).await;
+                        }
+                        continue;
+                    }
+                    expires_in
                 }
                 Err(error @ LookError::NoStore) => return Err(StoredFailure::unknown(&error)),
                 Err(LookError::Store { .. }) => {
                     tokio::time::sleep(AGAIN).await;
                     continue;
                 }
-            }
-            let mut look = std::pin::pin!(tokio::time::sleep(LOOK));
+            };
+            let look = expires_in.map_or(LOOK, |expires| expires.min(LOOK));
+            let mut look = std::pin::pin!(tokio::time::sleep(look));
             loop {
                 tokio::select! {
                     () = &mut look => break,
@@ -170,9 +181,15 @@ impl StoredTask {
             return stream::empty().boxed();
         };
         // Without events, whoever waits looks now and then.
-        let events = store.engine().events().await;
-        events.unwrap_or_else(|_| stream::empty().boxed())
+        store.events().await
     }
+}
+
+/// Returns how long a task may still wait for its first run. `None` if it has begun, or does not expire.
+fn expiry(status: &TaskStatus) -> Option<Duration> {
+    let waits = matches!(status.state, StoredState::Scheduled | StoredState::Waiting);
+    let at = status.expires_at.filter(|_| waits && status.attempt == 0)?;
+    Some(at.duration_since(clock::now()).unwrap_or_default())
 }
 
 /// Returns how a task has ended, if it has.
@@ -207,6 +224,12 @@ pub struct StoredFailure {
     pub attempts: u32,
 }
 
+/// Returns whether a task that was cancelled before its first run had expired by then.
+fn has_expired(status: &TaskStatus) -> bool {
+    let expired = status.expires_at.zip(status.ended_at);
+    status.attempt == 0 && expired.is_some_and(|(expires, ended)| expires <= ended)
+}
+
 impl StoredFailure {
     fn of(status: &TaskStatus) -> Self {
         let last = status.errors.last();
@@ -216,6 +239,9 @@ impl StoredFailure {
                 if matches!(last.kind, FailureKind::Aborted | FailureKind::Skipped) =>
             {
                 (last.kind, last.error.clone())
+            }
+            (StoredState::Cancelled, None) if has_expired(status) => {
+                (FailureKind::Skipped, SkipReason::Expired.to_string())
             }
             (StoredState::Cancelled, _) => (FailureKind::Aborted, "it was cancelled".to_owned()),
             (_, Some(last)) => (last.kind, last.error.clone()),

@@ -46,7 +46,7 @@ impl RequestTasks {
                     return response.map(Body::new);
                 }
             }
-            let wait = streams || state.handed_out || !state.lists.is_empty();
+            let wait = streams || state.handed_out || state.has_waiting();
             state.transfer.written_before = self.delivery().written();
             state.phase = if wait {
                 Phase::Responding(end)
@@ -169,6 +169,8 @@ impl RequestTasks {
             let complete = sent && transfer.is_whole && self.has_written(&transfer);
             self.note_response(status, transfer.bytes, complete);
         }
+        #[cfg(feature = "durable")]
+        self.release_held();
         lists.late.continue_on_error = lists.handler.continue_on_error;
         self.run([
             lists.route,

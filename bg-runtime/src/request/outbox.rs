@@ -7,6 +7,7 @@
 //! What is stored is not dropped with the client: the write is a future of its own. If the client has left when that
 //! ends, the write ends the request.
 
+use std::mem::{replace, take};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -21,7 +22,8 @@ use super::queue::{RequestState, RequestTasks, Source};
 use crate::durable::{EnqueueError, Kept};
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
-use crate::run::{Hold, UnstoredTask};
+use crate::run::{Hold, KeptTasks, UnstoredTask};
+use crate::task::TaskId;
 
 /// How long a client is asked to wait before it asks again, in seconds.
 const RETRY_AFTER: u32 = 5;
@@ -30,6 +32,8 @@ const RETRY_AFTER: u32 = 5;
 #[derive(Default)]
 pub(super) struct Outbox {
     collected: Vec<(Source, UnstoredTask)>,
+    /// Stored tasks that start when the response has been sent.
+    held: Vec<TaskId>,
     stage: OutboxStage,
 }
 
@@ -42,6 +46,13 @@ enum OutboxStage {
         guard_gone: bool,
     },
     Stored(Result<RequestEnd, EnqueueError>),
+}
+
+impl Outbox {
+    /// Returns whether stored tasks start when the response has been sent.
+    pub(super) fn holds(&self) -> bool {
+        !self.held.is_empty()
+    }
 }
 
 /// What the end of a request without a response is, as far as its outbox knows.
@@ -101,9 +112,12 @@ impl RequestTasks {
         status: StatusCode,
     ) -> Option<BoxFuture<'static, Option<Response<Body>>>> {
         let end = RequestEnd::Response(status);
-        let due = self.take_due_of_outbox(end);
+        let mut due = self.take_due_of_outbox(end);
         if due.is_empty() {
             return None;
+        }
+        if let Some(until) = self.runner().hold_until() {
+            due.iter_mut().for_each(|task| task.hold_until(until));
         }
         self.state().outbox.get_or_insert_default().stage =
             OutboxStage::Storing { guard_gone: false };
@@ -172,7 +186,7 @@ impl RequestTasks {
             let Some(outbox) = &mut state.outbox else {
                 return Vec::new();
             };
-            let collected = std::mem::take(&mut outbox.collected);
+            let collected = take(&mut outbox.collected);
             (collected, state.handler_list_attached)
         };
         // Outside the lock, because skipping a task calls the user's error hooks.
@@ -193,15 +207,45 @@ impl RequestTasks {
         due.collect()
     }
 
+    /// Lets the durable tasks start that are held until the response has been sent.
+    pub(super) fn release_held(&self) {
+        let held = {
+            let outbox = &mut self.state().outbox;
+            let held = outbox.as_mut().map(|outbox| take(&mut outbox.held));
+            held.unwrap_or_default()
+        };
+        if !held.is_empty() {
+            self.runner().release_held(&held);
+        }
+    }
+
+    /// Settles what was stored, and what there was enough of.
+    fn settle_kept(&self, kept: KeptTasks) {
+        let mut held = Vec::new();
+        for (task, kept) in kept {
+            match kept {
+                Kept::Taken(_) => task.refuse(),
+                Kept::Stored => {
+                    let (is_held, due) = (task.is_held(), task.due());
+                    let id = task.stored();
+                    if is_held {
+                        held.push((id, due));
+                    }
+                }
+            }
+        }
+        if held.is_empty() {
+            return;
+        }
+        let ids = held.iter().map(|(id, _)| *id);
+        self.state().outbox.get_or_insert_default().held.extend(ids);
+        self.runner().hold_stored(held);
+    }
+
     async fn store(&self, tasks: Vec<UnstoredTask>) -> Result<(), EnqueueError> {
         let (error, tasks) = match self.runner().store_all(tasks).await {
             Ok(kept) => {
-                for (task, kept) in kept {
-                    match kept {
-                        Kept::Stored => drop(task.stored()),
-                        Kept::Taken(_) => task.refuse(),
-                    }
-                }
+                self.settle_kept(kept);
                 return Ok(());
             }
             Err(failed) => failed,
@@ -253,7 +297,7 @@ impl Drop for Write {
             let state = &mut *request.state();
             let outbox = state.outbox.get_or_insert_default();
             let guard_gone = matches!(outbox.stage, OutboxStage::Storing { guard_gone: true });
-            let result = std::mem::replace(&mut self.result, Ok(end));
+            let result = replace(&mut self.result, Ok(end));
             outbox.stage = OutboxStage::Stored(result);
             state.is_replaced |= guard_gone && matches!(outbox.stage, OutboxStage::Stored(Err(_)));
             guard_gone

@@ -111,6 +111,15 @@ pub(super) struct Lists {
 }
 
 impl RequestState {
+    /// Returns whether tasks wait for the response to be sent.
+    pub(super) fn has_waiting(&self) -> bool {
+        #[cfg(feature = "durable")]
+        if self.outbox.as_ref().is_some_and(|outbox| outbox.holds()) {
+            return true;
+        }
+        !self.lists.is_empty()
+    }
+
     /// Returns whether the handler's list, and what else came with the response, runs whatever the status.
     pub(super) fn came_with_the_response(&self) -> (bool, bool) {
         #[cfg(feature = "durable")]
@@ -361,7 +370,7 @@ impl RequestTasks {
         }
         // Synchronises with the `Release` in the other handles' drops, as `Arc::get_mut` does.
         fence(Ordering::Acquire);
-        !self.state().lists.is_empty()
+        self.state().has_waiting()
     }
 
     /// Spawns a future that waits for the response to be sent. Without a runtime the future is dropped,

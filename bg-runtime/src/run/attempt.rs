@@ -49,6 +49,8 @@ pub(super) async fn attempt(
         own_cancel,
         signals,
         entry: guard.key(),
+        #[cfg(feature = "durable")]
+        baggage: task.options().baggage.clone(),
         runner: runner.clone(),
     };
 

@@ -30,10 +30,14 @@ mod aborts;
 mod accepted;
 mod attempt;
 mod begin;
+#[cfg(feature = "durable")]
+mod dead;
 mod dispatch;
 mod end_of_wait;
 mod executor;
 mod global;
+#[cfg(feature = "durable")]
+mod held;
 mod history;
 mod ledger;
 mod limits;
@@ -68,6 +72,8 @@ pub use self::task_handle::TaskHandle;
 pub use self::unfinished::UnfinishedTask;
 
 pub(crate) use self::accepted::{AcceptedTask, NotAccepted};
+#[cfg(feature = "durable")]
+pub(crate) use self::dead::DeadHook;
 pub(crate) use self::dispatch::{Dispatch, Recording, replay};
 pub(crate) use self::end_of_wait::end_of_wait;
 pub(crate) use self::executor::Executor;
@@ -83,6 +89,8 @@ pub(crate) use self::unstored::{KeptTasks, UnstoredTask};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "durable")]
+use std::time::SystemTime;
 
 #[cfg(feature = "durable")]
 use axum::response::Response;
@@ -105,12 +113,12 @@ use crate::durable::{EnqueueError, OpenStore, StartError, StoreTransaction};
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::scope::Scope;
-#[cfg(feature = "durable")]
-use crate::task::durable_names;
 use crate::task::{
     Arounds, BoxTask, Progress, RequestInfo, SkipReason, SourceOfStates, States, TaskFailure,
     TaskId, TaskList, Tracker,
 };
+#[cfg(feature = "durable")]
+use crate::task::{durable_names, note_arounds};
 
 /// The default of how long a shutdown waits.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -120,6 +128,10 @@ pub(crate) const SLOW_POLL_THRESHOLD: Duration = Duration::from_millis(10);
 
 /// Joins the trace of a task to the trace that it was made in. Called with both spans.
 pub(crate) type SpanHook = Box<dyn Fn(&Span, &Span) + Send + Sync>;
+
+/// Says what travels along with a task.
+#[cfg(feature = "durable")]
+pub(crate) type BaggageHook = Box<dyn Fn() -> crate::task::Baggage + Send + Sync>;
 
 /// Chooses the response for a client whose tasks could not be stored.
 #[cfg(feature = "durable")]
@@ -146,6 +158,10 @@ pub(crate) struct Settings {
     pub(crate) store: Option<Arc<OpenStore>>,
     #[cfg(feature = "durable")]
     pub(crate) on_not_stored: Option<NotStoredHook>,
+    #[cfg(feature = "durable")]
+    pub(crate) on_dead: Option<DeadHook>,
+    #[cfg(feature = "durable")]
+    pub(crate) baggage: Option<BaggageHook>,
 }
 
 /// The settings of a `Background` that was not configured. Its tasks may lack a state until they run.
@@ -168,6 +184,10 @@ impl Default for Settings {
             store: None,
             #[cfg(feature = "durable")]
             on_not_stored: None,
+            #[cfg(feature = "durable")]
+            on_dead: None,
+            #[cfg(feature = "durable")]
+            baggage: None,
         }
     }
 }
@@ -196,6 +216,8 @@ pub(crate) struct Runner {
     may_store: bool,
     #[cfg(feature = "durable")]
     on_not_stored: Option<NotStoredHook>,
+    #[cfg(feature = "durable")]
+    baggage: Option<BaggageHook>,
 }
 
 impl Runner {
@@ -217,9 +239,17 @@ impl Runner {
             store,
             #[cfg(feature = "durable")]
             on_not_stored,
+            #[cfg(feature = "durable")]
+            on_dead,
+            #[cfg(feature = "durable")]
+            baggage,
         } = settings;
         #[cfg(feature = "durable")]
         let may_store = dispatch.stores() && !durable_names().is_empty();
+        #[cfg(feature = "durable")]
+        if baggage.is_some() {
+            note_arounds();
+        }
         report::describe_metrics();
         Arc::new(Self {
             states,
@@ -236,11 +266,13 @@ impl Runner {
             default_timeout,
             is_configured,
             #[cfg(feature = "durable")]
-            worker: store.map(Worker::new),
+            worker: store.map(|store| Worker::new(store, on_dead)),
             #[cfg(feature = "durable")]
             may_store,
             #[cfg(feature = "durable")]
             on_not_stored,
+            #[cfg(feature = "durable")]
+            baggage,
         })
     }
 
@@ -296,7 +328,9 @@ impl Runner {
         let info = task.info();
         self.prepare_span(&mut task, request.as_deref());
         #[cfg(feature = "durable")]
-        if task.is_durable() {
+        if !task.is_durable() {
+            Self::warn_of_store_options(&task);
+        } else {
             // Only a test runs it without a store.
             task = match task.round_trip() {
                 Ok(task) => task,
@@ -358,6 +392,8 @@ impl Runner {
     /// Captures for a task what surrounds the calling code, unless that was done before. When a task is
     /// accepted, at the latest: one that comes with a response is accepted outside of its handler.
     pub(crate) fn capture(&self, task: &mut BoxTask) {
+        #[cfg(feature = "durable")]
+        self.capture_baggage(task);
         if let Some(arounds) = &self.arounds {
             task.capture(arounds);
         }
@@ -562,6 +598,7 @@ impl Runner {
         request: Option<Arc<RequestInfo>>,
     ) -> UnstoredTask {
         self.prepare_span(&mut task, request.as_deref());
+        self.capture_baggage(&mut task);
         UnstoredTask::new(self.clone(), task, request)
     }
 
@@ -571,6 +608,27 @@ impl Runner {
         tasks: Vec<UnstoredTask>,
     ) -> Result<KeptTasks, (EnqueueError, Vec<UnstoredTask>)> {
         unstored::store_all(self, None, tasks).await
+    }
+
+    /// Returns until when tasks of a response are held that are stored now. `None` if they are not held.
+    pub(crate) fn hold_until(&self) -> Option<SystemTime> {
+        let store = self.store()?;
+        let holds = store.settings().hold_until_sent;
+        holds.then(|| held::held_until(store))
+    }
+
+    /// Keeps stored tasks held until they are [released](Self::release_held). Each comes with when it is due by itself.
+    pub(crate) fn hold_stored(self: &Arc<Self>, tasks: Vec<(TaskId, Option<SystemTime>)>) {
+        if let Some(worker) = &self.worker {
+            held::hold(self, &worker.held, worker.store(), tasks);
+        }
+    }
+
+    /// Lets tasks start whose response has been sent.
+    pub(crate) fn release_held(&self, tasks: &[TaskId]) {
+        if let Some(worker) = &self.worker {
+            held::release(&worker.held, tasks);
+        }
     }
 
     /// Stores tasks that belong to no request. Nothing is reported: the caller does that.
@@ -585,6 +643,41 @@ impl Runner {
     /// Makes the store ready, if there is one, and begins to take tasks from it.
     pub(crate) async fn begin_working(self: &Arc<Self>) -> Result<(), StartError> {
         worker::begin_working(self).await
+    }
+
+    /// Has what the application says travel along with a task, unless that was said before.
+    fn capture_baggage(&self, task: &mut BoxTask) {
+        let Some(hook) = &self.baggage else { return };
+        let options = task.options();
+        if options.baggage.is_some() || options.is_claimed {
+            return;
+        }
+        match contain(hook) {
+            Ok(baggage) => task.options_mut().baggage = Some(Arc::new(baggage)),
+            Err(panic) => tracing::error!(
+                target: RUNTIME,
+                {
+                    task.name = task.info().name(),
+                    panic = %OneLine(panic),
+                },
+                "`baggage` panicked, and the task travels without"
+            ),
+        }
+    }
+
+    /// Says so if a task that is not stored was told what only a store does.
+    fn warn_of_store_options(task: &BoxTask) {
+        if task.options().are_for_a_store() {
+            tracing::error!(
+                target: RUNTIME,
+                {
+                    task.name = task.info().name(),
+                    task.file = task.info().file(),
+                    task.line = task.info().line(),
+                },
+                "`unique`, `queue` and `queue_priority` have no effect on a task that is not durable"
+            );
+        }
     }
 
     /// Accepts a task that a worker has taken from its store.

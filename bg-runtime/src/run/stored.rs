@@ -51,6 +51,9 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How often the store is told of a task's progress at most.
 const PROGRESS: Duration = Duration::from_millis(100);
 
+/// How often a task may lose its worker before it is dead: it may be what kills them.
+const MOST_LOSSES: u32 = 5;
+
 /// More than this many unreadable tasks are reported again.
 const MOST_REPORTED: usize = 10_000;
 
@@ -100,22 +103,40 @@ async fn run_claimed(runner: &Arc<Runner>, worker: &Worker, claimed: Claimed) ->
     let envelope = Envelope::from_json(&claimed.envelope);
     let request = envelope.request.map(RequestInfo::of_stored).map(Arc::new);
     let decoded = match info.durable() {
-        Some(durable) => durable.take(&claimed.arguments, store.secret_keys()),
+        Some(durable) => durable.take_as(claimed.id, &claimed.arguments, store.secret_keys()),
         None => return Verdict::Returned { wait: UNREADABLE },
     };
     let (task, error) = match decoded {
         Ok(task) => (task, None),
-        Err(error) => (BoxTask::unreadable(info), Some(error)),
+        Err(error) => (BoxTask::unreadable(claimed.id, info), Some(error)),
     };
-    let mut task = task.claimed(claimed.id, claimed.runs);
+    let mut task = task.claimed(claimed.runs);
     if envelope.timeout.is_some() {
         task.options_mut().timeout = envelope.timeout;
+    }
+    if !envelope.baggage.is_empty() {
+        let baggage = envelope.baggage.into_iter().collect();
+        task.options_mut().baggage = Some(Arc::new(baggage));
     }
     let tracker = Tracker::new(info, claimed.id);
     let progress = Watcher::new(tracker.tracked().clone());
     let accepted = runner.accept_claimed(task, request, tracker);
     if let Some(error) = error {
         return unreadable(runner, worker, accepted, &claimed, error);
+    }
+    if claimed.losses > MOST_LOSSES {
+        let error = format!("it has lost its worker {} times", claimed.losses);
+        let failure = RunFailure::new(FailureKind::Lost, error.clone());
+        let error = RunError {
+            kind: FailureKind::Lost,
+            error: Contained::new(error.into()),
+        };
+        let skipped = Default::default();
+        let _ = accepted.settle(Outcome::Failed { error, skipped });
+        return Verdict::Failed {
+            failure,
+            retry_in: None,
+        };
     }
     let is_first = claimed.failures == 0 && claimed.losses == 0;
     if is_first && envelope.expires_at.is_some_and(|at| at <= clock::now()) {
@@ -337,7 +358,7 @@ async fn tell_progress(store: &OpenStore, mut progress: Watcher) {
         }
         tokio::time::sleep(PROGRESS).await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Tells the store of the last progress of a task that has ended, if it may not know it.

@@ -1,6 +1,7 @@
 //! A durable task from the moment at which it is attached until it is stored, or is known not to be.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::Runner;
 use super::limits::Refusal;
@@ -16,6 +17,8 @@ pub(crate) struct UnstoredTask {
     task: Option<BoxTask>,
     request: Option<Arc<RequestInfo>>,
     tracker: Option<Tracker>,
+    hold_until: Option<SystemTime>,
+    due: Option<SystemTime>,
 }
 
 const OPEN: &str = "only methods that consume it take the task out";
@@ -31,6 +34,8 @@ impl UnstoredTask {
             tracker: task.take_tracker(),
             task: Some(task),
             request,
+            hold_until: None,
+            due: None,
         }
     }
 
@@ -46,9 +51,28 @@ impl UnstoredTask {
         self.task().options().when
     }
 
-    /// Returns what is to be stored.
-    pub(crate) fn put(&self, store: &OpenStore) -> Result<Stored, EnqueueError> {
-        store.put(self.task(), self.request.as_deref())
+    /// Returns what is to be stored, and notes when it is due by itself if it is to be held.
+    fn put(&mut self, store: &OpenStore) -> Result<Stored, EnqueueError> {
+        let mut stored = store.put(self.task(), self.request.as_deref())?;
+        if let Some(until) = self.hold_until {
+            self.due = stored.due;
+            stored.due = stored.due.max(Some(until));
+        }
+        Ok(stored)
+    }
+
+    /// Has the task be due only then, or when it is released.
+    pub(crate) fn hold_until(&mut self, until: SystemTime) {
+        self.hold_until = Some(until);
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.hold_until.is_some()
+    }
+
+    /// When the task is due by itself.
+    pub(crate) fn due(&self) -> Option<SystemTime> {
+        self.due
     }
 
     /// Settles a task that the store has taken.
@@ -178,7 +202,7 @@ fn record(runner: &Arc<Runner>, task: BoxTask) -> TaskId {
 pub(super) async fn store_all(
     runner: &Runner,
     transaction: Option<StoreTransaction<'_>>,
-    tasks: Vec<UnstoredTask>,
+    mut tasks: Vec<UnstoredTask>,
 ) -> Result<KeptTasks, (EnqueueError, Vec<UnstoredTask>)> {
     let Some(store) = runner.store() else {
         let task = tasks.first().map(|task| task.task().info());
@@ -187,7 +211,7 @@ pub(super) async fn store_all(
             None => Ok(Vec::new()),
         };
     };
-    let batch: Result<Vec<_>, _> = tasks.iter().map(|task| task.put(store)).collect();
+    let batch: Result<Vec<_>, _> = tasks.iter_mut().map(|task| task.put(store)).collect();
     let stored = match batch {
         Ok(batch) => {
             let stored = match transaction {

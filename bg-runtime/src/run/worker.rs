@@ -6,17 +6,27 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Runner;
+use super::dead::{self, DeadHook};
+use super::held::HeldTasks;
 use super::stored::{Unreadable, run_stored};
+use super::{Runner, report};
 use crate::durable::{Desk, OpenStore, StartError, Verdict};
 use crate::log_target::RUNTIME;
+use crate::one_line::OneLine;
 use crate::sync::Mutex;
-use crate::task::{TaskInfo, durable_by_name, durable_names};
+use crate::task::{TaskDef, TaskInfo, durable_by_name, durable_names};
 
 /// How long a shutdown waits for the store to hear what became of the last tasks. What it does not hear runs again.
 const CLOSING: Duration = Duration::from_secs(5);
+
+/// How often the log is told of stored tasks that no worker here knows.
+const WARN: Duration = Duration::from_secs(60 * 60);
+
+/// How often metrics are told of what is stored.
+const SHOW: Duration = Duration::from_secs(15);
 
 /// How long a worker waits that its store has sent away.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -25,6 +35,8 @@ pub(super) struct Worker {
     store: Arc<OpenStore>,
     pub(super) unreadable: Unreadable,
     names: OnceLock<&'static [&'static str]>,
+    on_dead: Option<Arc<DeadHook>>,
+    pub(super) held: Arc<HeldTasks>,
     running: Mutex<Option<RunningWorker>>,
 }
 
@@ -35,11 +47,13 @@ struct RunningWorker {
 }
 
 impl Worker {
-    pub(super) fn new(store: Arc<OpenStore>) -> Self {
+    pub(super) fn new(store: Arc<OpenStore>, on_dead: Option<DeadHook>) -> Self {
         Self {
             store,
             unreadable: Unreadable::default(),
             names: OnceLock::new(),
+            on_dead: on_dead.map(Arc::new),
+            held: Arc::default(),
             running: Mutex::new(None),
         }
     }
@@ -53,7 +67,7 @@ impl Worker {
         self.names.get_or_init(|| {
             let names = durable_names().iter().copied();
             let runs = |name: &str| {
-                let now = durable_by_name(name).map(|def| def.name());
+                let now = durable_by_name(name).map(TaskDef::name);
                 self.store.settings().runs(name)
                     || now.is_some_and(|now| self.store.settings().runs(now))
             };
@@ -93,11 +107,22 @@ impl Worker {
         if works {
             return;
         }
-        let desk = Arc::new(self.desk(runner));
+        let (desk, names) = (Arc::new(self.desk(runner)), self.names());
         let stop = runner.stopping(runner.signals()).child_token();
         let work = work(self.store.clone(), desk, stop.clone());
+        let (store, on_dead, told) = (self.store.clone(), self.on_dead.clone(), stop.clone());
+        let beside = async move {
+            let dead = async {
+                if let Some(hook) = on_dead {
+                    dead::tell(store.clone(), hook, told.clone()).await;
+                }
+            };
+            tokio::join!(dead, watch(&store, names, &told));
+        };
         // Not in the `AbortRegistry`: it tells the store what became of the tasks that a shutdown aborts.
-        let work = runner.executor.spawn_here(work);
+        let work = runner.executor.spawn_here(async move {
+            tokio::join!(work, beside);
+        });
         *running = work.map(|work| RunningWorker { stop, work });
     }
 }
@@ -107,6 +132,52 @@ impl Drop for Worker {
         if let Some(running) = &*self.running.lock() {
             running.stop.cancel();
         }
+    }
+}
+
+/// Tells the log of stored tasks that no worker here knows, and metrics of all of them, until it is told to stop.
+async fn watch(store: &OpenStore, names: &'static [&'static str], stop: &CancellationToken) {
+    let mut warn_at = Instant::now();
+    loop {
+        if warn_at <= Instant::now() {
+            warn_of_unknown(store, names).await;
+            warn_at += WARN;
+        }
+        if report::SHOWS_STORES {
+            if let Ok(tallies) = store.ask(store.engine().tallies()).await {
+                let oldest = store.ask(store.engine().oldest()).await;
+                report::show_store(&tallies, &oldest.unwrap_or_default());
+            }
+        }
+        let wait = if report::SHOWS_STORES { SHOW } else { WARN };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Says which tasks wait for a worker that knows them. In the middle of a deployment that is as it should be, for a
+/// while.
+async fn warn_of_unknown(store: &OpenStore, names: &'static [&'static str]) {
+    let unknown = store
+        .ask(store.engine().unknown_names(names))
+        .await
+        .unwrap_or_default();
+    // Those that this worker only leaves to others are none of them.
+    let unknown = unknown
+        .into_iter()
+        .filter(|(name, _)| durable_by_name(name).is_none());
+    let unknown: Vec<_> = unknown
+        .map(|(name, tasks)| format!("{name} ({tasks})"))
+        .collect();
+    if !unknown.is_empty() {
+        tracing::warn!(
+            target: RUNTIME,
+            tasks = %OneLine(unknown.join(", ")),
+            "stored tasks wait for a worker that knows them: declare them in this program, under these names or with \
+             `was`, or delete them"
+        );
     }
 }
 

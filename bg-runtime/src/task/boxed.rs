@@ -8,6 +8,8 @@ use futures_util::future::{self, BoxFuture};
 use tracing::Span;
 use tracing::field::Empty;
 
+#[cfg(feature = "durable")]
+use super::options::Baggage;
 use super::options::Options;
 use super::{
     Arounds, RequestInfo, Task, TaskContext, TaskId, TaskInfo, TaskResult, Tracker, UnrunTask,
@@ -46,7 +48,17 @@ impl BoxTask {
 
     fn with_id(id: TaskId, info: TaskInfo, work: impl Runnable + 'static) -> Self {
         // Made here and not in `Runner::accept`, because here the request's own span is the current one.
-        let span = span(info, id);
+        let span = tracing::info_span!(
+            target: TASK,
+            parent: None,
+            "background_task",
+            otel.name = info.name(),
+            task.name = info.name(),
+            task.id = %id,
+            task.attempt = Empty,
+            http.route = Empty,
+            request_id = Empty,
+        );
         let origin = (!span.is_disabled()).then(|| Box::new(Span::current()));
         if let Some(origin) = &origin {
             span.follows_from(origin.id());
@@ -83,8 +95,8 @@ impl BoxTask {
 
     /// Makes what stands for a stored task in reports whose arguments cannot be read.
     #[cfg(feature = "durable")]
-    pub(crate) fn unreadable(info: TaskInfo) -> Self {
-        Self::new(info, UnreadableWork)
+    pub(crate) fn unreadable(id: TaskId, info: TaskInfo) -> Self {
+        Self::with_id(id, info, UnreadableWork)
     }
 
     /// Returns this task as it comes back from a store: with what could be read of its arguments.
@@ -97,15 +109,12 @@ impl BoxTask {
         read
     }
 
-    /// Returns the task as a worker runs it that has taken it from its store: under the id that it has there, and with
-    /// the number of runs that it was stored with.
+    /// Notes that a worker has taken the task from its store, where it has so many runs.
     #[cfg(feature = "durable")]
-    pub(crate) fn claimed(mut self, id: TaskId, runs: u32) -> Self {
+    pub(crate) fn claimed(mut self, runs: u32) -> Self {
         let options = self.options_mut();
         options.is_claimed = true;
         options.retries = Some(runs.saturating_sub(1));
-        self.0.id = id;
-        self.0.span = span(self.info(), id);
         self
     }
 
@@ -125,6 +134,11 @@ impl BoxTask {
         self.0
             .options
             .get_or_insert_with(|| Box::new(Options::NONE))
+    }
+
+    #[cfg(feature = "durable")]
+    pub(crate) fn baggage(&self) -> &Baggage {
+        self.options().baggage()
     }
 
     /// Returns how many times it runs again after a run that failed.
@@ -295,20 +309,6 @@ fn new_id(info: &TaskInfo) -> TaskId {
 #[cfg(not(feature = "durable"))]
 fn new_id(_: &TaskInfo) -> TaskId {
     TaskId::next()
-}
-
-fn span(info: TaskInfo, id: TaskId) -> Span {
-    tracing::info_span!(
-        target: TASK,
-        parent: None,
-        "background_task",
-        otel.name = info.name(),
-        task.name = info.name(),
-        task.id = %id,
-        task.attempt = Empty,
-        http.route = Empty,
-        request_id = Empty,
-    )
 }
 
 impl fmt::Debug for BoxTask {

@@ -3,6 +3,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "durable")]
+use super::Baggage;
 use super::id::TaskId;
 use super::progress::Progress;
 use super::request_info::RequestInfo;
@@ -23,6 +25,8 @@ pub struct TaskContext {
     /// The number of the signals that there were when the run began: see `run/period.rs`.
     pub(crate) signals: u64,
     pub(crate) entry: EntryKey,
+    #[cfg(feature = "durable")]
+    pub(crate) baggage: Option<Arc<Baggage>>,
     // The one arrow from here up to the runner: a context is a handle to it, and a trait between the
     // two would have one implementor. A clone that outlives the run keeps the runner alive, and with it
     // the threads of `isolated`.
@@ -77,6 +81,15 @@ impl TaskContext {
     #[must_use]
     pub fn response(&self) -> Option<ResponseInfo> {
         self.request()?.response()
+    }
+
+    /// What travels along with the task from the process that queued it: see
+    /// [`BackgroundBuilder::baggage`](crate::BackgroundBuilder::baggage). Empty without one.
+    #[cfg(feature = "durable")]
+    #[must_use]
+    pub fn baggage(&self) -> &std::collections::BTreeMap<String, String> {
+        static NONE: Baggage = Baggage::new();
+        self.baggage.as_deref().unwrap_or(&NONE)
     }
 
     /// Waits until the task should stop: a shutdown has waited for its `drain_timeout`, and will abort

@@ -65,6 +65,8 @@ pub(crate) use self::blocking::ThreadShare;
 pub(crate) use self::failure::{AbortReason, Chain, FailureParts, TimedOut};
 pub(crate) use self::list::{Item, TaskList, for_each, visit};
 pub(crate) use self::macro_support::render;
+#[cfg(feature = "durable")]
+pub(crate) use self::options::Baggage;
 pub(crate) use self::options::When;
 pub(crate) use self::registry::registered_tasks;
 #[cfg(feature = "durable")]
@@ -75,6 +77,8 @@ pub(crate) use self::request_info::StoredRequest;
 pub(crate) use self::retry::RetryAdvice;
 pub(crate) use self::skipped::{KeptBack, Row, Skipped};
 pub(crate) use self::state::{SourceOfStates, States, StatesBuilder, TwiceGiven};
+#[cfg(feature = "durable")]
+pub(crate) use self::surroundings::note_arounds;
 pub(crate) use self::surroundings::{Arounds, are_there_arounds};
 pub(crate) use self::task_ref::TaskRef;
 pub(crate) use self::tracked::{Tracked, Tracker, Watcher};

@@ -1,5 +1,7 @@
 #[cfg(feature = "durable")]
 use std::borrow::Cow;
+#[cfg(feature = "durable")]
+use std::sync::Arc;
 use std::time::Duration;
 #[cfg(feature = "durable")]
 use std::time::SystemTime;
@@ -26,6 +28,9 @@ pub(crate) struct Options {
     pub(crate) expires_at: Option<Instant>,
     /// A handle waits for the outcome. Taken when the task is queued.
     pub(crate) tracker: Option<Tracker>,
+    /// What travels along with the task. Rare, so shared.
+    #[cfg(feature = "durable")]
+    pub(crate) baggage: Option<Arc<Baggage>>,
     /// A worker has taken the task from its store.
     #[cfg(feature = "durable")]
     pub(crate) is_claimed: bool,
@@ -62,6 +67,8 @@ impl Options {
         expires_at: None,
         tracker: None,
         #[cfg(feature = "durable")]
+        baggage: None,
+        #[cfg(feature = "durable")]
         is_claimed: false,
         surroundings: None,
         #[cfg(feature = "durable")]
@@ -85,6 +92,25 @@ impl Options {
             return due.duration_since(SystemTime::now()).unwrap_or_default();
         }
         self.delay
+    }
+}
+
+/// What travels along with a task: see [`baggage`](crate::BackgroundBuilder::baggage).
+#[cfg(feature = "durable")]
+pub(crate) type Baggage = std::collections::BTreeMap<String, String>;
+
+#[cfg(feature = "durable")]
+static NO_BAGGAGE: Baggage = Baggage::new();
+
+#[cfg(feature = "durable")]
+impl Options {
+    pub(crate) fn baggage(&self) -> &Baggage {
+        self.baggage.as_deref().unwrap_or(&NO_BAGGAGE)
+    }
+
+    /// Returns whether the task was told something that only a store does.
+    pub(crate) fn are_for_a_store(&self) -> bool {
+        self.unique || self.unique_for.is_some() || self.priority.is_some() || self.queue.is_some()
     }
 }
 

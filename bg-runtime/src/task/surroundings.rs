@@ -48,13 +48,18 @@ impl fmt::Debug for TaskRun {
 /// The work of one synchronous task, as the function given to `around_blocking` calls it.
 type BlockingRun = Box<dyn FnOnce() -> TaskResult + Send>;
 
-/// Whether any `Background` of the process has had an `around`.
+/// Whether any `Background` of the process has had something to capture.
 static ARE_THERE_ANY: AtomicBool = AtomicBool::new(false);
 
 /// Returns whether there may be something to capture, for code that does not know of which `Background` it is.
 #[inline]
 pub(crate) fn are_there_arounds() -> bool {
     ARE_THERE_ANY.load(Ordering::Relaxed)
+}
+
+/// Notes that there is something to capture.
+pub(crate) fn note_arounds() {
+    ARE_THERE_ANY.store(true, Ordering::Relaxed);
 }
 
 thread_local! {
@@ -113,7 +118,7 @@ impl Arounds {
         if self.futures.is_empty() && self.threads.is_empty() {
             return None;
         }
-        ARE_THERE_ANY.store(true, Ordering::Relaxed);
+        note_arounds();
         Some(Arc::new(self))
     }
 

@@ -1,9 +1,13 @@
 //! Stores of durable tasks for tests: in memory, in a file, and on a server of the test's own.
 
+mod faulty_link;
+mod fleet;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres_server;
 
+pub use self::faulty_link::{Fault, FaultyLink};
+pub use self::fleet::{Evidence, Node, post};
 pub use self::place::Place;
 #[cfg(feature = "postgres")]
 pub use self::postgres_server::PostgresServer;

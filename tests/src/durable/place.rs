@@ -1,5 +1,8 @@
 //! Where the store of one test is.
 
+#[cfg(feature = "sqlite")]
+use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bg_runtime::durable::Store;
@@ -16,9 +19,14 @@ const LEASE: Duration = Duration::from_secs(1);
 pub enum Place {
     /// In the memory of the test.
     Memory(Memory),
-    /// In a directory that is removed with this.
+    /// In a file.
     #[cfg(feature = "sqlite")]
-    Sqlite(tempfile::TempDir),
+    Sqlite {
+        /// The database.
+        file: PathBuf,
+        /// Where it is, which is removed with this, unless another process has made it.
+        directory: Option<tempfile::TempDir>,
+    },
     /// In a schema of the server that all tests of this process share.
     #[cfg(feature = "postgres")]
     Postgres {
@@ -38,7 +46,11 @@ impl Place {
     /// Returns an empty store in a file.
     #[cfg(feature = "sqlite")]
     pub fn sqlite() -> Self {
-        Self::Sqlite(tempfile::tempdir().expect("a directory"))
+        let directory = tempfile::tempdir().expect("a directory");
+        Self::Sqlite {
+            file: directory.path().join("tasks.db"),
+            directory: Some(directory),
+        }
     }
 
     /// Returns an empty store on the server of this process. `None`, with a line that says so, where there is no
@@ -54,14 +66,27 @@ impl Place {
         Some(Self::Postgres { url, schema })
     }
 
+    /// Returns what [`FromStr`] reads, for another process.
+    ///
+    /// # Panics
+    ///
+    /// Panics of a store in memory, which has no other process.
+    pub fn to_argument(&self) -> String {
+        match self {
+            Self::Memory(_) => panic!("no other process can see it"),
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite { file, .. } => format!("sqlite:{}", file.display()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres { url, schema } => format!("postgres:{schema}:{url}"),
+        }
+    }
+
     /// Returns the store, for one of the processes that share it.
     pub fn store(&self) -> Store {
         let store: Store = match self {
             Self::Memory(memory) => memory.clone().into(),
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(directory) => {
-                bg_runtime::durable::Sqlite::file(directory.path().join("tasks.db"))
-            }
+            Self::Sqlite { file, .. } => bg_runtime::durable::Sqlite::file(file),
             #[cfg(feature = "postgres")]
             Self::Postgres { url, schema } => {
                 let store = bg_runtime::durable::Postgres::url(url);
@@ -69,5 +94,29 @@ impl Place {
             }
         };
         store.lease(LEASE)
+    }
+}
+
+impl FromStr for Place {
+    type Err = String;
+
+    /// Reads what [`to_argument`](Place::to_argument) returns.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            #[cfg(feature = "sqlite")]
+            Some(("sqlite", file)) => Ok(Self::Sqlite {
+                file: file.into(),
+                directory: None,
+            }),
+            #[cfg(feature = "postgres")]
+            Some(("postgres", rest)) => {
+                let (schema, url) = rest.split_once(':').ok_or("no schema")?;
+                Ok(Self::Postgres {
+                    url: url.to_owned(),
+                    schema: schema.to_owned(),
+                })
+            }
+            _ => Err(format!("no store is called {text}")),
+        }
     }
 }

@@ -1,5 +1,11 @@
 //! Durable tasks: one suite for every store.
 
+mod dead;
+mod held;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod kill;
+#[cfg(feature = "postgres")]
+mod outages;
 mod outbox;
 mod tasks;
 mod working;

@@ -4,16 +4,28 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::Path;
 use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bg_runtime::durable::{SecretKey, Store};
 use bg_runtime::testing::Memory;
-use bg_runtime::{Background, BackgroundTasks, TaskExt, WithBackground, named};
-use tests::{Timeline, tasks::Failures, within};
+use bg_runtime::{
+    Background, BackgroundTasks, FailureKind, TaskExt, TaskFailure, WithBackground,
+    get as get_route, named, routes,
+};
+use futures_util::FutureExt;
+use tests::{
+    Flavour, Http1, Server, Serving, Setup, Timeline, eventually, tasks::Failures, within,
+};
 use tower::ServiceExt;
 
 use crate::tasks::{KEY, Lab, Note};
+
+const SETUP: Setup = Setup {
+    flavour: Flavour::Workers(2),
+    serving: Serving::Background,
+};
 
 struct Fixture {
     memory: Memory,
@@ -144,12 +156,12 @@ async fn a_client_whose_tasks_cannot_be_stored_is_told_503() {
         .failures
         .all()
         .iter()
-        .map(|failure| failure.kind())
+        .map(TaskFailure::kind)
         .collect();
     assert_eq!(
         kinds
             .iter()
-            .filter(|kind| **kind == bg_runtime::FailureKind::NotStored)
+            .filter(|kind| **kind == FailureKind::NotStored)
             .count(),
         2
     );
@@ -196,4 +208,151 @@ async fn a_task_that_is_added_when_the_response_has_gone_is_stored_all_the_same(
     )
     .await
     .unwrap();
+}
+
+/// Where a task comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Route,
+    Handler,
+    Response,
+}
+
+const FROM: [From; 3] = [From::Route, From::Handler, From::Response];
+
+/// What a handler does in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Succeeds,
+    Fails,
+    Panics,
+}
+
+#[get_route("/{end}", background = Note::new("route"))]
+async fn at_a_route(end: String) -> StatusCode {
+    finish(&end)
+}
+
+async fn in_the_handler(tasks: BackgroundTasks, Path(end): Path<String>) -> StatusCode {
+    tasks.add_task(Note::new("handler"));
+    finish(&end)
+}
+
+async fn with_the_response(Path(end): Path<String>) -> impl IntoResponse {
+    finish(&end).with_background(Note::new("response"))
+}
+
+fn finish(end: &str) -> StatusCode {
+    match end {
+        "succeeds" => StatusCode::CREATED,
+        "fails" => StatusCode::CONFLICT,
+        _ => panic!("as the test asks"),
+    }
+}
+
+impl From {
+    fn app(self) -> Router {
+        match self {
+            Self::Route => routes![at_a_route],
+            Self::Handler => Router::new().route("/{end}", get(in_the_handler)),
+            Self::Response => Router::new().route("/{end}", get(with_the_response)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_depends_on_the_end_of_the_request_as_for_other_tasks() {
+    for from in FROM {
+        for end in [End::Succeeds, End::Fails, End::Panics] {
+            let fixture = Fixture::new();
+            let app = from.app().layer(fixture.background.layer());
+            let uri = format!("/{}", format!("{end:?}").to_lowercase());
+            let request = Request::get(uri).body(Body::empty()).unwrap();
+            let handled = tokio::spawn(app.oneshot(request)).await;
+            assert_eq!(handled.is_err(), end == End::Panics, "{from:?} {end:?}");
+            fixture.background.shutdown().await;
+            let is_stored = match end {
+                End::Succeeds => true,
+                End::Fails => from == From::Response,
+                End::Panics => false,
+            };
+            let stored = fixture.stored().await;
+            assert_eq!(stored.len(), usize::from(is_stored), "{from:?} {end:?}");
+            let stats = fixture.background.stats();
+            // A panic keeps a response from being there that a task could come with.
+            let is_skipped = !is_stored && (end, from) != (End::Panics, From::Response);
+            assert_eq!(
+                stats.skipped,
+                u64::from(is_skipped),
+                "{from:?} {end:?}: {stats}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_client_is_told_that_it_worked_while_its_tasks_are_being_stored() {
+    for from in FROM {
+        let fixture = Fixture::new();
+        fixture.memory.set_stuck(true);
+        let app = from.app().layer(fixture.background.layer());
+        let request = Request::get("/succeeds").body(Body::empty()).unwrap();
+        let mut response = tokio::spawn(app.oneshot(request));
+        eventually("a write", || fixture.memory.waiting_writes() == 1).await;
+        assert!((&mut response).now_or_never().is_none(), "{from:?}");
+        fixture.memory.set_stuck(false);
+        let response = within("the response", response).await.unwrap().unwrap();
+        assert_eq!(response.status(), StatusCode::CREATED);
+        assert_eq!(fixture.stored().await.len(), 1, "{from:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_takes_too_long_is_answered_for_with_503() {
+    let fixture = Fixture::new();
+    fixture.memory.set_stuck(true);
+    let app = From::Route.app().layer(fixture.background.layer());
+    let begun = tokio::time::Instant::now();
+    let request = Request::get("/succeeds").body(Body::empty()).unwrap();
+    let response = app.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    assert_eq!(
+        fixture.failures.of("tests.note").unwrap().kind(),
+        FailureKind::NotStored
+    );
+}
+
+/// The handler has done its work, so all of its tasks run, though nobody hears of it.
+#[tokio::test]
+async fn a_client_that_leaves_while_its_tasks_are_being_stored_loses_none() {
+    for from in FROM {
+        let fixture = Fixture::new();
+        let timeline = fixture.timeline.clone();
+        let beside = move |mut response: Response| {
+            let timeline = timeline.clone();
+            response = response.with_background(named("beside", async move {
+                timeline.mark("beside");
+            }));
+            async move { response }
+        };
+        let app = from.app().layer(axum::middleware::map_response(beside));
+        let (background, setup) = (fixture.background.clone(), SETUP);
+        let server = Server::start(setup, &fixture.timeline, move || (background, app)).await;
+        // Taken by no worker: those of this process are told to leave the queue alone.
+        fixture.background.queue("default").pause().await.unwrap();
+        fixture.memory.set_stuck(true);
+        let mut client = Http1::connect(server.address()).await;
+        client.start("GET", "/succeeds").await;
+        eventually("a write", || fixture.memory.waiting_writes() == 1).await;
+        let end = client.end();
+        client.reset();
+        eventually("gone", || server.recorder().gone(end).is_some()).await;
+        fixture.memory.set_stuck(false);
+        fixture.timeline.reached("beside").await;
+        assert_eq!(fixture.stored().await.len(), 1, "{from:?}");
+        let stats = fixture.background.stats();
+        assert_eq!((stats.stored, stats.skipped), (1, 0), "{from:?}: {stats}");
+        server.stop().await;
+    }
 }

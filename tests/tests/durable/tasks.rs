@@ -73,7 +73,7 @@ pub(crate) async fn count(to: u64, #[state] lab: Lab, #[context] cx: TaskContext
 
 /// Blocks its thread until it is told to stop.
 #[background_task(durable, name = "tests.block", queue = "slow")]
-pub(crate) fn block(#[state] lab: Lab, #[context] cx: TaskContext) {
+pub(crate) fn block(#[state] lab: &Lab, #[context] cx: &TaskContext) {
     lab.timeline.mark("blocks");
     while !cx.is_cancelled() {
         std::thread::yield_now();
@@ -91,6 +91,14 @@ pub(crate) async fn export(user: String, #[state] lab: Lab) {
 #[background_task(durable, name = "tests.secret", retries = 0)]
 pub(crate) async fn secret(#[secret] code: String, #[state] lab: Lab) {
     lab.timeline.mark(format!("code {code}"));
+}
+
+/// Marks what travels along with it.
+#[background_task(durable, name = "tests.unpack", retries = 0)]
+pub(crate) async fn unpack(#[state] lab: Lab, #[context] cx: TaskContext) {
+    for (name, value) in cx.baggage() {
+        lab.timeline.mark(format!("{name} {value}"));
+    }
 }
 
 /// With which secrets are stored.

@@ -7,7 +7,7 @@ use bg_runtime::{Background, FailureKind, TaskExt, TaskId};
 use futures_util::StreamExt;
 use tests::{on_each_store, within};
 
-use crate::tasks::{Block, Count, Export, Hold, Lab, Note, Secret};
+use crate::tasks::{Block, Count, Export, Hold, Lab, Note, Secret, Unpack};
 
 async fn status(background: &Background, id: TaskId) -> TaskStatus {
     let status = background.stored().get(id).status().await.unwrap();
@@ -64,9 +64,10 @@ on_each_store! {
         let stats = background.stats();
         assert_eq!((stats.accepted, stats.returned, stats.failed), (2, 1, 1), "{stats}");
         assert!(background.stored().get(id).retry().await.unwrap());
-        lab.timeline.reached_times("fail", 3).await;
+        // It has all its runs again, and each attempt a number of its own.
+        lab.timeline.reached_times("fail", 4).await;
         let failure = ends(&background, id).await.unwrap_err();
-        assert_eq!(failure.attempts, 3, "an attempt has a number of its own");
+        assert_eq!(failure.attempts, 4);
         background.shutdown().await;
     }
 
@@ -317,5 +318,49 @@ on_each_store! {
         lab.timeline.reached("code 4711").await;
         assert_eq!(status(&background, id).await.arguments, r#"{"code":"***"}"#);
         background.shutdown().await;
+    }
+
+    #[test]
+    async fn whoever_waits_for_a_task_that_expires_is_told_though_no_worker_is_there(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        let soon = Note::new("never").expires_in(Duration::from_millis(300));
+        let id = background.enqueue(soon).await.unwrap();
+        assert_eq!(status(&background, id).await.state, StoredState::Waiting);
+        let failure = ends(&background, id).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Skipped);
+        assert!(failure.error.contains("it had not begun"), "{failure}");
+        assert_eq!(status(&background, id).await.state, StoredState::Cancelled);
+    }
+
+    #[test]
+    async fn baggage_travels_with_a_task_to_another_process(place: &Place) {
+        let lab = Lab::new();
+        let pack = || [("tenant".to_owned(), "ada".to_owned())];
+        let creator = lab.builder(place).baggage(pack).build().unwrap();
+        let worker = lab.background(place);
+        let id = creator.enqueue(Unpack::new()).await.unwrap();
+        worker.start().await.unwrap();
+        ends(&creator, id).await.unwrap();
+        assert_eq!(lab.timeline.names(), ["tenant ada"]);
+        creator.spawn(Unpack::new().in_process()).await.unwrap();
+        assert_eq!(lab.timeline.count("tenant ada"), 2);
+        let too_much = || [("tenant".to_owned(), "x".repeat(9000))];
+        let packed = lab.builder(place).baggage(too_much).build().unwrap();
+        let refused = packed.enqueue(Unpack::new()).await.unwrap_err();
+        assert!(refused.to_string().contains("9006 bytes"), "{refused}");
+        worker.shutdown().await;
+    }
+
+    #[test]
+    async fn an_argument_that_no_store_takes_is_refused_before_it_is_stored(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        let nul = background.enqueue(Note::new("a\0b")).await.unwrap_err();
+        assert!(matches!(nul, EnqueueError::Arguments { .. }), "{nul}");
+        assert!(nul.to_string().contains("U+0000"), "{nul}");
+        let large = background.enqueue(Note::new("x".repeat(2 << 20))).await.unwrap_err();
+        assert!(matches!(large, EnqueueError::TooLarge { limit: 1_048_576, .. }), "{large}");
+        assert!(background.stored().list().await.unwrap().tasks.is_empty());
     }
 }

@@ -15,14 +15,15 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, StoreEvent, StoreTransaction};
+use super::{Engine, StoreEvent, StoreTransaction, Tally};
 use crate::clock;
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::{StoreSettings, matches};
 use crate::durable::stored::StopOrder;
 use crate::durable::{
-    Claimed, Desk, Kept, RunFailure, Store, Stored, StoredError, StoredState, TaskStatus, Verdict,
+    Claimed, Desk, Envelope, Kept, RunFailure, Store, Stored, StoredError, StoredState, TaskStatus,
+    Verdict,
 };
 use crate::sync::Mutex;
 use crate::task::{FailureKind, Progress, TaskId};
@@ -53,6 +54,10 @@ struct Tables {
     last_row: Row,
     paused: Vec<String>,
     is_down: bool,
+    /// Whatever is stored waits until this is over.
+    is_stuck: bool,
+    /// How many writes wait for that.
+    waiting_writes: usize,
     /// The workers that are cut off: nothing that they say is heard any more.
     crashed: Vec<u64>,
     /// The workers that work.
@@ -66,8 +71,10 @@ struct TaskRow {
     state: StoredState,
     attempt: u32,
     errors: Vec<(u32, SystemTime, String)>,
+    /// How many of the errors no longer count, because somebody has asked for the task to run again.
+    forgiven: usize,
+    /// How many of the others are losses.
     losses: u32,
-    /// How many of the errors are losses.
     due: SystemTime,
     stored_at: SystemTime,
     attempted_at: Option<SystemTime>,
@@ -76,6 +83,10 @@ struct TaskRow {
     worker: Option<u64>,
     heard: Instant,
     stop: StopOrder,
+    /// The attempt after whose death somebody was told; 0 before that.
+    told: u32,
+    /// Since when somebody is being told.
+    telling: Option<Instant>,
 }
 
 impl Memory {
@@ -118,6 +129,41 @@ impl Memory {
         self.0.changed.notify_waiters();
         if !is_down {
             let _ = self.0.events.send(StoreEvent::Gap);
+        }
+    }
+
+    /// Sets whether the store takes its time: while it does, what is to be stored waits.
+    pub fn set_stuck(&self, is_stuck: bool) {
+        self.0.tables.lock().is_stuck = is_stuck;
+        self.0.changed.notify_waiters();
+    }
+
+    /// Returns how many writes wait because the store is [stuck](Self::set_stuck).
+    #[must_use]
+    pub fn waiting_writes(&self) -> usize {
+        self.0.tables.lock().waiting_writes
+    }
+
+    /// Waits while the store is stuck.
+    async fn is_unstuck(&self) {
+        struct Waiting<'a>(&'a Memory);
+
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.0.tables.lock().waiting_writes -= 1;
+            }
+        }
+
+        self.0.tables.lock().waiting_writes += 1;
+        let _waiting = Waiting(self);
+        loop {
+            // Before the look, so that no change is missed.
+            let mut changed = std::pin::pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            if !self.0.tables.lock().is_stuck {
+                return;
+            }
+            changed.await;
         }
     }
 
@@ -192,7 +238,7 @@ impl MemoryEngine {
         worker: u64,
         desk: &Desk,
         running: &BTreeMap<String, usize>,
-    ) -> Result<(Vec<(Claim, Claimed)>, Option<SystemTime>), StoreError> {
+    ) -> Result<(Vec<ClaimedRow>, Option<SystemTime>), StoreError> {
         let lease = self.lease;
         let (claimed, next, dead) = self.with(|tables| {
             let now = clock::now();
@@ -249,6 +295,8 @@ impl MemoryEngine {
     }
 }
 
+type ClaimedRow = (Claim, Claimed);
+
 /// A claim of one row, for one attempt.
 #[derive(Debug, Clone, Copy)]
 struct Claim {
@@ -279,6 +327,7 @@ impl Tables {
                 state: waiting(due, now),
                 attempt: 0,
                 errors: Vec::new(),
+                forgiven: 0,
                 losses: 0,
                 due,
                 stored_at: now,
@@ -288,6 +337,8 @@ impl Tables {
                 worker: None,
                 heard: Instant::now(),
                 stop: StopOrder::default(),
+                told: 0,
+                telling: None,
                 stored: stored.clone(),
             };
             self.rows.insert(self.last_row, row);
@@ -302,7 +353,7 @@ impl Tables {
         desk: &Desk,
         running: &BTreeMap<String, usize>,
         now: SystemTime,
-    ) -> Vec<(Claim, Claimed)> {
+    ) -> Vec<ClaimedRow> {
         let mut free: BTreeMap<&str, usize> = desk
             .queues
             .iter()
@@ -441,6 +492,14 @@ impl Tables {
         });
     }
 
+    /// Returns the rows of these tasks that no worker has, and that have not ended.
+    fn waiting_rows(&mut self, tasks: &[TaskId]) -> impl Iterator<Item = &mut TaskRow> {
+        self.rows.values_mut().filter(|row| {
+            let waits = !row.state.is_final() && row.state != StoredState::Running;
+            waits && tasks.contains(&row.stored.id)
+        })
+    }
+
     fn found(&self, query: &Query) -> impl Iterator<Item = (Row, &TaskRow)> {
         let rows = self.rows.iter().map(|(number, row)| (*number, row));
         rows.filter(|(_, row)| row.is_of(query))
@@ -462,6 +521,7 @@ impl Tables {
             (Order::Retry, state) if state.is_final() || state == StoredState::Retrying => {
                 row.due = now;
                 row.ended_at = None;
+                (row.forgiven, row.losses) = (row.errors.len(), 0);
                 row.state = StoredState::Waiting;
                 Obeyed::Done
             }
@@ -508,7 +568,7 @@ impl TaskRow {
             envelope: self.stored.envelope.clone(),
             queue: self.stored.queue.clone().into_owned(),
             attempt: self.attempt,
-            failures: self.errors.len() as u32 - self.losses,
+            failures: (self.errors.len() - self.forgiven) as u32 - self.losses,
             losses: self.losses,
             runs: self.stored.runs,
             stored_at: self.stored_at,
@@ -533,6 +593,7 @@ impl TaskRow {
             worker: self.worker.map(|worker| format!("memory:{worker}")),
             stored_at: self.stored_at,
             due_at: self.due,
+            expires_at: Envelope::from_json(&self.stored.envelope).expires_at,
             attempted_at: self.attempted_at,
             ended_at: self.ended_at,
         }
@@ -561,9 +622,13 @@ impl Engine for MemoryEngine {
     }
 
     fn store(&self, batch: Arc<[Stored]>) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>> {
-        let stored = self.with(|tables| tables.store(&batch, clock::now()));
-        self.memory.0.changed.notify_waiters();
-        std::future::ready(stored).boxed()
+        async move {
+            self.memory.is_unstuck().await;
+            let stored = self.with(|tables| tables.store(&batch, clock::now()));
+            self.memory.0.changed.notify_waiters();
+            stored
+        }
+        .boxed()
     }
 
     fn store_in<'a>(
@@ -681,6 +746,94 @@ impl Engine for MemoryEngine {
             }
         });
         std::future::ready(self.with(|_| events.boxed())).boxed()
+    }
+
+    fn postpone(
+        &self,
+        tasks: Vec<TaskId>,
+        due: SystemTime,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        let now = clock::now();
+        let postponed = self.with(|tables| {
+            for row in tables.waiting_rows(&tasks) {
+                row.due = due;
+                row.state = waiting(due, now);
+            }
+        });
+        self.memory.0.changed.notify_waiters();
+        std::future::ready(postponed).boxed()
+    }
+
+    fn release(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.postpone(tasks, clock::now())
+    }
+
+    fn claim_dead(
+        &self,
+        limit: u32,
+        again_after: Duration,
+    ) -> BoxFuture<'_, Result<Vec<TaskStatus>, StoreError>> {
+        let dead = self.with(|tables| {
+            let rows = tables.rows.values_mut();
+            let untold = rows.filter(|row| {
+                let is_being_told = row
+                    .telling
+                    .is_some_and(|since| since.elapsed() < again_after);
+                row.state == StoredState::Dead && row.told < row.attempt && !is_being_told
+            });
+            let claimed = untold.take(limit as usize).map(|row| {
+                row.telling = Some(Instant::now());
+                row.status()
+            });
+            claimed.collect()
+        });
+        std::future::ready(dead).boxed()
+    }
+
+    fn note_told(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
+        let noted = self.with(|tables| {
+            for row in tables.rows.values_mut() {
+                if tasks.contains(&row.stored.id) {
+                    (row.told, row.telling) = (row.attempt, None);
+                }
+            }
+        });
+        std::future::ready(noted).boxed()
+    }
+
+    fn tallies(&self) -> BoxFuture<'_, Result<Vec<Tally>, StoreError>> {
+        let tallies = self.with(|tables| {
+            let mut tallies = BTreeMap::new();
+            for row in tables.rows.values() {
+                if !row.state.is_final() || row.state == StoredState::Dead {
+                    let queue = row.stored.queue.to_string();
+                    *tallies.entry((queue, row.state)).or_insert(0) += 1;
+                }
+            }
+            let tallies = tallies.into_iter();
+            let tallies = tallies.map(|((queue, state), tasks)| Tally {
+                queue,
+                state,
+                tasks,
+            });
+            tallies.collect()
+        });
+        std::future::ready(tallies).boxed()
+    }
+
+    fn unknown_names(
+        &self,
+        known: &'static [&'static str],
+    ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
+        let unknown = self.with(|tables| {
+            let mut unknown = BTreeMap::<String, u64>::new();
+            let rows = tables.rows.values().filter(|row| !row.state.is_final());
+            for row in rows.filter(|row| !known.contains(&row.stored.name)) {
+                *unknown.entry(row.stored.name.to_owned()).or_default() += 1;
+            }
+            unknown.into_iter().take(20).collect()
+        });
+        std::future::ready(unknown).boxed()
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {

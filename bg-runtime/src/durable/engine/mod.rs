@@ -1,6 +1,7 @@
 //! What keeps stored tasks. Each engine is an adapter to a queue that others have built and proven.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{StartError, StoreError};
 use super::query::{Found, Obeyed, Order, Query, Row};
-use super::status::StoredState;
+use super::status::{StoredState, TaskStatus};
 use super::{Desk, Kept, Stored};
 use crate::task::{Progress, TaskId};
 
@@ -78,11 +79,49 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// Tells of the tasks that others wait for. May miss some: whoever waits looks at the task itself now and then.
     fn events(&self) -> BoxFuture<'_, Result<BoxStream<'static, StoreEvent>, StoreError>>;
 
+    /// Has these tasks, which are scheduled or wait, be due at this time.
+    fn postpone(
+        &self,
+        tasks: Vec<TaskId>,
+        due: SystemTime,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Has these tasks, which are scheduled, be due now, and wakes workers.
+    fn release(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Returns at most `limit` tasks that are dead, and of whose death nobody was told yet, oldest first. Until
+    /// `again_after` is over, no other call returns them, so that each is told of once, most often.
+    fn claim_dead(
+        &self,
+        limit: u32,
+        again_after: Duration,
+    ) -> BoxFuture<'_, Result<Vec<TaskStatus>, StoreError>>;
+
+    /// Notes that somebody was told of their death. If one runs again and dies again, that is another.
+    fn note_told(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Returns how many tasks each queue has in each state but the final ones, and how many are dead.
+    fn tallies(&self) -> BoxFuture<'_, Result<Vec<Tally>, StoreError>>;
+
+    /// Returns the names of tasks that are not final and that are none of these, with how many there are; at most 20.
+    fn unknown_names(
+        &self,
+        known: &'static [&'static str],
+    ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>>;
+
     /// Stops or resumes the claims from a queue, of all workers.
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Returns since when the oldest task that is due has waited, for each queue that has one.
-    fn oldest(&self) -> BoxFuture<'_, Result<Vec<(String, std::time::Duration)>, StoreError>>;
+    fn oldest(&self) -> BoxFuture<'_, Result<Vec<(String, Duration)>, StoreError>>;
+}
+
+/// See [`Engine::tallies`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) queue: String,
+    pub(crate) state: StoredState,
+    pub(crate) tasks: u64,
 }
 
 /// Something that happened to a stored task, in this or in another process.

@@ -2,8 +2,12 @@
 //!
 //! Without the feature the same functions do nothing, so that their callers need no `cfg`.
 
+#[cfg(all(feature = "metrics", feature = "durable"))]
+pub(in crate::run) use self::facade::{SHOWS_STORES, show_store};
 #[cfg(feature = "metrics")]
 pub(in crate::run) use self::facade::{describe, record};
+#[cfg(all(not(feature = "metrics"), feature = "durable"))]
+pub(in crate::run) use self::nothing::{SHOWS_STORES, show_store};
 #[cfg(not(feature = "metrics"))]
 pub(in crate::run) use self::nothing::{describe, record};
 
@@ -16,12 +20,27 @@ mod facade {
         Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
     };
 
+    #[cfg(feature = "durable")]
+    use std::collections::BTreeSet;
+
+    #[cfg(feature = "durable")]
+    use crate::durable::{StoredState, Tally};
     use crate::run::report::{Event, Step};
+    #[cfg(feature = "durable")]
+    use crate::sync::Mutex;
 
     const TASKS: &str = "bg_tasks_total";
     const DURATION: &str = "bg_task_duration_seconds";
     const QUEUE: &str = "bg_task_queue_seconds";
     const PENDING: &str = "bg_tasks_pending";
+    #[cfg(feature = "durable")]
+    const STORED: &str = "bg_stored";
+    #[cfg(feature = "durable")]
+    const OLDEST: &str = "bg_stored_oldest_seconds";
+
+    /// Whether anybody is shown what is stored.
+    #[cfg(feature = "durable")]
+    pub(in crate::run) const SHOWS_STORES: bool = true;
 
     /// The value of the gauge: the number of tasks that wait in all `Background`s of the process, which
     /// share one gauge.
@@ -42,6 +61,19 @@ mod facade {
         );
         describe_gauge!(PENDING, Unit::Count, "Background tasks that wait to run");
         show_pending();
+        #[cfg(feature = "durable")]
+        {
+            describe_gauge!(
+                STORED,
+                Unit::Count,
+                "Durable tasks in the store, by queue and state"
+            );
+            describe_gauge!(
+                OLDEST,
+                Unit::Seconds,
+                "How long the oldest task of a queue has been due and not taken"
+            );
+        }
     }
 
     pub(in crate::run) fn record(event: &Event<'_>) {
@@ -78,6 +110,29 @@ mod facade {
         }
     }
 
+    /// Shows what is stored. A queue that has no task in a state any more shows zero there once it was shown.
+    #[cfg(feature = "durable")]
+    pub(in crate::run) fn show_store(tallies: &[Tally], oldest: &[(String, Duration)]) {
+        static SHOWN: Mutex<BTreeSet<(String, StoredState)>> = Mutex::new(BTreeSet::new());
+        let mut shown = SHOWN.lock();
+        shown.extend(
+            tallies
+                .iter()
+                .map(|tally| (tally.queue.clone(), tally.state)),
+        );
+        for (queue, state) in &*shown {
+            let tally = tallies
+                .iter()
+                .find(|tally| tally.queue == *queue && tally.state == *state);
+            let tasks = tally.map_or(0, |tally| tally.tasks);
+            gauge!(STORED, "queue" => queue.clone(), "state" => state.to_string())
+                .set(tasks as f64);
+            let waits = oldest.iter().find(|(of, _)| of == queue);
+            let waits = waits.map_or(Duration::ZERO, |(_, waits)| *waits);
+            gauge!(OLDEST, "queue" => queue.clone()).set(waits.as_secs_f64());
+        }
+    }
+
     fn run_ended(task: &'static str, took: Duration) {
         histogram!(DURATION, "task" => task).record(took);
     }
@@ -111,4 +166,14 @@ mod nothing {
     pub(in crate::run) fn describe() {}
 
     pub(in crate::run) fn record(_event: &Event<'_>) {}
+
+    #[cfg(feature = "durable")]
+    pub(in crate::run) const SHOWS_STORES: bool = false;
+
+    #[cfg(feature = "durable")]
+    pub(in crate::run) fn show_store(
+        _: &[crate::durable::Tally],
+        _: &[(String, std::time::Duration)],
+    ) {
+    }
 }

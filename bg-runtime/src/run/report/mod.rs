@@ -15,6 +15,8 @@ use tracing::{Level, Span};
 
 pub(crate) use self::hooks::Hooks;
 pub(super) use self::metrics::describe as describe_metrics;
+#[cfg(feature = "durable")]
+pub(super) use self::metrics::{SHOWS_STORES, show_store};
 use super::Runner;
 use super::ledger::{Entry, FailedRun};
 use super::outcome::{Outcome, RunError};

@@ -33,9 +33,6 @@ impl Beat {
         lease: Duration,
     ) -> io::Result<Self> {
         let stop = CancellationToken::new();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         let heart = Heart {
             db,
             held,
@@ -44,7 +41,23 @@ impl Beat {
             stop: stop.clone(),
         };
         let thread = std::thread::Builder::new().name("bg-heartbeat".to_owned());
-        let thread = thread.spawn(move || runtime.block_on(heart.beat()))?;
+        let (tell, made) = std::sync::mpsc::sync_channel(1);
+        let thread = thread.spawn(move || {
+            // Made here, because it may not be dropped where another one runs.
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            match runtime {
+                Ok(runtime) => {
+                    let _ = tell.send(Ok(()));
+                    runtime.block_on(heart.beat());
+                }
+                Err(error) => {
+                    let _ = tell.send(Err(error));
+                }
+            }
+        })?;
+        made.recv().map_err(io::Error::other)??;
         Ok(Self {
             stop,
             thread: Some(thread),

@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use riverqueue::{Client, Event, EventKind, EventReceiver, EventRecvError, JobState};
 #[cfg(feature = "sqlite")]
@@ -54,6 +54,7 @@ pub(super) fn progress_line(task: TaskId, progress: &Progress) -> String {
     format!("p{task}{parts}")
 }
 
+#[cfg(feature = "postgres")]
 fn ended_line(task: TaskId) -> String {
     format!("e{task}")
 }
@@ -75,26 +76,30 @@ fn parse(line: &str) -> Option<StoreEvent> {
 }
 
 /// Tells others that tasks have ended, where no trigger does.
-pub(super) async fn tell_ended(db: &Db, tasks: &[TaskId]) -> Result<(), sqlx::Error> {
-    match &db.pool {
-        #[cfg(feature = "postgres")]
-        Pool::Postgres(database) => {
-            for tasks in tasks.chunks(AT_ONCE) {
-                let mut lines = String::new();
-                for task in tasks {
-                    let _ = writeln!(lines, "{}", ended_line(*task));
+pub(super) fn tell_ended<'a>(
+    db: &'a Db,
+    tasks: &'a [TaskId],
+) -> BoxFuture<'a, Result<(), sqlx::Error>> {
+    Box::pin(async move {
+        for tasks in tasks.chunks(AT_ONCE) {
+            match &db.pool {
+                #[cfg(feature = "postgres")]
+                Pool::Postgres(database) => {
+                    let lines: Vec<_> = tasks.iter().map(|task| ended_line(*task)).collect();
+                    sqlx::query("select pg_notify($1, $2)")
+                        .bind(&db.channel)
+                        .bind(lines.join("\n"))
+                        .execute(database.pool())
+                        .await?;
                 }
-                sqlx::query("select pg_notify($1, $2)")
-                    .bind(&db.channel)
-                    .bind(lines)
-                    .execute(database.pool())
-                    .await?;
+                #[cfg(feature = "sqlite")]
+                Pool::Sqlite(_) => {
+                    let _ = tasks;
+                }
             }
-            Ok(())
         }
-        #[cfg(feature = "sqlite")]
-        Pool::Sqlite(_) => Ok(()),
-    }
+        Ok(())
+    })
 }
 
 /// Tells of what this process has recorded.
@@ -183,10 +188,7 @@ impl Teller {
 }
 
 /// Listens, from when it returns.
-pub(super) async fn listen(
-    db: &Arc<Db>,
-    worker: &str,
-) -> Result<BoxStream<'static, StoreEvent>, StoreError> {
+pub(super) async fn listen(db: &Db) -> Result<BoxStream<'static, StoreEvent>, StoreError> {
     match &db.pool {
         #[cfg(feature = "postgres")]
         Pool::Postgres(database) => {
@@ -199,7 +201,7 @@ pub(super) async fn listen(
         }
         #[cfg(feature = "sqlite")]
         Pool::Sqlite(pool) => {
-            let ear = SqliteEar::new(pool.clone(), worker).await?;
+            let ear = SqliteEar::new(pool.clone()).await?;
             let events = stream::unfold(ear, async |mut ear| {
                 let events = ear.next().await;
                 Some((stream::iter(events), ear))
@@ -278,10 +280,10 @@ impl SqliteEar {
     /// How long the others believe that somebody listens.
     const LISTENS: Duration = Duration::from_secs(30);
 
-    async fn new(pool: SqlitePool, worker: &str) -> Result<Self, sqlx::Error> {
+    async fn new(pool: SqlitePool) -> Result<Self, sqlx::Error> {
         let mut ear = Self {
             pool,
-            id: format!("{worker}:{:x}", fastrand::u64(..)),
+            id: TaskId::next().to_string(),
             last: 0,
             until: tokio::time::Instant::now(),
             is_lost: false,

@@ -48,7 +48,6 @@ pub(super) fn is_away(error: &sqlx::Error) -> bool {
 }
 
 /// Returns whether the same may succeed at once: another transaction was in the way.
-#[cfg(feature = "postgres")]
 pub(super) fn is_collision(error: &riverqueue::Error) -> bool {
     let riverqueue::Error::Database(sqlx::Error::Database(error)) = error else {
         return false;

@@ -160,16 +160,21 @@ async fn insert_unique(
 ) -> Result<Kept, Error> {
     let count = unique.slots.max(1);
     let first = fastrand::u32(..count);
-    let mut slots: Vec<_> = (first..count).chain(0..first).collect();
+    let slots = (first..count).chain(0..first);
     let mut holder = None;
     #[cfg(feature = "postgres")]
-    if let Open::Postgres(transaction) = into
-        && count > 1
-    {
-        let taken = slots::taken(db, transaction, unique, &slots).await?;
-        slots.retain(|slot| !taken.contains_key(slot));
-        holder = taken.into_values().next().flatten();
-    }
+    let slots = match into {
+        Open::Postgres(transaction) if count > 1 => {
+            let mut slots: Vec<_> = slots.collect();
+            let taken = slots::taken(db, transaction, unique, &slots).await?;
+            slots.retain(|slot| !taken.contains_key(slot));
+            holder = taken.into_values().next().flatten();
+            slots
+        }
+        Open::Postgres(_) => slots.collect(),
+        #[cfg(feature = "sqlite")]
+        Open::Sqlite(_) => slots.collect(),
+    };
     for slot in slots {
         match take_slot(db, client, into, task, (unique, slot)).await? {
             Kept::Stored => return Ok(Kept::Stored),
@@ -262,6 +267,9 @@ mod slots {
     use super::*;
     use crate::task::TaskId;
 
+    /// A key, the id of the task that has it, whether that has ended, and until when it keeps the key.
+    type Holder = (Vec<u8>, Option<String>, bool, Option<i64>);
+
     pub(super) async fn taken(
         db: &Db,
         transaction: &mut Transaction<'_, Postgres>,
@@ -280,11 +288,10 @@ mod slots {
              where unique_key = any($1) and unique_states is not null and {}(unique_states, state)",
             db.sql.task_id, db.sql.jobs, db.sql.in_states
         );
-        let rows: Vec<(Vec<u8>, Option<String>, bool, Option<i64>)> =
-            sqlx::query_as(AssertSqlSafe(sql))
-                .bind(keys.keys().cloned().collect::<Vec<_>>())
-                .fetch_all(&mut **transaction)
-                .await?;
+        let rows: Vec<Holder> = sqlx::query_as(AssertSqlSafe(sql))
+            .bind(keys.keys().cloned().collect::<Vec<_>>())
+            .fetch_all(&mut **transaction)
+            .await?;
         let taken = rows.into_iter().filter_map(|(key, id, has_ended, until)| {
             let is_free = has_ended && until.is_none_or(|until| until <= now());
             let slot = keys.get(&key).filter(|_| !is_free)?;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::db::{Bind, Db, fetch};
+use super::db::{Bind, Db, Pool, fetch};
 use super::dialect::Columns;
 use super::metadata::row_of_id;
 use super::row;
 use crate::durable::StoredState;
+use crate::durable::engine::Tally;
 use crate::durable::error::StoreError;
 use crate::durable::query::{Found, Query, Row};
 
@@ -125,5 +126,56 @@ pub(super) async fn oldest(db: &Db) -> Result<Vec<(String, Duration)>, StoreErro
     let rows = rows
         .into_iter()
         .map(|(queue, waited)| (queue, Duration::from_millis(waited.max(0).unsigned_abs())));
+    Ok(rows.collect())
+}
+
+/// How many tasks each queue has in each state but those that are final, and how many are dead.
+pub(super) async fn tallies(db: &Db) -> Result<Vec<Tally>, StoreError> {
+    let states = StoredState::ALL.iter().enumerate();
+    let cases = states.map(|(at, state)| {
+        let condition = row::condition(*state, &db.sql);
+        format!(" when {condition} then {at}")
+    });
+    let sql = format!(
+        "select queue, cast(case{} end as bigint), count(*) from {} where {} is not null
+            and state not in ('completed', 'cancelled') group by 1, 2",
+        cases.collect::<String>(),
+        db.sql.jobs,
+        db.sql.task_id
+    );
+    let rows = fetch!(db, (String, Option<i64>, i64), sql, Vec::new())?;
+    let tallies = rows.into_iter().filter_map(|(queue, at, tasks)| {
+        let state = *StoredState::ALL.get(usize::try_from(at?).ok()?)?;
+        let tasks = tasks.unsigned_abs();
+        Some(Tally {
+            queue,
+            state,
+            tasks,
+        })
+    });
+    Ok(tallies.collect())
+}
+
+/// The names of tasks that wait and that are none of these, with how many there are.
+pub(super) async fn unknown_names(
+    db: &Db,
+    known: &[&str],
+) -> Result<Vec<(String, u64)>, StoreError> {
+    let names = match &db.pool {
+        #[cfg(feature = "postgres")]
+        Pool::Postgres(_) => super::due::POSTGRES_IDS,
+        #[cfg(feature = "sqlite")]
+        Pool::Sqlite(_) => super::due::SQLITE_IDS,
+    };
+    let sql = format!(
+        "select kind, count(*) from {} where {} is not null and state in ('available', 'scheduled', 'retryable')
+            and kind not in ({names}) group by kind order by kind limit 20",
+        db.sql.jobs, db.sql.task_id
+    );
+    let known = Bind::Text(serde_json::to_string(known).unwrap_or_default());
+    let rows = fetch!(db, (String, i64), sql, vec![known])?;
+    let rows = rows
+        .into_iter()
+        .map(|(name, tasks)| (name, tasks.unsigned_abs()));
     Ok(rows.collect())
 }

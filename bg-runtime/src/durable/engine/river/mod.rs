@@ -10,7 +10,9 @@
 
 mod beat;
 mod db;
+mod dead;
 mod dialect;
+mod due;
 mod events;
 mod failure;
 mod fence;
@@ -30,7 +32,7 @@ mod tests;
 mod worker;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -43,16 +45,15 @@ use self::db::{Bind, Db, Pool, bound, fetch};
 use self::held::Held;
 use self::insert::Open;
 use self::worker::{Waker, Working};
-use super::{Engine, StoreEvent, StoreTransaction};
+use super::{Engine, StoreEvent, StoreTransaction, Tally};
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::StoreSettings;
-use crate::durable::{Desk, Kept, Stored, StoredState};
+use crate::durable::{Desk, Kept, Stored, StoredState, TaskStatus};
 use crate::sync::Mutex;
 use crate::task::{Progress, TaskId};
 
 /// How often a batch is stored anew that another transaction was in the way of.
-#[cfg(feature = "postgres")]
 const COLLISIONS: u32 = 5;
 
 /// Where the tables are.
@@ -175,7 +176,6 @@ impl River {
                     break kept;
                 }
                 // Two that want the same unique values, in another order.
-                #[cfg(feature = "postgres")]
                 Err(error) if failure::is_collision(&error) && tries < COLLISIONS => {
                     drop(into);
                     tries += 1;
@@ -185,7 +185,6 @@ impl River {
                 Err(error) => return Err(error.into()),
             }
         };
-        let _: u32 = tries;
         // The workers of PostgreSQL are notified.
         #[cfg(feature = "sqlite")]
         if matches!(db.pool, Pool::Sqlite(_)) {
@@ -412,7 +411,46 @@ impl Engine for River {
     }
 
     fn events(&self) -> BoxFuture<'_, Result<BoxStream<'static, StoreEvent>, StoreError>> {
-        Box::pin(async move { events::listen(self.db().await?, &self.name).await })
+        Box::pin(async move { events::listen(self.db().await?).await })
+    }
+
+    fn postpone(
+        &self,
+        tasks: Vec<TaskId>,
+        due: SystemTime,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { due::postpone(self.db().await?, &tasks, due).await })
+    }
+
+    fn release(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let orders = due::release(self.db().await?, &tasks).await?;
+            self.wake(orders.queues());
+            Ok(())
+        })
+    }
+
+    fn claim_dead(
+        &self,
+        limit: u32,
+        again_after: Duration,
+    ) -> BoxFuture<'_, Result<Vec<TaskStatus>, StoreError>> {
+        Box::pin(async move { dead::claim(self.db().await?, limit, again_after).await })
+    }
+
+    fn note_told(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { dead::note_told(self.db().await?, &tasks).await })
+    }
+
+    fn tallies(&self) -> BoxFuture<'_, Result<Vec<Tally>, StoreError>> {
+        Box::pin(async move { list::tallies(self.db().await?).await })
+    }
+
+    fn unknown_names(
+        &self,
+        known: &'static [&'static str],
+    ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
+        Box::pin(async move { list::unknown_names(self.db().await?, known).await })
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -11,13 +11,20 @@ use crate::durable::query::{Obeyed, Order, Query};
 use crate::task::TaskId;
 
 /// A task for which an order was obeyed: its row, its state afterwards, its queue, and its id.
-type Done = (i64, String, String, Option<String>);
+pub(super) type Done = (i64, String, String, Option<String>);
 
 pub(super) struct Orders {
     done: Vec<Done>,
 }
 
 impl Orders {
+    /// Wakes the workers of tasks that are due now.
+    pub(super) async fn woken(db: &Db, done: Vec<Done>) -> Result<Self, StoreError> {
+        let orders = Self { done };
+        wake(db, &orders).await?;
+        Ok(orders)
+    }
+
     pub(super) fn count(&self) -> u64 {
         self.done.len() as u64
     }

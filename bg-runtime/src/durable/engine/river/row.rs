@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::dialect::{Columns, Dialect};
 use super::metadata::{Bg, Metadata, time};
 use super::worker::number;
-use crate::durable::{RunFailure, StoredError, StoredState, TaskStatus};
+use crate::durable::{Envelope, RunFailure, StoredError, StoredState, TaskStatus};
 use crate::task::FailureKind;
 
 /// What River writes as the error of a task that has lost its worker.
@@ -75,6 +75,7 @@ pub(super) fn status(columns: Columns) -> TaskStatus {
         worker,
         stored_at: time(stored_at),
         due_at,
+        expires_at: Envelope::from_json(&metadata.bg.envelope).expires_at,
         attempted_at: attempted_at.map(time),
         ended_at: ended_at.map(time),
     }

@@ -138,6 +138,16 @@ impl Lab {
         }
     }
 
+    #[cfg(feature = "sqlite")]
+    fn path(&self) -> &std::path::Path {
+        match self {
+            Self::File(path) => path,
+            #[cfg(feature = "postgres")]
+            Self::Schema { .. } => panic!("it has no file"),
+        }
+    }
+
+    #[allow(clippy::unused_async, reason = "a file alone is not waited for")]
     async fn clear(self) {
         match self {
             #[cfg(feature = "sqlite")]

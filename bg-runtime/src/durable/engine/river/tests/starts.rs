@@ -72,19 +72,20 @@ mod files {
 
     #[tokio::test]
     async fn a_file_that_is_no_database_is_left_alone() {
-        let Lab::File(path) = Lab::file() else { return };
+        let lab = Lab::file();
+        let path = lab.path();
         let content = "no database, ".repeat(100);
-        std::fs::write(&path, &content).unwrap();
-        let text = error_of(&path).await.to_string();
+        std::fs::write(path, &content).unwrap();
+        let text = error_of(path).await.to_string();
         assert!(text.contains("not a database"), "{text}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
-        Lab::File(path).clear().await;
+        assert_eq!(std::fs::read_to_string(path).unwrap(), content);
+        lab.clear().await;
     }
 
     #[tokio::test]
     async fn a_file_that_is_locked_is_given_up_in_time() {
         let lab = Lab::file();
-        let Lab::File(path) = &lab else { return };
+        let path = lab.path();
         lab.engine().start().await.unwrap();
         let url = format!("sqlite://{}", path.display());
         let mut other = sqlx::SqliteConnection::connect(&url).await.unwrap();
@@ -127,10 +128,45 @@ mod servers {
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
     }
 
+    /// What a restart of the server does to the connections.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_worker_whose_connections_are_cut_goes_on() {
+        let Some(lab) = Lab::schema() else { return };
+        let engine = lab.engine_with(|store| store.lease(Duration::from_secs(3)));
+        let mut crew = Crew::start(&engine, &["mail"]);
+        let mut events = engine.events().await.unwrap();
+        let id = store_one(&engine, &task("mail")).await;
+        let taken = crew.take().await;
+        let worker = status(&engine, id).await.unwrap().worker.unwrap();
+        lab.run(&format!(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = '{worker}'"
+        ))
+        .await;
+        taken.end(Verdict::Completed);
+        until(&engine, id, StoredState::Completed).await;
+        let heard = timeout(PATIENCE, events.next()).await.unwrap().unwrap();
+        assert!(
+            matches!(heard, StoreEvent::Gap | StoreEvent::Ended(_)),
+            "{heard:?}"
+        );
+        let again = store_one(&engine, &task("mail")).await;
+        let taken = crew.take().await;
+        assert_eq!((taken.claimed.id, taken.claimed.attempt), (again, 1));
+        taken.end(Verdict::Completed);
+        let told = timeout(PATIENCE, async {
+            while !matches!(events.next().await, Some(StoreEvent::Ended(of)) if of == again) {}
+        });
+        told.await.expect("it is told of the end");
+        assert_eq!(until(&engine, id, StoredState::Completed).await.attempt, 1);
+        crew.stop().await;
+        lab.clear().await;
+    }
+
     /// A role that owns no table gets no trigger, and works.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_role_that_may_not_create_the_trigger_works_all_the_same() {
         let Some(lab) = Lab::schema() else { return };
+        #[allow(irrefutable_let_patterns, reason = "with the feature `postgres` alone")]
         let Lab::Schema { url, schema } = &lab else {
             return;
         };

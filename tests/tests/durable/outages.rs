@@ -1,0 +1,149 @@
+//! A PostgreSQL that goes away, and a network to it that fails: what was stored runs, and nobody hangs.
+
+use std::time::{Duration, Instant};
+
+use bg_runtime::durable::{Postgres, SecretKey, Store, StoredState};
+use bg_runtime::{Background, TaskId};
+use tests::durable::{Fault, FaultyLink, PostgresServer};
+use tests::within;
+
+use crate::tasks::{KEY, Lab, Note};
+
+/// How long storing may take in these tests.
+const STORE_TIMEOUT: Duration = Duration::from_secs(1);
+
+fn background(lab: &Lab, url: &str, schema: &str) -> Background {
+    let store: Store = Postgres::url(url)
+        .schema(schema)
+        .connections(5)
+        .lease(Duration::from_secs(2))
+        .store_timeout(STORE_TIMEOUT)
+        .secret_keys([SecretKey::new(KEY)]);
+    let builder = Background::builder().state(lab.clone()).durable(store);
+    builder.build().expect("nothing to refuse")
+}
+
+/// Stores tasks one after the other until it is told to stop. None may take much longer than storing may.
+async fn store_until(
+    background: Background,
+    name: &'static str,
+    stop: tokio::sync::watch::Receiver<bool>,
+) -> (Vec<TaskId>, usize) {
+    let (mut stored, mut refused) = (Vec::new(), 0);
+    let mut number = 0;
+    while !*stop.borrow() {
+        number += 1;
+        let begun = Instant::now();
+        match background
+            .enqueue(Note::new(format!("{name} {number}")))
+            .await
+        {
+            Ok(id) => stored.push(id),
+            Err(_) => {
+                refused += 1;
+                // As a client that asks again.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        let took = begun.elapsed();
+        assert!(took < STORE_TIMEOUT * 3, "storing a task took {took:?}");
+    }
+    (stored, refused)
+}
+
+/// Lets the outage happen while tasks are stored and run, and shows that each that was stored has run.
+async fn survives(url: &str, schema: &'static str, outage: impl AsyncFnOnce()) -> (usize, usize) {
+    let lab = Lab::new();
+    let (creator, worker) = (background(&lab, url, schema), background(&lab, url, schema));
+    worker.start().await.unwrap();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let storing = tokio::spawn(store_until(creator.clone(), schema, stopped));
+    lab.timeline.reached(&format!("{schema} 20")).await;
+    outage().await;
+    // Whoever stores and whoever works finds it again.
+    let before = lab.timeline.names().len();
+    tests::eventually("tasks run again", || {
+        lab.timeline.names().len() > before + 20
+    })
+    .await;
+    stop.send_replace(true);
+    let (stored, refused) = within("the last task", storing).await.unwrap();
+    for id in &stored {
+        let outcome = within("the end of a task", creator.stored().get(*id).outcome()).await;
+        outcome.unwrap_or_else(|failure| panic!("{id}: {failure}"));
+    }
+    let completed = creator.stored().state(StoredState::Completed);
+    let counts = completed.counts().await.unwrap();
+    assert!(counts[0].1 >= stored.len() as u64, "{counts:?}");
+    within("the shutdown", worker.shutdown()).await;
+    (stored.len(), refused)
+}
+
+async fn a_restart_in_the_middle(mode: &'static str, schema: &'static str) {
+    let Some(server) = PostgresServer::start() else {
+        return;
+    };
+    let url = server.url();
+    let (stored, refused) = survives(&url, schema, async move || {
+        let server = tokio::task::spawn_blocking(move || {
+            let mut server = server;
+            for _ in 0..2 {
+                server.stop(mode);
+                server.run();
+            }
+            server
+        });
+        // Kept until the process ends, because the test goes on with it.
+        Box::leak(Box::new(server.await.unwrap()));
+    })
+    .await;
+    println!("{mode}: stored={stored} refused={refused} lost=0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fast_restart_of_the_server_loses_no_task() {
+    a_restart_in_the_middle("fast", "fast").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_of_the_server_loses_no_task() {
+    a_restart_in_the_middle("immediate", "crash").await;
+}
+
+async fn a_fault_in_the_middle(schema: &'static str, faults: &[Fault]) {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let link = FaultyLink::to(server.port()).await;
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", link.port());
+    let (stored, refused) = survives(&url, schema, async || {
+        for fault in faults {
+            link.set(*fault);
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            link.set(Fault::None);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+        }
+    })
+    .await;
+    println!("{faults:?}: stored={stored} refused={refused} lost=0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_resets_connections_loses_no_task() {
+    a_fault_in_the_middle("reset", &[Fault::Reset, Fault::Reset]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_falls_silent_loses_no_task_and_hangs_nobody() {
+    a_fault_in_the_middle("silence", &[Fault::Silence]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_is_slow_loses_no_task() {
+    a_fault_in_the_middle("slow", &[Fault::Delay(Duration::from_millis(200))]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_cuts_messages_loses_no_task() {
+    a_fault_in_the_middle("cut", &[Fault::CutAfter(100), Fault::CutAfter(3000)]).await;
+}
