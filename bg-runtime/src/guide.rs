@@ -8,13 +8,17 @@
 //! | [`failure`] | what becomes of an error, a panic or a timeout, and where it is reported |
 //! | [`surroundings`] | how a task's run is put inside of what surrounded its request |
 //! | [`limits`] | how many tasks run and wait at once, and what happens to those beyond |
+//! | [`durable_tasks`] | tasks that are stored, and survive the process |
+//! | [`workers`] | processes that run stored tasks: deploys, scaling, health, databases |
 //! | [`shutdown`] | how the program ends without losing tasks |
 //! | [`testing`] | how to test code that queues tasks |
 //! | [`recipes`] | tasks of middleware and extractors, dependencies, errors with tasks |
 //! | [`openapi`] | routes with tasks in an OpenAPI description |
+//! | [`from_a_task_table`] | coming from a task table of one's own in PostgreSQL |
 //! | [`internals`] | how it all works, for contributors and the curious |
 //!
-//! Every Rust block on these pages is a test.
+//! Every Rust block on these pages is a test. Those about durable tasks are there with the features `sqlite` and
+//! `postgres`.
 
 // The pages are also read as files of the repository, where their links lead to files. Here they have to
 // lead to modules: `links.md` defines them so, and comes first, because the first definition of a link
@@ -81,6 +85,39 @@ pub mod surroundings {}
 /// [`BackgroundBuilder`](crate::BackgroundBuilder),
 /// [`FailureKind::Rejected`](crate::FailureKind::Rejected)
 pub mod limits {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[cfg_attr(
+    all(feature = "sqlite", feature = "postgres"),
+    doc = include_str!("docs/guide/durable_tasks.md")
+)]
+#[cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres")),
+    doc = "Tasks that are stored. This page needs the features `sqlite` and `postgres`."
+)]
+pub mod durable_tasks {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[cfg_attr(
+    all(feature = "sqlite", feature = "postgres"),
+    doc = include_str!("docs/guide/workers.md")
+)]
+#[cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres")),
+    doc = "Processes that run stored tasks. This page needs the features `sqlite` and `postgres`."
+)]
+pub mod workers {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[cfg_attr(
+    all(feature = "sqlite", feature = "postgres"),
+    doc = include_str!("docs/guide/from_a_task_table.md")
+)]
+#[cfg_attr(
+    not(all(feature = "sqlite", feature = "postgres")),
+    doc = "From a task table in PostgreSQL. This page needs the features `sqlite` and `postgres`."
+)]
+pub mod from_a_task_table {}
 
 #[doc = include_str!("docs/guide/links.md")]
 #[doc = include_str!("docs/guide/shutdown.md")]

@@ -225,6 +225,7 @@ mod tests {
         assert_eq!(key.id(), "df8051e1");
     }
 
+    /// P-DURABLE-25
     #[test]
     fn the_first_key_seals_and_every_key_opens() {
         let sealed = keys([1, 2]).seal("4711", PLACE).unwrap();
@@ -247,6 +248,7 @@ mod tests {
         assert!(keys([]).is_empty() && keys([]).seal("4711", PLACE).is_err());
     }
 
+    /// P-DURABLE-25
     #[test]
     fn a_secret_opens_in_its_own_place_alone() {
         let sealed = keys([1]).seal("4711", PLACE).unwrap();

@@ -6,15 +6,17 @@
 mod arguments;
 mod connection;
 mod messages;
+mod process;
 mod request;
 mod script;
 mod timeline;
 mod wire;
 
 pub use self::arguments::Arguments;
+pub use self::process::{Process, until_stdin_ends};
 pub use self::request::{Request, post_json};
 pub use self::script::Step;
-pub use self::timeline::init as init_timeline;
+pub use self::timeline::{init as init_timeline, init_untimed as init_untimed_lines};
 pub use self::wire::Wire;
 
 use std::error::Error;
@@ -108,7 +110,8 @@ pub async fn listen(address: &str) -> Result<TcpListener, String> {
         .map_err(|error| format!("cannot listen on {address}: {error}"))
 }
 
-async fn asked_to_stop() {
+/// Completes at ctrl-c and at SIGTERM.
+pub async fn asked_to_stop() {
     tokio::select! {
         () = ctrl_c() => info!("{}", script::CTRL_C),
         () = sigterm() => info!("SIGTERM"),

@@ -18,6 +18,16 @@ pub fn init() {
     init_with(Screen { record: None });
 }
 
+/// Shows `tracing` events on the screen without a time: for a process whose lines another one shows
+/// on its timeline.
+pub fn init_untimed() {
+    tracing_subscriber::fmt()
+        .with_ansi(false)
+        .event_format(Untimed)
+        .with_writer(|| Screen { record: None })
+        .init();
+}
+
 /// Like [`init`], and records what is shown. More can be added to the record.
 pub(crate) fn init_recorded() -> (UnboundedSender<String>, UnboundedReceiver<String>) {
     let (record, recorded) = unbounded_channel();
@@ -57,6 +67,24 @@ where
         let start = *START.lock().unwrap();
         let elapsed = start.map_or(Duration::ZERO, |start| start.elapsed());
         write!(out, "{:>7.1} ms  ", elapsed.as_secs_f64() * 1e3)?;
+        context.format_fields(out.by_ref(), event)?;
+        writeln!(out)
+    }
+}
+
+struct Untimed;
+
+impl<S, N> FormatEvent<S, N> for Untimed
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         context.format_fields(out.by_ref(), event)?;
         writeln!(out)
     }

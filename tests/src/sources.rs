@@ -42,6 +42,11 @@ pub fn is_test_attribute(line: &str) -> bool {
     line.starts_with("#[test]") || line.starts_with("#[tokio::test")
 }
 
+/// Returns whether the function that begins on this line is a test of each database, which a macro makes of it.
+pub fn is_test_of_each_database(line: &str) -> bool {
+    line.ends_with("(lab: &Lab) {")
+}
+
 /// The name of the function that begins on this line.
 pub fn function_name(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("fn ")?;

@@ -163,6 +163,7 @@ fn again(name: &str, arguments: &str) -> Result<String, String> {
     text_of(task, [key(1)]).map_err(|error| error.to_string())
 }
 
+/// P-DURABLE-26
 #[test]
 fn arguments_are_an_object_by_the_names_of_the_parameters() {
     let task = SendWelcome::new("ada", "hi");
@@ -176,6 +177,7 @@ fn arguments_are_an_object_by_the_names_of_the_parameters() {
     );
 }
 
+/// P-DURABLE-26
 #[test]
 fn an_argument_is_found_by_its_name_its_old_names_or_its_default() {
     let stored = r#"{"to":"ada","subject":"hi","priority":1,"note":"none"}"#;
@@ -193,6 +195,7 @@ fn an_argument_is_found_by_its_name_its_old_names_or_its_default() {
     }
 }
 
+/// P-DURABLE-28
 #[test]
 fn what_cannot_be_read_names_the_parameter_and_what_was_found() {
     for (arguments, expected) in [
@@ -250,6 +253,7 @@ fn every_type_that_serde_knows_and_every_text_comes_back() {
     );
 }
 
+/// P-DURABLE-27
 #[cfg(unix)]
 #[test]
 fn a_path_that_is_not_unicode_is_refused_when_it_is_stored() {
@@ -275,6 +279,7 @@ fn a_path_that_is_not_unicode_is_refused_when_it_is_stored() {
     assert_eq!(error, "argument `os` cannot be stored: it is not Unicode");
 }
 
+/// P-DURABLE-27
 #[test]
 fn a_number_that_json_has_no_word_for_is_refused_when_it_is_stored() {
     assert_eq!(
@@ -295,6 +300,7 @@ fn a_number_that_json_has_no_word_for_is_refused_when_it_is_stored() {
     }
 }
 
+/// P-DURABLE-28
 #[test]
 fn a_panic_of_serde_is_an_error_in_both_directions() {
     let error = text_of(Explode::new(Explosive), []).unwrap_err();
@@ -303,6 +309,7 @@ fn a_panic_of_serde_is_an_error_in_both_directions() {
     assert!(error.contains("in `Deserialize`"), "{error}");
 }
 
+/// P-DURABLE-25
 #[test]
 fn a_secret_is_stored_sealed_and_shown_as_nothing() {
     let task = SendCode::new(7, "4711", "blue");
@@ -329,6 +336,7 @@ fn a_secret_is_stored_sealed_and_shown_as_nothing() {
     );
 }
 
+/// P-DURABLE-25
 #[test]
 fn a_secret_that_no_key_opens_says_which_key_it_wants() {
     let stored = text_of(SendCode::new(7, "4711", "blue"), [key(2)]).unwrap();
@@ -348,6 +356,7 @@ fn a_secret_of_a_time_before_it_was_one_is_read_as_it_is() {
     assert!(!stored.contains("4711") && stored.contains(r#""code":{"$sealed":"#));
 }
 
+/// P-DURABLE-25
 #[test]
 fn no_error_quotes_a_secret() {
     for arguments in [
@@ -384,6 +393,7 @@ fn a_task_by_hand_is_stored_with_serde() {
     assert!(again("codec.report", "{}").unwrap_err().contains("month"));
 }
 
+/// P-DURABLE-17
 #[test]
 fn tasks_with_the_same_arguments_have_the_same_value() {
     let many = || Index::new((0..100).map(|n| (n, n)).collect());
@@ -397,6 +407,7 @@ fn tasks_with_the_same_arguments_have_the_same_value() {
     assert_eq!(value.map(|value| value.len()), Some(64));
 }
 
+/// P-DURABLE-17
 #[test]
 fn only_what_is_named_makes_a_task_the_same_as_another() {
     let event = |id, body: &str| unique_text(HandleEvent::new(id, body));
@@ -412,6 +423,7 @@ fn only_what_is_named_makes_a_task_the_same_as_another() {
     assert_eq!(unique_text(SendCode::new(1, "a", "")), None);
 }
 
+/// P-DURABLE-18
 #[test]
 fn tasks_whose_key_is_counted_have_the_value_of_their_key() {
     let value = |user: &str, n| unique_text(ByKey::new(user, n));
@@ -434,6 +446,7 @@ fn a_durable_task_without_settings_has_twenty_retries_in_an_hour_at_most() {
 
 /// Each file is what a release has stored: `name.json` is a task, and each line of it the arguments of one. None is
 /// ever changed; a release that stores something else adds lines.
+/// P-DURABLE-26
 #[test]
 fn what_earlier_releases_stored_is_read() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden_payloads");
@@ -490,6 +503,7 @@ const NAMES: [&str; 9] = [
 ];
 
 proptest! {
+    /// P-DURABLE-28
     #[test]
     fn arguments_of_any_json_are_a_task_or_an_error(arguments in json()) {
         for name in NAMES {
@@ -498,6 +512,7 @@ proptest! {
         }
     }
 
+    /// P-DURABLE-28
     #[test]
     fn arguments_of_any_text_are_a_task_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let arguments = String::from_utf8_lossy(&bytes);
@@ -515,6 +530,7 @@ proptest! {
     }
 }
 
+/// P-DURABLE-28
 #[test]
 fn arguments_that_are_nested_without_end_are_an_error_and_no_overflow() {
     for (open, close) in [("[", "]"), (r#"{"to":"#, "}")] {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tests::sources::{function_name, is_test_attribute, read, rust_files};
+use tests::sources::{
+    function_name, is_test_attribute, is_test_of_each_database, read, rust_files,
+};
 
 /// `P-ORDER-1`.
 type Id = String;
@@ -44,7 +46,7 @@ fn tests_of(path: &str, found: &mut BTreeMap<Test, BTreeSet<Id>>) {
         } else if is_test_attribute(line) {
             is_test = true;
         } else if let Some(name) = function_name(line) {
-            if std::mem::take(&mut is_test) {
+            if std::mem::take(&mut is_test) || is_test_of_each_database(line) {
                 found.insert(format!("{path}::{name}"), std::mem::take(&mut cited));
             }
             assert!(

@@ -21,6 +21,7 @@ fn worker(lab: &Lab, place: &tests::durable::Place) -> Background {
 }
 
 on_each_store! {
+    /// P-DURABLE-30
     #[test]
     async fn each_death_is_told_of_once_whichever_worker_it_was_in(place: &Place) {
         let lab = Lab::new();
@@ -45,6 +46,7 @@ on_each_store! {
         assert_eq!(told, 2, "{names:?}");
     }
 
+    /// P-DURABLE-30
     #[test]
     async fn a_hook_for_the_dead_that_panics_is_no_end_of_the_worker(place: &Place) {
         let lab = Lab::new();

@@ -39,6 +39,7 @@ fn app(lab: &Lab) -> Router {
 }
 
 on_each_store! {
+    /// P-DURABLE-6
     #[test]
     async fn a_held_task_starts_when_the_last_byte_has_been_sent(place: &Place) {
         let lab = Lab::new();
@@ -80,6 +81,7 @@ on_each_store! {
         server.stop().await;
     }
 
+    /// P-DURABLE-6
     #[test]
     async fn a_task_that_is_not_held_may_start_while_its_response_is_being_sent(place: &Place) {
         let lab = Lab::new();

@@ -154,12 +154,14 @@ async fn every_promise_is_kept_though_processes_are_killed(place: &Place) {
     );
 }
 
+/// P-DURABLE-9
 #[cfg(feature = "sqlite")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_on_a_file_are_killed_and_every_promise_is_kept() {
     every_promise_is_kept_though_processes_are_killed(&Place::sqlite()).await;
 }
 
+/// P-DURABLE-9
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_on_a_server_are_killed_and_every_promise_is_kept() {

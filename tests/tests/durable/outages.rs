@@ -100,11 +100,13 @@ async fn a_restart_in_the_middle(mode: &'static str, schema: &'static str) {
     println!("{mode}: stored={stored} refused={refused} lost=0");
 }
 
+/// P-DURABLE-10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fast_restart_of_the_server_loses_no_task() {
     a_restart_in_the_middle("fast", "fast").await;
 }
 
+/// P-DURABLE-10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_of_the_server_loses_no_task() {
     a_restart_in_the_middle("immediate", "crash").await;
@@ -128,21 +130,25 @@ async fn a_fault_in_the_middle(schema: &'static str, faults: &[Fault]) {
     println!("{faults:?}: stored={stored} refused={refused} lost=0");
 }
 
+/// P-DURABLE-10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_resets_connections_loses_no_task() {
     a_fault_in_the_middle("reset", &[Fault::Reset, Fault::Reset]).await;
 }
 
+/// P-DURABLE-10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_falls_silent_loses_no_task_and_hangs_nobody() {
     a_fault_in_the_middle("silence", &[Fault::Silence]).await;
 }
 
+/// P-DURABLE-10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_is_slow_loses_no_task() {
     a_fault_in_the_middle("slow", &[Fault::Delay(Duration::from_millis(200))]).await;
 }
 
+/// P-DURABLE-10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_cuts_messages_loses_no_task() {
     a_fault_in_the_middle("cut", &[Fault::CutAfter(100), Fault::CutAfter(3000)]).await;

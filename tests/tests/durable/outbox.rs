@@ -79,6 +79,7 @@ impl Fixture {
     }
 }
 
+/// P-DURABLE-1
 #[tokio::test]
 async fn the_durable_tasks_of_a_response_are_stored_when_its_head_is_there() {
     let fixture = Fixture::new();
@@ -97,8 +98,9 @@ async fn the_durable_tasks_of_a_response_are_stored_when_its_head_is_there() {
     assert_eq!(fixture.background.stats().stored, 2);
 }
 
+/// P-DURABLE-2
 #[tokio::test]
-async fn a_failed_request_stores_what_came_with_its_response_and_what_is_due_always() {
+async fn a_failed_request_stores_what_came_with_its_response_or_is_due_always() {
     let fixture = Fixture::new();
     let app = Router::new().route(
         "/",
@@ -116,6 +118,7 @@ async fn a_failed_request_stores_what_came_with_its_response_and_what_is_due_alw
     assert_eq!(fixture.background.stats().skipped, 1);
 }
 
+/// P-DURABLE-3
 #[tokio::test]
 async fn a_client_whose_tasks_cannot_be_stored_is_told_503() {
     let fixture = Fixture::new();
@@ -167,6 +170,7 @@ async fn a_client_whose_tasks_cannot_be_stored_is_told_503() {
     );
 }
 
+/// P-DURABLE-3
 #[tokio::test]
 async fn an_application_chooses_the_response_of_what_is_not_stored() {
     let memory = Memory::new();
@@ -185,6 +189,7 @@ async fn an_application_chooses_the_response_of_what_is_not_stored() {
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
 }
 
+/// P-DURABLE-5
 #[tokio::test]
 async fn a_task_that_is_added_when_the_response_has_gone_is_stored_all_the_same() {
     let fixture = Fixture::new();
@@ -260,6 +265,7 @@ impl From {
     }
 }
 
+/// P-DURABLE-2
 #[tokio::test]
 async fn what_is_stored_depends_on_the_end_of_the_request_as_for_other_tasks() {
     for from in FROM {
@@ -290,6 +296,7 @@ async fn what_is_stored_depends_on_the_end_of_the_request_as_for_other_tasks() {
     }
 }
 
+/// P-DURABLE-1
 #[tokio::test]
 async fn no_client_is_told_that_it_worked_while_its_tasks_are_being_stored() {
     for from in FROM {
@@ -307,6 +314,7 @@ async fn no_client_is_told_that_it_worked_while_its_tasks_are_being_stored() {
     }
 }
 
+/// P-DURABLE-3
 #[tokio::test(start_paused = true)]
 async fn a_store_that_takes_too_long_is_answered_for_with_503() {
     let fixture = Fixture::new();
@@ -324,6 +332,7 @@ async fn a_store_that_takes_too_long_is_answered_for_with_503() {
 }
 
 /// The handler has done its work, so all of its tasks run, though nobody hears of it.
+/// P-DURABLE-4
 #[tokio::test]
 async fn a_client_that_leaves_while_its_tasks_are_being_stored_loses_none() {
     for from in FROM {

@@ -26,6 +26,7 @@ async fn ends(
 }
 
 on_each_store! {
+    /// P-DURABLE-7
     #[test]
     async fn a_task_that_was_enqueued_runs_and_completes(place: &Place) {
         let lab = Lab::new();
@@ -48,6 +49,7 @@ on_each_store! {
         assert_eq!((stats.stored, stats.accepted, stats.completed), (1, 1, 1));
     }
 
+    /// P-DURABLE-7
     #[test]
     async fn a_task_that_fails_runs_again_and_is_dead_in_the_end(place: &Place) {
         let lab = Lab::new();
@@ -71,6 +73,7 @@ on_each_store! {
         background.shutdown().await;
     }
 
+    /// P-DURABLE-21
     #[test]
     async fn a_task_that_waits_can_be_cancelled(place: &Place) {
         let lab = Lab::new();
@@ -89,6 +92,7 @@ on_each_store! {
         assert!(lab.timeline.names().is_empty());
     }
 
+    /// P-DURABLE-21
     #[test]
     async fn a_task_that_runs_is_told_when_it_is_cancelled(place: &Place) {
         let lab = Lab::new();
@@ -103,6 +107,7 @@ on_each_store! {
         worker.shutdown().await;
     }
 
+    /// P-DURABLE-21
     #[test]
     async fn a_task_that_does_not_listen_ends_when_it_is_cancelled(place: &Place) {
         let lab = Lab::new();
@@ -119,6 +124,7 @@ on_each_store! {
         background.shutdown().await;
     }
 
+    /// P-DURABLE-22
     #[test]
     async fn progress_and_the_end_reach_the_process_that_stored_the_task(place: &Place) {
         let lab = Lab::new();
@@ -146,6 +152,7 @@ on_each_store! {
         worker.shutdown().await;
     }
 
+    /// P-DURABLE-17
     #[test]
     async fn a_second_task_like_a_unique_one_is_refused_while_it_is_unfinished(place: &Place) {
         let lab = Lab::new();
@@ -163,6 +170,7 @@ on_each_store! {
         background.shutdown().await;
     }
 
+    /// P-DURABLE-18
     #[test]
     async fn no_more_tasks_of_a_key_are_unfinished_than_may_be(place: &Place) {
         let lab = Lab::new();
@@ -185,6 +193,7 @@ on_each_store! {
         background.shutdown().await;
     }
 
+    /// P-DURABLE-19
     #[test]
     async fn a_task_that_has_not_begun_in_time_is_not_run(place: &Place) {
         let lab = Lab::new();
@@ -199,6 +208,7 @@ on_each_store! {
         assert!(lab.timeline.names().is_empty());
     }
 
+    /// P-DURABLE-20
     #[test]
     async fn a_shutdown_gives_back_what_does_not_end_in_time(place: &Place) {
         let lab = Lab::new();
@@ -221,6 +231,7 @@ on_each_store! {
         second.shutdown().await;
     }
 
+    /// P-DURABLE-20
     #[test]
     async fn a_synchronous_task_is_told_of_a_shutdown_and_given_back(place: &Place) {
         let lab = Lab::new();
@@ -235,6 +246,7 @@ on_each_store! {
         assert_eq!(report.stats().completed + report.stats().returned, 1, "{report}");
     }
 
+    /// P-DURABLE-8
     #[test]
     async fn each_of_many_tasks_runs_once_whichever_worker_takes_it(place: &Place) {
         const TASKS: usize = 200;
@@ -257,6 +269,7 @@ on_each_store! {
         assert_eq!(lab.timeline.names().len(), TASKS);
     }
 
+    /// P-DURABLE-24
     #[test]
     async fn a_paused_queue_keeps_its_tasks_until_it_is_resumed(place: &Place) {
         let lab = Lab::new();
@@ -279,6 +292,7 @@ on_each_store! {
         background.shutdown().await;
     }
 
+    /// P-DURABLE-23
     #[test]
     async fn lists_have_pages_and_filters_and_orders_for_all_of_them(place: &Place) {
         let lab = Lab::new();
@@ -308,6 +322,7 @@ on_each_store! {
         assert!(background.stored().list().await.unwrap().tasks.is_empty());
     }
 
+    /// P-DURABLE-25
     #[test]
     async fn a_secret_is_sealed_in_the_store_and_opened_by_the_worker(place: &Place) {
         let lab = Lab::new();
@@ -320,8 +335,9 @@ on_each_store! {
         background.shutdown().await;
     }
 
+    /// P-DURABLE-19
     #[test]
-    async fn whoever_waits_for_a_task_that_expires_is_told_though_no_worker_is_there(place: &Place) {
+    async fn who_waits_for_a_task_that_expires_is_told_though_no_worker_is_there(place: &Place) {
         let lab = Lab::new();
         let background = lab.background(place);
         let soon = Note::new("never").expires_in(Duration::from_millis(300));
@@ -333,6 +349,7 @@ on_each_store! {
         assert_eq!(status(&background, id).await.state, StoredState::Cancelled);
     }
 
+    /// P-DURABLE-31
     #[test]
     async fn baggage_travels_with_a_task_to_another_process(place: &Place) {
         let lab = Lab::new();
@@ -352,6 +369,7 @@ on_each_store! {
         worker.shutdown().await;
     }
 
+    /// P-DURABLE-27
     #[test]
     async fn an_argument_that_no_store_takes_is_refused_before_it_is_stored(place: &Place) {
         let lab = Lab::new();

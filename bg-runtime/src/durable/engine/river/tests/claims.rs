@@ -46,6 +46,7 @@ async fn a_task_is_given_as_it_was_stored_and_ends_completed(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-7
 async fn a_failed_run_is_tried_again_after_its_wait(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::start(&engine, &["mail"]);
@@ -71,6 +72,7 @@ async fn a_failed_run_is_tried_again_after_its_wait(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-7
 async fn a_failure_without_another_run_is_dead_and_keeps_its_error(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::start(&engine, &["mail"]);
@@ -105,6 +107,7 @@ async fn a_cancelled_verdict_ends_as_cancelled_with_its_reason(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-20
 async fn a_returned_task_uses_no_attempt_but_gets_another_number(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::start(&engine, &["mail"]);
@@ -125,6 +128,7 @@ async fn a_returned_task_uses_no_attempt_but_gets_another_number(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-14
 async fn a_name_that_nobody_knows_waits_for_who_does(lab: &Lab) {
     let engine = lab.engine();
     let mut old = Crew::start(&engine, &["mail"]);
@@ -143,6 +147,7 @@ async fn a_name_that_nobody_knows_waits_for_who_does(lab: &Lab) {
     new.stop().await;
 }
 
+/// P-DURABLE-8
 async fn each_of_many_tasks_is_claimed_once_by_two_workers(lab: &Lab) {
     const TASKS: usize = 200;
     let engines = [lab.engine(), lab.engine()];
@@ -187,6 +192,7 @@ async fn a_task_that_is_due_later_waits_until_then(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-20
 async fn a_stop_waits_for_verdicts_and_records_them(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::start(&engine, &["mail"]);
@@ -223,6 +229,7 @@ async fn a_stop_waits_for_verdicts_and_records_them(lab: &Lab) {
     assert_eq!(states, expected);
 }
 
+/// P-DURABLE-22
 async fn progress_and_ends_are_heard_by_another_process(lab: &Lab) {
     let (engine, other) = (lab.engine(), lab.engine());
     let mut crew = Crew::start(&engine, &["mail"]);

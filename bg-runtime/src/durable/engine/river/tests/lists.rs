@@ -10,6 +10,7 @@ on_each_database!(
     the_oldest_of_each_queue_says_how_long_it_waits,
 );
 
+/// P-DURABLE-23
 async fn a_list_is_newest_first_and_its_pages_follow_each_other(lab: &Lab) {
     let engine = lab.engine();
     let tasks: Vec<_> = (0..7).map(|_| task("mail")).collect();
@@ -31,6 +32,7 @@ async fn a_list_is_newest_first_and_its_pages_follow_each_other(lab: &Lab) {
     assert_eq!((whole.tasks.len(), whole.next), (7, None));
 }
 
+/// P-DURABLE-23
 async fn every_filter_of_a_query_has_to_hold(lab: &Lab) {
     let engine = lab.engine();
     let with = |name, queue: &'static str, key: Option<&str>| Stored {
@@ -111,6 +113,7 @@ async fn every_filter_of_a_query_has_to_hold(lab: &Lab) {
     assert_eq!(ids(state(StoredState::Running)).await, [0; 0]);
 }
 
+/// P-DURABLE-23
 async fn counts_name_each_state_that_tasks_are_in(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::of(&engine, &["mail"], &[("default", 3)]);
@@ -152,6 +155,7 @@ async fn counts_name_each_state_that_tasks_are_in(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-24
 async fn a_paused_queue_is_left_alone_until_it_is_resumed(lab: &Lab) {
     let engine = lab.engine();
     // Before anybody has looked at it.

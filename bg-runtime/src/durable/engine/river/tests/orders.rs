@@ -12,6 +12,7 @@ on_each_database!(
     an_order_to_many_counts_those_that_obey,
 );
 
+/// P-DURABLE-21
 async fn a_waiting_task_is_cancelled_at_once(lab: &Lab) {
     let engine = lab.engine();
     let id = store_one(&engine, &task("mail")).await;
@@ -29,6 +30,7 @@ async fn a_waiting_task_is_cancelled_at_once(lab: &Lab) {
     }
 }
 
+/// P-DURABLE-21
 async fn a_running_task_is_told_and_ends_as_cancelled(lab: &Lab) {
     let (engine, other) = (lab.engine(), lab.engine());
     let mut crew = Crew::start(&engine, &["mail"]);
@@ -48,6 +50,7 @@ async fn a_running_task_is_told_and_ends_as_cancelled(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-21
 async fn a_running_task_that_completes_all_the_same_has_completed(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::start(&engine, &["mail"]);
@@ -59,6 +62,7 @@ async fn a_running_task_that_completes_all_the_same_has_completed(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-7
 async fn a_dead_task_that_is_retried_begins_anew(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::start(&engine, &["mail"]);
@@ -94,6 +98,7 @@ async fn a_dead_task_that_is_retried_begins_anew(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-17
 async fn a_retry_does_not_take_a_unique_value_from_another(lab: &Lab) {
     let engine = lab.engine();
     let only = || Stored {
@@ -114,6 +119,7 @@ async fn a_retry_does_not_take_a_unique_value_from_another(lab: &Lab) {
     assert_eq!(engine.order_all(query(), Order::Retry).await.unwrap(), 0);
 }
 
+/// P-DURABLE-23
 async fn a_deleted_task_is_gone_unless_it_runs(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::start(&engine, &["mail"]);
@@ -130,6 +136,7 @@ async fn a_deleted_task_is_gone_unless_it_runs(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-23
 async fn an_order_to_many_counts_those_that_obey(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::of(&engine, &["mail"], &[("default", 2)]);

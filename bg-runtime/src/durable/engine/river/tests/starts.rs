@@ -9,6 +9,7 @@ on_each_database!(
     the_first_task_opens_what_nobody_has_started,
 );
 
+/// P-DURABLE-29
 async fn five_processes_at_once_migrate_an_empty_database(lab: &Lab) {
     let starts = (0..5).map(|_| {
         let engine = lab.engine();
@@ -23,6 +24,7 @@ async fn five_processes_at_once_migrate_an_empty_database(lab: &Lab) {
     store_one(&engine, &task("mail")).await;
 }
 
+/// P-DURABLE-29
 async fn tables_that_are_missing_are_not_made_where_that_is_refused(lab: &Lab) {
     let engine = lab.engine_with(|store| store.migrate(false));
     let error = engine.start().await;
@@ -34,6 +36,7 @@ async fn tables_that_are_missing_are_not_made_where_that_is_refused(lab: &Lab) {
     assert!(matches!(error, Err(StoreError::Refused(_))), "{error:?}");
 }
 
+/// P-DURABLE-29
 async fn tables_of_a_newer_version_do(lab: &Lab) {
     lab.engine().start().await.unwrap();
     let newer = "insert into {}river_migration (line, version) values ('main', 99)";
@@ -43,6 +46,7 @@ async fn tables_of_a_newer_version_do(lab: &Lab) {
     store_one(&engine, &task("mail")).await;
 }
 
+/// P-DURABLE-29
 async fn the_first_task_opens_what_nobody_has_started(lab: &Lab) {
     let engine = lab.engine();
     store_one(&engine, &task("mail")).await;

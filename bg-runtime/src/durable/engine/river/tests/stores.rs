@@ -12,6 +12,7 @@ on_each_database!(
     a_task_that_is_refused_leaves_the_transaction_as_it_was,
 );
 
+/// P-DURABLE-16
 async fn a_batch_with_a_task_that_is_refused_leaves_nothing(lab: &Lab) {
     let engine = lab.engine();
     let bad = Stored {
@@ -24,6 +25,7 @@ async fn a_batch_with_a_task_that_is_refused_leaves_nothing(lab: &Lab) {
     assert_eq!(store(&engine, &[]).await, []);
 }
 
+/// P-DURABLE-17
 async fn a_unique_value_is_taken_until_its_task_has_ended(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::start(&engine, &["mail"]);
@@ -50,6 +52,7 @@ async fn a_unique_value_is_taken_until_its_task_has_ended(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-18
 async fn n_slots_hold_n_tasks_whoever_stores_them(lab: &Lab) {
     const SLOTS: u32 = 5;
     let engines = [lab.engine(), lab.engine()];
@@ -74,6 +77,7 @@ async fn n_slots_hold_n_tasks_whoever_stores_them(lab: &Lab) {
     assert_eq!(stored, SLOTS);
 }
 
+/// P-DURABLE-17
 async fn a_unique_value_stays_taken_for_its_period(lab: &Lab) {
     let engine = lab.engine();
     let mut crew = Crew::start(&engine, &["mail"]);
@@ -105,6 +109,7 @@ async fn a_unique_value_stays_taken_for_its_period(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-17
 async fn two_alike_in_one_batch_are_one(lab: &Lab) {
     let engine = lab.engine();
     let only = || Stored {
@@ -161,6 +166,7 @@ async fn in_transaction(
     results
 }
 
+/// P-DURABLE-15
 async fn what_is_stored_in_a_transaction_is_there_after_its_commit(lab: &Lab) {
     let engine = lab.engine();
     engine.start().await.unwrap();
@@ -178,6 +184,7 @@ async fn what_is_stored_in_a_transaction_is_there_after_its_commit(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-15
 async fn a_task_that_is_refused_leaves_the_transaction_as_it_was(lab: &Lab) {
     let engine = lab.engine();
     engine.start().await.unwrap();
@@ -198,6 +205,7 @@ async fn a_task_that_is_refused_leaves_the_transaction_as_it_was(lab: &Lab) {
 }
 
 /// A transaction on another file would store tasks that no worker sees.
+/// P-DURABLE-15
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_transaction_on_another_file_is_refused() {

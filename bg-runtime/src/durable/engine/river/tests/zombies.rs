@@ -42,6 +42,7 @@ fn sleepy(lab: &Lab, fence: bool) -> Arc<dyn Engine> {
     lab.engine_with(|store| store.lease(SECOND * 60).fence(fence))
 }
 
+/// P-DURABLE-11
 async fn a_task_whose_worker_has_died_runs_again(lab: &Lab) {
     let engine = lab.engine_with(|store| store.lease(SECOND));
     let led = leader(lab, &["mail"]).await;
@@ -106,28 +107,34 @@ async fn stalls(lab: &Lab, verdict: Verdict, fence: bool) -> bool {
     is_kept
 }
 
+/// P-DURABLE-12
 async fn the_success_of_a_zombie_is_refused(lab: &Lab) {
     assert!(stalls(lab, Verdict::Completed, true).await);
 }
 
+/// P-DURABLE-12
 async fn the_failure_of_a_zombie_is_refused(lab: &Lab) {
     assert!(stalls(lab, failed("late", Some(Duration::ZERO)), true).await);
 }
 
+/// P-DURABLE-12
 async fn the_death_that_a_zombie_says_is_refused(lab: &Lab) {
     assert!(stalls(lab, failed("late", None), true).await);
 }
 
+/// P-DURABLE-12
 async fn what_a_zombie_gives_back_is_refused(lab: &Lab) {
     let wait = Duration::ZERO;
     assert!(stalls(lab, Verdict::Returned { wait }, true).await);
 }
 
 /// Shows that the other tests can fail.
+/// P-DURABLE-12
 async fn without_the_fence_a_zombie_wins(lab: &Lab) {
     assert!(!stalls(lab, Verdict::Completed, false).await);
 }
 
+/// P-DURABLE-12
 async fn a_worker_whose_claim_is_gone_is_told(lab: &Lab) {
     let led = leader(lab, &["mail"]).await;
     // Beats each two seconds, which is too late once.
@@ -151,6 +158,7 @@ async fn a_worker_whose_claim_is_gone_is_told(lab: &Lab) {
     living.stop().await;
 }
 
+/// P-DURABLE-13
 async fn a_rescued_task_of_the_same_process_joins_its_run(lab: &Lab) {
     let led = leader(lab, &["mail"]).await;
     let engine = sleepy(lab, true);
@@ -170,6 +178,7 @@ async fn a_rescued_task_of_the_same_process_joins_its_run(lab: &Lab) {
     crew.stop().await;
 }
 
+/// P-DURABLE-14
 async fn a_stuck_task_that_the_leader_does_not_know_waits_again(lab: &Lab) {
     let led = leader(lab, &["older"]).await;
     let slow = sleepy(lab, true);
@@ -188,6 +197,7 @@ async fn a_stuck_task_that_the_leader_does_not_know_waits_again(lab: &Lab) {
     }
 }
 
+/// P-DURABLE-13
 async fn a_worker_with_blocked_threads_keeps_what_it_runs(lab: &Lab) {
     let led = leader(lab, &["mail"]).await;
     let blocking = lab.engine_with(|store| store.lease(SECOND));
@@ -226,6 +236,7 @@ async fn a_worker_with_blocked_threads_keeps_what_it_runs(lab: &Lab) {
     led.stop().await;
 }
 
+/// P-DURABLE-11
 async fn a_task_that_loses_its_worker_too_often_is_dead(lab: &Lab) {
     let led = leader(lab, &["mail"]).await;
     let engine = sleepy(lab, true);

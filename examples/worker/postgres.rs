@@ -1,0 +1,137 @@
+//! A PostgreSQL for this example alone, in a directory of its own. An application has one already.
+
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::{env, fs, thread};
+
+/// Where distributions put the programs of a server, one folder for each version.
+const FOLDERS: [&str; 3] = ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt"];
+
+/// Keeps the server as long as its standard input is open, which ends with this process, however that is.
+const KEEPER: &str =
+    r#""$0" "$@" & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server"#;
+
+/// A server, which ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    directory: tempfile::TempDir,
+    keeper: Child,
+}
+
+impl Server {
+    /// Starts a server; `None` where there is no PostgreSQL.
+    pub(crate) fn start() -> io::Result<Option<Self>> {
+        let Some(programs) = programs() else {
+            return Ok(None);
+        };
+        let directory = tempfile::tempdir()?;
+        let user = other_user();
+        if user.is_some() {
+            chown(directory.path(), user, None)?;
+        }
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700))?;
+        let data = directory.path().join("data");
+        let as_user = |program: &Path| {
+            let mut command = Command::new(program);
+            if let Some(user) = user {
+                command.uid(user);
+            }
+            command.env_remove("PGDATA").env("LC_ALL", "C");
+            command.current_dir(directory.path());
+            command
+        };
+        let made = as_user(&programs.join("initdb"))
+            .args([
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--no-sync",
+            ])
+            .arg("--pgdata")
+            .arg(&data)
+            .output()?;
+        if !made.status.success() {
+            let error = String::from_utf8_lossy(&made.stderr).into_owned();
+            return Err(io::Error::other(error));
+        }
+        // A socket in that directory, and no port that anybody could reach.
+        let mut keeper = as_user(Path::new("sh"))
+            .args(["-c", KEEPER])
+            .arg(programs.join("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .arg("-k")
+            .arg(directory.path())
+            .args(["-c", "listen_addresses="])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let log = keeper.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let server = Self { directory, keeper };
+        wait_until_ready(BufReader::new(log))?;
+        Ok(Some(server))
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let directory = self.directory.path().display();
+        format!("postgres://postgres@localhost/postgres?host={directory}")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        let _ = self.keeper.wait();
+    }
+}
+
+fn wait_until_ready(mut log: impl BufRead + Send + 'static) -> io::Result<()> {
+    let mut said = String::new();
+    loop {
+        let before = said.len();
+        if log.read_line(&mut said)? == 0 {
+            return Err(io::Error::other(format!(
+                "PostgreSQL did not start:\n{said}"
+            )));
+        }
+        if said[before..].contains("ready to accept connections") {
+            break;
+        }
+    }
+    // Or the server would wait for somebody to read on.
+    thread::spawn(move || log.read_to_end(&mut Vec::new()));
+    Ok(())
+}
+
+/// The folder of the newest server that is installed.
+fn programs() -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let on_path = env::split_paths(&path).collect::<Vec<_>>();
+    let installed = FOLDERS.into_iter().flat_map(|folder| {
+        let versions = fs::read_dir(folder).into_iter().flatten().flatten();
+        let mut versions: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
+        versions.sort();
+        versions.reverse();
+        versions
+    });
+    let mut folders = installed.chain(on_path);
+    folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
+}
+
+/// A user that is not root, under whom PostgreSQL does not run. `None` if this process is somebody else.
+fn other_user() -> Option<u32> {
+    let is_root = fs::metadata("/proc/self").ok()?.uid() == 0;
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let uid = |name: &str| {
+        let mut lines = users
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>());
+        let line = lines.find(|line| line[0] == name)?;
+        line.get(2)?.parse().ok()
+    };
+    is_root.then(|| uid("postgres").or_else(|| uid("nobody")))?
+}
