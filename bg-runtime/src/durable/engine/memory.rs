@@ -223,7 +223,7 @@ impl MemoryEngine {
         let _ = self.memory.0.events.send(event);
     }
 
-    fn record(&self, worker: u64, claim: Claim, verdict: Verdict) {
+    fn record(&self, worker: u64, claim: MemoryClaim, verdict: Verdict) {
         let now = clock::now();
         let recorded = self.with(|tables| tables.record(worker, claim, verdict, now));
         if let Ok(Some(ended)) = recorded {
@@ -295,11 +295,11 @@ impl MemoryEngine {
     }
 }
 
-type ClaimedRow = (Claim, Claimed);
+type ClaimedRow = (MemoryClaim, Claimed);
 
 /// A claim of one row, for one attempt.
 #[derive(Debug, Clone, Copy)]
-struct Claim {
+struct MemoryClaim {
     row: Row,
     attempt: u32,
 }
@@ -385,7 +385,7 @@ impl Tables {
             row.worker = Some(worker);
             row.heard = Instant::now();
             row.stop = StopOrder::default();
-            let claim = Claim {
+            let claim = MemoryClaim {
                 row: number,
                 attempt: row.attempt,
             };
@@ -442,7 +442,7 @@ impl Tables {
     fn record(
         &mut self,
         worker: u64,
-        claim: Claim,
+        claim: MemoryClaim,
         verdict: Verdict,
         now: SystemTime,
     ) -> Option<TaskId> {

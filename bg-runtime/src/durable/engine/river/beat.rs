@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::db::{Db, Pool};
 use super::held::Held;
+use crate::log_target::RUNTIME;
 
 /// How soon a beat is tried again that has failed.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -81,7 +82,7 @@ struct Heart {
     stop: CancellationToken,
 }
 
-enum Line {
+enum BeatLine {
     #[cfg(feature = "postgres")]
     Postgres(sqlx::PgConnection),
     #[cfg(feature = "sqlite")]
@@ -108,7 +109,7 @@ impl Heart {
                 Ok(Ok(())) => {
                     if std::mem::take(&mut is_lost) {
                         tracing::info!(
-                            target: crate::log_target::RUNTIME,
+                            target: RUNTIME,
                             "the store is reached again: what runs here is kept"
                         );
                     }
@@ -123,7 +124,7 @@ impl Heart {
                             _ => format!("no answer within {:?}", self.every),
                         };
                         tracing::warn!(
-                            target: crate::log_target::RUNTIME,
+                            target: RUNTIME,
                             "the store is not reached, and what runs here may be given to other workers when it is \
                              back: {why}"
                         );
@@ -137,17 +138,17 @@ impl Heart {
     }
 
     /// Says that these rows are still worked on, and tells those of them that are somebody else's by now.
-    async fn once(&self, line: &mut Option<Line>, rows: &[i64]) -> Result<(), sqlx::Error> {
+    async fn once(&self, line: &mut Option<BeatLine>, rows: &[i64]) -> Result<(), sqlx::Error> {
         let line = match line {
             Some(line) => line,
-            None => line.insert(Line::open(&self.db.pool).await?),
+            None => line.insert(BeatLine::open(&self.db.pool).await?),
         };
         let kept = line.keep(&self.db.sql.jobs, rows, &self.worker).await?;
         let kept: HashSet<i64> = kept.into_iter().collect();
         let gone = rows.iter().copied().filter(|row| !kept.contains(row));
         for task in self.held.lost(gone) {
             tracing::warn!(
-                target: crate::log_target::RUNTIME,
+                target: RUNTIME,
                 "the task {task} runs here, and was given to another worker: this one was not heard of for too long"
             );
         }
@@ -155,7 +156,7 @@ impl Heart {
     }
 }
 
-impl Line {
+impl BeatLine {
     async fn open(pool: &Pool) -> Result<Self, sqlx::Error> {
         match pool {
             #[cfg(feature = "postgres")]

@@ -20,6 +20,7 @@ use super::failure;
 use super::held::Held;
 use crate::durable::engine::StoreEvent;
 use crate::durable::error::StoreError;
+use crate::log_target::RUNTIME;
 use crate::task::{Progress, TaskId};
 
 pub(super) const CHANNEL: &str = "bg_events";
@@ -177,7 +178,7 @@ impl Teller {
             Err(error) => {
                 if !std::mem::replace(&mut self.is_lost, true) {
                     tracing::warn!(
-                        target: crate::log_target::RUNTIME,
+                        target: RUNTIME,
                         "who waits for tasks of this worker hears of their end after some seconds: {}",
                         failure::text(error),
                     );

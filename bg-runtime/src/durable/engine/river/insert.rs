@@ -11,7 +11,7 @@ use sqlx::Sqlite;
 use sqlx::{AssertSqlSafe, Connection as _, Transaction};
 
 use super::db::{Db, Pool};
-use super::kinds::Put;
+use super::kinds::PutJob;
 use super::metadata::{self, Bg, Metadata};
 use crate::durable::{Kept, Stored, Unique};
 
@@ -220,7 +220,7 @@ fn now() -> i64 {
     metadata::millis(std::time::SystemTime::now())
 }
 
-fn row(task: &Stored, slot: Option<(&Unique, u32)>) -> Result<(Put, InsertOpts), Error> {
+fn row(task: &Stored, slot: Option<(&Unique, u32)>) -> Result<(PutJob, InsertOpts), Error> {
     let mut metadata = JobMetadata::default();
     metadata.insert("bg", Bg::of(task))?;
     let attempts = task.runs.max(1).saturating_add(LOSSES);
@@ -236,7 +236,7 @@ fn row(task: &Stored, slot: Option<(&Unique, u32)>) -> Result<(Put, InsertOpts),
     if let Some((unique, _)) = slot {
         opts = opts.with_unique(unique_opts(unique));
     }
-    let put = Put {
+    let put = PutJob {
         name: task.name.to_owned(),
         args: task.arguments.clone(),
         unique: slot.map(|(unique, slot)| slot_value(unique, slot)),
@@ -300,17 +300,17 @@ mod slots {
         Ok(taken.collect())
     }
 
-    /// Returns what River makes of a slot's [`Put`].
+    /// Returns what River makes of a slot's [`PutJob`].
     fn key(unique: &Unique, slot: u32) -> Result<Option<[u8; 32]>, Error> {
         let put = serde_json::json!({"unique": slot_value(unique, slot)});
         unique_key(&UniqueKeyInput {
             encoded_args: &riverqueue::encoding::encode_args(&put)?,
-            kind: Put::KIND,
+            kind: PutJob::KIND,
             now: Timestamp::now(),
             opts: &unique_opts(unique),
             queue: "",
             scheduled_at: None,
-            unique_fields: Put::unique_fields(),
+            unique_fields: PutJob::unique_fields(),
         })
     }
 }

@@ -38,14 +38,14 @@ impl JobArgs for Any {
 
 /// A task on its way into the table. [`Rename`] makes it what it really is.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Put {
+pub(super) struct PutJob {
     pub(super) name: String,
     pub(super) args: Box<RawValue>,
     /// What River makes the unique key of.
     pub(super) unique: Option<String>,
 }
 
-impl JobArgs for Put {
+impl JobArgs for PutJob {
     const KIND: &'static str = "bg_runtime.put";
 
     fn unique_fields() -> &'static [&'static [&'static str]] {
@@ -53,7 +53,7 @@ impl JobArgs for Put {
     }
 }
 
-/// Exchanges the kind and the arguments of a [`Put`] after River has made its unique key.
+/// Exchanges the kind and the arguments of a [`PutJob`] after River has made its unique key.
 #[derive(Debug)]
 pub(super) struct Rename;
 
@@ -64,7 +64,7 @@ impl InsertMiddleware for Rename {
         next: InsertNext<'_>,
     ) -> Result<Vec<InsertedJob>, Error> {
         for job in &mut jobs {
-            let put: Put = serde_json::from_str(job.encoded_args.get())?;
+            let put: PutJob = serde_json::from_str(job.encoded_args.get())?;
             job.kind = put.name;
             job.encoded_args = put.args;
         }

@@ -50,6 +50,7 @@ use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::StoreSettings;
 use crate::durable::{Desk, Kept, Stored, StoredState, TaskStatus};
+use crate::log_target::RUNTIME;
 use crate::sync::Mutex;
 use crate::task::{Progress, TaskId};
 
@@ -337,7 +338,7 @@ async fn same_file(
 fn warn_of_newer(found: &[i64], known: i64, store: &str) {
     if let Some(newer) = found.iter().max().filter(|version| **version > known) {
         tracing::warn!(
-            target: crate::log_target::RUNTIME,
+            target: RUNTIME,
             "the tables of {store} are of version {newer}, and this program knows {known}: it goes on, as an old one does \
              in the middle of a deploy"
         );

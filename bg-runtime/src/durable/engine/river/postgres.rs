@@ -13,6 +13,7 @@ use super::dialect::Dialect;
 use super::{events, fence};
 use crate::durable::error::StartError;
 use crate::durable::settings::StoreSettings;
+use crate::log_target::RUNTIME;
 use crate::task::BoxError;
 
 /// How long a server may take to answer at the start.
@@ -234,7 +235,7 @@ impl Preparation<'_> {
     fn warn_of_missing(&self, has_index: bool, has_trigger: bool, why: &str) {
         if !has_trigger && self.settings.fence {
             tracing::warn!(
-                target: crate::log_target::RUNTIME,
+                target: RUNTIME,
                 "{} has no trigger {}, because of {why}: the outcome of a worker that was stalled for longer than its \
                  lease may count although another worker runs the task",
                 self.store,
@@ -243,7 +244,7 @@ impl Preparation<'_> {
         }
         if !has_index {
             tracing::warn!(
-                target: crate::log_target::RUNTIME,
+                target: RUNTIME,
                 "{} has no index bg_task_id, because of {why}: looking for one task reads all of them",
                 self.store,
             );
@@ -266,7 +267,7 @@ async fn warn_if_deaf(pool: PgPool, channel: String, store: String) {
     // Whatever else goes wrong here is told of by who needs it.
     if let Ok(false) = heard.await {
         tracing::warn!(
-            target: crate::log_target::RUNTIME,
+            target: RUNTIME,
             "{store} does not pass notifications on, as behind a pooler in its transaction mode: workers look for tasks \
              each second, and outcomes reach other processes after up to 5 seconds",
         );

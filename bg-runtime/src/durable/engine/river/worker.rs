@@ -24,6 +24,7 @@ use crate::durable::error::StoreError;
 use crate::durable::settings::StoreSettings;
 use crate::durable::stored::StopOrder;
 use crate::durable::{Claimed, Desk, Verdict};
+use crate::log_target::RUNTIME;
 use crate::task::BoxError;
 
 /// How long River waits at most for what was told to stop: that is the desk's to decide.
@@ -278,7 +279,7 @@ impl Working {
                 return Err(error.into());
             }
             tracing::warn!(
-                target: crate::log_target::RUNTIME,
+                target: RUNTIME,
                 "the worker of the store has failed, and is started again: {}",
                 failure::text(error),
             );
