@@ -65,6 +65,8 @@ on_each_store! {
         assert_eq!(errors.collect::<Vec<_>>(), [(1, "fail"), (2, "fail")]);
         let stats = background.stats();
         assert_eq!((stats.accepted, stats.returned, stats.failed), (2, 1, 1), "{stats}");
+        let ended = stats.completed + stats.failed + stats.skipped + stats.aborted + stats.returned;
+        assert_eq!(stats.accepted, stats.pending + stats.running + ended, "{stats}");
         assert!(background.stored().get(id).retry().await.unwrap());
         // It has all its runs again, and each attempt a number of its own.
         lab.timeline.reached_times("fail", 4).await;
