@@ -96,7 +96,7 @@ async fn work(directory: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn start_worker(directory: &Path) -> io::Result<Process> {
-    let directory = directory.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+    let directory = directory.to_str().ok_or(io::ErrorKind::InvalidInput)?;
     Process::start("worker", &["worker", directory])
 }
 

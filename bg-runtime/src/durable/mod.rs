@@ -3,7 +3,7 @@
 //! A task that is declared as `durable` is stored before anybody is told that it will run, survives the process, and may
 //! run in another. The [store](Store) is given to
 //! [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable): `Sqlite::file(..)` with the feature `sqlite`,
-//! `Postgres::url(..)` with `postgres`, and in tests [`Memory`](crate::testing::Memory).
+//! `Postgres::url(..)` with `postgres`, and in tests [`Memory`].
 
 // Knows no request and no runner: a worker is given what it takes as `Claimed`, and hands it to a `Desk`.
 //
