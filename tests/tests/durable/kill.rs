@@ -14,12 +14,6 @@ use crate::tasks::{KEY, Lab};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_node");
 
-/// How many processes each test kills. More in the environment for a longer one.
-fn kills() -> usize {
-    let asked = std::env::var("BG_KILLS").ok();
-    asked.map_or(100, |kills| kills.parse().expect("a number"))
-}
-
 /// Looks at the store, and runs nothing.
 fn observer(place: &Place) -> Background {
     let store: Store = place.store();
@@ -50,17 +44,41 @@ async fn all_end(observer: &Background) {
     }
 }
 
-async fn every_promise_is_kept_though_processes_are_killed(place: &Place) {
+/// What happens to a fleet.
+struct Plan {
+    servers: usize,
+    workers: usize,
+    /// Whether there is another kill, after so many and so long.
+    goes_on: fn(usize, Duration) -> bool,
+    /// Between two kills, in milliseconds.
+    pause: std::ops::Range<u64>,
+}
+
+async fn every_promise_is_kept_though_processes_are_killed(
+    place: &Place,
+    plan: &Plan,
+    mut beside: impl AsyncFnMut(Duration),
+) {
     let directory = tempfile::tempdir().unwrap();
     let evidence = Evidence::at(directory.path().join("evidence"));
     let start = |role| Node::start(Path::new(PROGRAM), role, place, &evidence);
-    let mut server = start("serve").await;
-    let mut workers = vec![start("work").await, start("work").await];
-    let (mut next, mut promised) = (0_u64, Vec::new());
-    for _ in 0..kills() {
+    let (mut servers, mut workers) = (Vec::new(), Vec::new());
+    for _ in 0..plan.servers {
+        servers.push(start("serve").await);
+    }
+    for _ in 0..plan.workers {
+        workers.push(start("work").await);
+    }
+    let (mut next, mut promised, mut kills) = (0_u64, Vec::new(), 0);
+    let begun = Instant::now();
+    while (plan.goes_on)(kills, begun.elapsed()) {
+        beside(begun.elapsed()).await;
+        kills += 1;
         let requests = (0..8).map(|_| {
             next += 1;
-            let (number, port, wait) = (next, server.port(), fastrand::u64(..30));
+            let number = next;
+            let port = servers[fastrand::usize(..servers.len())].port();
+            let wait = fastrand::u64(plan.pause.clone());
             let path = match number % 4 {
                 0 => format!("/fail/{number}"),
                 _ => format!("/prove/{number}/{}", fastrand::u64(..100)),
@@ -71,26 +89,17 @@ async fn every_promise_is_kept_though_processes_are_killed(place: &Place) {
             }
         });
         let requests: Vec<_> = requests.collect();
-        let moment = tokio::time::sleep(Duration::from_millis(fastrand::u64(..40)));
-        let answers = match fastrand::usize(..3) {
-            0 => {
-                let (answers, ()) = tokio::join!(join_all(requests), async {
-                    moment.await;
-                    server.kill().await;
-                });
-                server = start("serve").await;
-                answers
-            }
-            victim => {
-                let victim = workers.remove(victim - 1);
-                let (answers, ()) = tokio::join!(join_all(requests), async {
-                    moment.await;
-                    victim.kill().await;
-                });
-                workers.push(start("work").await);
-                answers
-            }
+        let moment = Duration::from_millis(fastrand::u64(plan.pause.clone()));
+        let (role, nodes) = match fastrand::usize(..3) {
+            0 => ("serve", &mut servers),
+            _ => ("work", &mut workers),
         };
+        let victim = nodes.swap_remove(fastrand::usize(..nodes.len()));
+        let (answers, ()) = tokio::join!(join_all(requests), async {
+            tokio::time::sleep(moment).await;
+            victim.kill().await;
+        });
+        nodes.push(start(role).await);
         let kept = answers
             .into_iter()
             .filter(|(_, status)| *status == Some(201));
@@ -98,7 +107,9 @@ async fn every_promise_is_kept_though_processes_are_killed(place: &Place) {
     }
     let observer = observer(place);
     all_end(&observer).await;
-    server.stop().await;
+    for server in servers {
+        server.stop().await;
+    }
     for worker in workers {
         worker.stop().await;
     }
@@ -141,24 +152,33 @@ async fn every_promise_is_kept_though_processes_are_killed(place: &Place) {
     let twice = ended.values().filter(|attempts| attempts.len() > 1).count();
     println!(
         "kills={} promised={} stored={} lost=0 recorded_twice=0 begun={} ended_twice={twice} dead={}",
-        kills(),
+        kills,
         promised.len(),
         completed.len() + dead.len(),
         evidence.begun(),
         dead.len(),
     );
     assert!(
-        promised.len() > kills(),
+        promised.len() > kills,
         "{} promises prove little",
         promised.len()
     );
 }
 
+/// A hundred kills, as fast as processes start.
+const HUNDRED: Plan = Plan {
+    servers: 1,
+    workers: 2,
+    goes_on: |kills, _| kills < 100,
+    pause: 0..40,
+};
+
 /// P-DURABLE-9
 #[cfg(feature = "sqlite")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_on_a_file_are_killed_and_every_promise_is_kept() {
-    every_promise_is_kept_though_processes_are_killed(&Place::sqlite()).await;
+    let place = Place::sqlite();
+    every_promise_is_kept_though_processes_are_killed(&place, &HUNDRED, async |_| {}).await;
 }
 
 /// P-DURABLE-9
@@ -168,5 +188,112 @@ async fn processes_on_a_server_are_killed_and_every_promise_is_kept() {
     let Some(place) = Place::postgres() else {
         return;
     };
-    every_promise_is_kept_though_processes_are_killed(&place).await;
+    every_promise_is_kept_though_processes_are_killed(&place, &HUNDRED, async |_| {}).await;
+}
+
+/// Two servers and three workers, one of which is killed every two seconds.
+const SOAK: Plan = Plan {
+    servers: 2,
+    workers: 3,
+    goes_on: |_, elapsed| elapsed < soak_time(),
+    pause: 0..2000,
+};
+
+/// Ten minutes, or what the environment says.
+fn soak_time() -> Duration {
+    let asked = std::env::var("BG_SOAK_SECONDS").ok();
+    Duration::from_secs(asked.map_or(600, |seconds| seconds.parse().expect("a number")))
+}
+
+/// CONTRIBUTING.md says when.
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ten minutes"]
+async fn soak_on_a_file() {
+    let place = Place::sqlite();
+    every_promise_is_kept_though_processes_are_killed(&place, &SOAK, async |_| {}).await;
+}
+
+/// The server itself is restarted every minute, and crashes every other time.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ten minutes"]
+async fn soak_on_a_server() {
+    let Some(mut server) = tests::durable::PostgresServer::start() else {
+        return;
+    };
+    let place = Place::Postgres {
+        url: server.url(),
+        schema: "soak".to_owned(),
+    };
+    let mut restarts = 0;
+    let restart = async |elapsed: Duration| {
+        if elapsed.as_secs() / 60 > restarts {
+            restarts += 1;
+            let mode = if restarts % 2 == 0 {
+                "immediate"
+            } else {
+                "fast"
+            };
+            tokio::task::block_in_place(|| {
+                server.stop(mode);
+                server.run();
+            });
+        }
+    };
+    every_promise_is_kept_though_processes_are_killed(&place, &SOAK, restart).await;
+    println!("restarts={restarts}");
+}
+
+/// A worker that stands still for longer than its lease, and goes on when another has run its task.
+async fn a_worker_that_was_stopped_records_nothing(place: &Place) {
+    let directory = tempfile::tempdir().unwrap();
+    let evidence = Evidence::at(directory.path().join("evidence"));
+    let start = |role| Node::start(Path::new(PROGRAM), role, place, &evidence);
+    let (server, first) = (start("serve").await, start("work").await);
+    // Long enough to be stopped in the middle of it.
+    assert_eq!(server.post("/prove/1/1500").await, Some(201));
+    tests::eventually("a run", || evidence.begun() == 1).await;
+    first.signal("STOP").await;
+    let second = start("work").await;
+    tests::eventually("the end of another run", || {
+        evidence.ended().contains_key(&1)
+    })
+    .await;
+    let observer = observer(place);
+    all_end(&observer).await;
+    first.signal("CONT").await;
+    tests::eventually("the end of the first run", || {
+        evidence.ended()[&1].len() == 2
+    })
+    .await;
+    // What it has to say it says until it stops.
+    first.stop().await;
+    let tasks = observer.stored().list().await.unwrap().tasks;
+    let [task] = tasks.as_slice() else {
+        panic!("{tasks:?}")
+    };
+    assert_eq!(
+        (task.state, task.attempt),
+        (StoredState::Completed, 2),
+        "{task:?}"
+    );
+    second.stop().await;
+    server.stop().await;
+}
+
+/// P-DURABLE-12
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_stopped_records_nothing_in_a_file() {
+    a_worker_that_was_stopped_records_nothing(&Place::sqlite()).await;
+}
+
+/// P-DURABLE-12
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_stopped_records_nothing_on_a_server() {
+    if let Some(place) = Place::postgres() {
+        a_worker_that_was_stopped_records_nothing(&place).await;
+    }
 }

@@ -39,6 +39,10 @@ pub(super) struct Db {
     pub(super) pool: Pool,
     pub(super) sql: Dialect,
     /// Where outcomes and progress are told of.
+    #[cfg_attr(
+        not(feature = "postgres"),
+        expect(dead_code, reason = "in a file there is a table for it")
+    )]
     pub(super) channel: String,
     /// Who stores. Several, because each of them tells workers of a queue once in a [`COOLDOWN`] only: what it stores
     /// meanwhile would wait for their next poll.
