@@ -96,7 +96,7 @@ async fn work(directory: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 fn start_worker(directory: &Path) -> io::Result<Process> {
-    let directory = directory.to_str().ok_or(io::ErrorKind::InvalidFilename)?;
+    let directory = directory.to_str().ok_or(io::ErrorKind::InvalidInput)?;
     Process::start("worker", &["worker", directory])
 }
 
@@ -117,23 +117,29 @@ async fn show(stored: &StoredTasks) -> Result<(), LookError> {
     Ok(())
 }
 
-/// Orders a report, kills the worker in the middle of it, and starts the next.
+/// Orders a report, starts a worker, kills it in the middle of the report, and starts the next.
 async fn try_it(
     background: &Background,
     order: &Request,
     server: &str,
     directory: &Path,
 ) -> Result<Process, Box<dyn Error>> {
-    let mut worker = start_worker(directory)?;
-    worker.says("ready").await?;
     if order.send(server).await? != 201 {
         return Err("no report was ordered".into());
     }
+    // There is no worker yet. The server runs the receipt, and the report waits.
+    let all = background.stored();
+    let receipts = all.clone().name("mails.*").list().await?;
+    let [receipt] = receipts.tasks.as_slice() else {
+        return Err("a receipt should be stored".into());
+    };
+    all.get(receipt.id).outcome().await?;
+
+    let mut worker = start_worker(directory)?;
     worker.says("attempt 1: page 2 written").await?;
     worker.kill().await?;
 
     // Its worker was heard of a moment ago, so the store does not know that it is gone.
-    let all = background.stored();
     show(&all).await?;
     let running = all.clone().state(StoredState::Running).list().await?;
     let [report] = running.tasks.as_slice() else {
@@ -170,9 +176,6 @@ async fn run(Arguments { once, address }: Arguments) -> Result<(), Box<dyn Error
     let directory = tempfile::tempdir()?;
     let directory = directory.path();
     let background = background(directory, "mails")?;
-    // An application leaves this to `serve`. Here the first to come is to be the one that looks after lost
-    // workers, and to be still there when the worker is killed.
-    background.start().await?;
     let listener = examples::listen(&address).await?;
     let address = listener.local_addr()?.to_string();
     let server = background.serve(Wire(listener), routes![order_report]);
