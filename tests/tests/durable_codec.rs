@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bg_runtime::__private::{shown_text, task_of, text_of, unique_text};
-use bg_runtime::durable::SecretKey;
+use bg_runtime::durable::{SecretKey, Store};
+use bg_runtime::testing::Memory;
 use bg_runtime::{
     Background, Backoff, DurableDef, Task, TaskContext, TaskDef, TaskExt, TaskResult,
     background_task,
@@ -434,7 +435,9 @@ fn tasks_whose_key_is_counted_have_the_value_of_their_key() {
 
 #[test]
 fn a_durable_task_without_settings_has_twenty_retries_in_an_hour_at_most() {
-    let background = Background::builder().state(1_u32).build().unwrap();
+    let store = Store::from(Memory::new()).secret_keys([key(1)]);
+    let builder = Background::builder().state(1_u32).durable(store);
+    let background = builder.build().unwrap();
     let tasks = background.tasks();
     let task = tasks.iter().find(|task| task.name() == "codec.nothing");
     let task = task.unwrap();

@@ -2,6 +2,7 @@
 //!
 //! A program of its own: its tasks have mistakes.
 
+use bg_runtime::testing::Memory;
 use bg_runtime::{Background, background_task};
 
 #[background_task(durable, name = "mails.send", was = ["mails.post", "mails.old"])]
@@ -22,7 +23,10 @@ async fn read() {}
 
 #[test]
 fn an_old_name_that_another_task_has_or_had_is_a_problem() {
-    let error = Background::builder().build().unwrap_err();
+    let error = Background::builder()
+        .durable(Memory::new())
+        .build()
+        .unwrap_err();
     let problems: Vec<String> = error.problems().collect();
     let [taken, shared] = problems.as_slice() else {
         panic!("{error}")

@@ -7,7 +7,7 @@ use crate::secret_key::SecretKeys;
 pub(crate) struct StoreSettings {
     /// Whether this process runs tasks.
     pub(crate) works: bool,
-    /// How many run at once.
+    /// How many of each queue run at once.
     pub(crate) concurrency: usize,
     /// How many connections there are, the one that listens included.
     pub(crate) connections: u32,

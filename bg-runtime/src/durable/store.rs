@@ -45,7 +45,11 @@ impl Store {
         self
     }
 
-    /// Sets how many durable tasks run at once in this process. 100 by default.
+    /// Sets how many durable tasks of each queue run at once in this process. 100 by default.
+    ///
+    /// [`queues`](Self::queues) sets others for some of the queues, and `per_process(max_concurrent = ..)` of a task
+    /// bounds what that one needs much of. A plain `fn` counts towards
+    /// [`max_blocking`](crate::BackgroundBuilder::max_blocking) as well.
     pub fn concurrency(mut self, tasks: usize) -> Self {
         self.settings.concurrency = tasks;
         self

@@ -13,7 +13,7 @@ use super::dead::{self, DeadHook};
 use super::held::HeldTasks;
 use super::stored::{Unreadable, run_stored};
 use super::{Runner, report};
-use crate::durable::{Desk, OpenStore, StartError, Verdict};
+use crate::durable::{Desk, OpenStore, StartError, StoredState, Verdict};
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::sync::Mutex;
@@ -109,7 +109,7 @@ impl Worker {
         }
         let (desk, names) = (Arc::new(self.desk(runner)), self.names());
         let stop = runner.stopping(runner.signals()).child_token();
-        let work = work(self.store.clone(), desk, stop.clone());
+        let work = work(self.store.clone(), desk.clone(), stop.clone());
         let (store, on_dead, told) = (self.store.clone(), self.on_dead.clone(), stop.clone());
         let beside = async move {
             let dead = async {
@@ -117,7 +117,7 @@ impl Worker {
                     dead::tell(store.clone(), hook, told.clone()).await;
                 }
             };
-            tokio::join!(dead, watch(&store, names, &told));
+            tokio::join!(dead, watch(&store, names, &desk.queues, &told));
         };
         // Not in the `AbortRegistry`: it tells the store what became of the tasks that a shutdown aborts.
         let work = runner.executor.spawn_here(async move {
@@ -136,11 +136,17 @@ impl Drop for Worker {
 }
 
 /// Tells the log of stored tasks that no worker here knows, and metrics of all of them, until it is told to stop.
-async fn watch(store: &OpenStore, names: &'static [&'static str], stop: &CancellationToken) {
+async fn watch(
+    store: &OpenStore,
+    names: &'static [&'static str],
+    queues: &[(String, usize)],
+    stop: &CancellationToken,
+) {
     let mut warn_at = Instant::now();
     loop {
         if warn_at <= Instant::now() {
             warn_of_unknown(store, names).await;
+            warn_of_unwatched(store, queues).await;
             warn_at += WARN;
         }
         if report::SHOWS_STORES {
@@ -177,6 +183,32 @@ async fn warn_of_unknown(store: &OpenStore, names: &'static [&'static str]) {
             tasks = %OneLine(unknown.join(", ")),
             "stored tasks wait for a worker that knows them: declare them in this program, under these names or with \
              `was`, or delete them"
+        );
+    }
+}
+
+/// Says which queues have tasks and are looked at by no worker here, unless this process was told to look at some only.
+async fn warn_of_unwatched(store: &OpenStore, queues: &[(String, usize)]) {
+    if store.settings().queues.is_some() || store.settings().only.is_some() {
+        return;
+    }
+    let tallies = store
+        .ask(store.engine().tallies())
+        .await
+        .unwrap_or_default();
+    let waiting = tallies
+        .into_iter()
+        .filter(|tally| tally.state == StoredState::Waiting);
+    let unwatched = waiting.filter(|tally| queues.iter().all(|(queue, _)| *queue != tally.queue));
+    let unwatched: Vec<_> = unwatched
+        .map(|tally| format!("{} ({})", tally.queue, tally.tasks))
+        .collect();
+    if !unwatched.is_empty() {
+        tracing::warn!(
+            target: RUNTIME,
+            queues = %OneLine(unwatched.join(", ")),
+            "stored tasks wait in queues that no task of this program declares, so it does not look at them: name them \
+             in `queues([..])` of the store, unless other workers do"
         );
     }
 }

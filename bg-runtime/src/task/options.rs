@@ -89,7 +89,7 @@ impl Options {
     pub(crate) fn wait(&self) -> Duration {
         #[cfg(feature = "durable")]
         if let Some(due) = self.due {
-            return due.duration_since(SystemTime::now()).unwrap_or_default();
+            return due.duration_since(crate::clock::now()).unwrap_or_default();
         }
         self.delay
     }
