@@ -104,6 +104,21 @@ fn end_after(stored: &Result<RequestEnd, EnqueueError>) -> RequestEnd {
     }
 }
 
+/// Returns the task if it is due at this end of its request. Otherwise it is settled as skipped.
+pub(super) fn due_or_skipped(
+    task: UnstoredTask,
+    end: RequestEnd,
+    whatever_status: bool,
+) -> Option<UnstoredTask> {
+    match skip_reason(task.when(), end, whatever_status) {
+        None => Some(task),
+        Some(reason) => {
+            task.skip(reason);
+            None
+        }
+    }
+}
+
 impl RequestTasks {
     /// Returns a future that waits until the durable tasks of this response are stored; `None` if there are none. If
     /// they cannot be, it returns the response that the client gets instead.
@@ -196,13 +211,7 @@ impl RequestTasks {
                 Source::Handler => handler_list_attached,
                 Source::Response => true,
             };
-            match skip_reason(task.when(), end, whatever_status) {
-                None => Some(task),
-                Some(reason) => {
-                    task.skip(reason);
-                    None
-                }
-            }
+            due_or_skipped(task, end, whatever_status)
         });
         due.collect()
     }

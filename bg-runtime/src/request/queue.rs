@@ -15,11 +15,9 @@ use http::{Extensions, HeaderMap};
 use tokio::time::Instant;
 
 use super::detached::DetachedState;
-#[cfg(feature = "durable")]
-use super::due::skip_reason;
 use super::due::{RequestEnd, due};
 #[cfg(feature = "durable")]
-use super::outbox::Outbox;
+use super::outbox::{Outbox, due_or_skipped};
 use super::place::HandlerRef;
 use super::sent::{Connection, Delivery};
 use super::{BackgroundTasks, IntoTasks};
@@ -337,17 +335,10 @@ impl RequestTasks {
             }
         };
         if let Some((end, durable)) = end {
-            let due =
-                durable
-                    .into_iter()
-                    .filter_map(|task| match skip_reason(task.when(), end, true) {
-                        None => Some(task),
-                        Some(reason) => {
-                            task.skip(reason);
-                            None
-                        }
-                    });
-            let due = due.collect();
+            let due = durable.into_iter();
+            let due = due
+                .filter_map(|task| due_or_skipped(task, end, true))
+                .collect();
             self.store_late(due);
         }
         others.filter(|others| !others.is_empty())
