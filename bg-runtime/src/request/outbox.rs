@@ -4,8 +4,7 @@
 //! Collecting ── the response is there ──> Storing ── stored, or not ──> Stored
 //! ```
 //!
-//! What is stored is not dropped with the client: the write is a future of its own. If the client has left when that
-//! ends, the write ends the request.
+//! What is stored is not dropped with the client: the write goes on by itself then, and ends the request.
 
 use std::mem::{replace, take};
 use std::sync::Arc;
@@ -15,7 +14,6 @@ use axum::response::IntoResponse;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{Response, StatusCode, header};
-use tokio::sync::oneshot;
 
 use super::due::{RequestEnd, skip_reason};
 use super::queue::{RequestState, RequestTasks, Source};
@@ -136,17 +134,15 @@ impl RequestTasks {
         }
         self.state().outbox.get_or_insert_default().stage =
             OutboxStage::Storing { guard_gone: false };
-        let (tell, told) = oneshot::channel();
         let write = Write {
             request: Some(self.clone()),
             result: Err(EnqueueError::aborted()),
-            tell: Some(tell),
             _hold: self.runner().hold(),
         };
-        self.runner().spawn_here(write.run(due, end));
+        let write = self.runner().detach_on_drop(write.run(due, end));
         let request = self.clone();
         let wait = async move {
-            let _ = told.await;
+            write.await;
             request.response_instead()
         };
         Some(wait.boxed())
@@ -278,12 +274,11 @@ impl RequestTasks {
     }
 }
 
-/// A write that is under way. Dropping it ends the wait for it.
+/// A write that is under way. Dropping it says how it went.
 struct Write {
     /// `None` once the result is known to the request.
     request: Option<Arc<RequestTasks>>,
     result: Result<RequestEnd, EnqueueError>,
-    tell: Option<oneshot::Sender<()>>,
     /// Keeps a shutdown waiting for the write.
     _hold: Hold,
 }
@@ -313,11 +308,6 @@ impl Drop for Write {
         };
         if guard_gone {
             request.end_unsent(end);
-        }
-        // First, because the number of these has a meaning: see `RequestTasks`.
-        drop(request);
-        if let Some(tell) = self.tell.take() {
-            let _ = tell.send(());
         }
     }
 }

@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+#[cfg(feature = "durable")]
+use futures_util::future::{AbortHandle, Abortable, abortable};
 use pin_project_lite::pin_project;
 use slab::Slab;
 use tokio::task::JoinHandle;
@@ -28,9 +30,27 @@ enum SpawnState {
     Spawning,
     /// Like `Spawning`, and it is aborted as soon as its handle is known.
     Aborted,
-    Spawned(JoinHandle<()>),
+    Spawned(AbortBy),
     /// It ended before its handle was known.
     Ended,
+}
+
+/// How a future is aborted.
+pub(super) enum AbortBy {
+    Runtime(JoinHandle<()>),
+    /// Its owner polls it, and drops it when it has heard of the abort.
+    #[cfg(feature = "durable")]
+    Owner(AbortHandle),
+}
+
+impl AbortBy {
+    fn abort(&self) {
+        match self {
+            Self::Runtime(handle) => handle.abort(),
+            #[cfg(feature = "durable")]
+            Self::Owner(handle) => handle.abort(),
+        }
+    }
 }
 
 impl AbortRegistry {
@@ -44,8 +64,17 @@ impl AbortRegistry {
         let (key, future) = Self::register(runner, future);
         // Not under the lock: without a runtime the executor drops the future here, and the destructor
         // of its registration takes the lock.
-        let spawned = spawn(future);
+        let spawned = spawn(future).map(AbortBy::Runtime);
         runner.aborts.set_handle(key, spawned);
+    }
+
+    /// Returns a future for its owner to poll, which ends when it is aborted.
+    #[cfg(feature = "durable")]
+    pub(super) fn own<F: Future>(runner: &Arc<Runner>, future: F) -> Abortable<Registered<F>> {
+        let (key, future) = Self::register(runner, future);
+        let (future, handle) = abortable(future);
+        runner.aborts.set_handle(key, Some(AbortBy::Owner(handle)));
+        future
     }
 
     /// Registers a future until it is dropped.
@@ -70,7 +99,7 @@ impl AbortRegistry {
         (key, future)
     }
 
-    fn set_handle(&self, key: usize, handle: Option<JoinHandle<()>>) {
+    fn set_handle(&self, key: usize, handle: Option<AbortBy>) {
         let registrations = &mut *self.0.lock();
         match (&mut registrations.states[key], handle) {
             (SpawnState::Ended, _) => drop(registrations.states.remove(key)),
@@ -87,17 +116,26 @@ impl AbortRegistry {
     /// Aborts all futures at their next await point, and every future that is spawned until
     /// [`open`](Self::open).
     pub(super) fn abort_all(&self) {
-        let registrations = &mut *self.0.lock();
-        registrations.closed = true;
-        for (_, state) in &mut registrations.states {
-            match state {
-                // Only marks the future, which its runtime drops. Dropped here, it would deadlock: the
-                // destructor of its registration takes this lock.
-                SpawnState::Spawned(handle) => handle.abort(),
-                SpawnState::Spawning => *state = SpawnState::Aborted,
-                SpawnState::Aborted | SpawnState::Ended => {}
+        #[cfg(feature = "durable")]
+        let mut owned = Vec::new();
+        {
+            let registrations = &mut *self.0.lock();
+            registrations.closed = true;
+            for (_, state) in &mut registrations.states {
+                match state {
+                    // Only marks the future, which its runtime drops. Dropped here, it would deadlock: the
+                    // destructor of its registration takes this lock.
+                    SpawnState::Spawned(AbortBy::Runtime(handle)) => handle.abort(),
+                    #[cfg(feature = "durable")]
+                    SpawnState::Spawned(AbortBy::Owner(handle)) => owned.push(handle.clone()),
+                    SpawnState::Spawning => *state = SpawnState::Aborted,
+                    SpawnState::Aborted | SpawnState::Ended => {}
+                }
             }
         }
+        // Not under the lock: it wakes the owner, by whatever waker that has.
+        #[cfg(feature = "durable")]
+        owned.iter().for_each(AbortHandle::abort);
     }
 
     /// Lets futures run again that are spawned from now on.
@@ -175,7 +213,7 @@ mod tests {
             let (key, future) = AbortRegistry::register(&runner, ready(()));
             future.await;
             assert_eq!(registered(&runner), 1);
-            runner.aborts.set_handle(key, spawned);
+            runner.aborts.set_handle(key, spawned.map(AbortBy::Runtime));
             assert_eq!(registered(&runner), 0);
         }
     }
@@ -202,7 +240,9 @@ mod tests {
         runner.aborts.abort_all();
         runner.aborts.open();
         AbortRegistry::spawn(&runner, pending(), |future| Some(tokio::spawn(future)));
-        runner.aborts.set_handle(key, Some(handle));
+        runner
+            .aborts
+            .set_handle(key, Some(AbortBy::Runtime(handle)));
         assert_eq!(registered(&runner), 2);
         tokio::task::yield_now().await;
         assert_eq!(registered(&runner), 1);

@@ -32,6 +32,8 @@ mod attempt;
 mod begin;
 #[cfg(feature = "durable")]
 mod dead;
+#[cfg(feature = "durable")]
+mod detach_on_drop;
 mod dispatch;
 mod end_of_wait;
 mod executor;
@@ -99,6 +101,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use self::aborts::AbortRegistry;
+#[cfg(feature = "durable")]
+use self::detach_on_drop::DetachOnDrop;
 use self::ledger::Ledger;
 use self::limits::Denial;
 use self::outcome::Outcome;
@@ -500,6 +504,15 @@ impl Runner {
     /// that it queues behind the server's own work.
     pub(crate) fn spawn_here(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
         AbortRegistry::spawn(self, work, |work| self.executor.spawn_here(work));
+    }
+
+    /// Has a future run where it is awaited, and by itself once that is given up.
+    #[cfg(feature = "durable")]
+    pub(crate) fn detach_on_drop(
+        self: &Arc<Self>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> DetachOnDrop {
+        DetachOnDrop::new(self, work)
     }
 
     /// Keeps a shutdown waiting while the guard lives, for work that is not a task itself.

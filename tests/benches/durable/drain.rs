@@ -54,12 +54,17 @@ async fn drain(store: bg_runtime::durable::Store) -> Result<f64, Box<dyn std::er
     }
     let begun = Instant::now();
     background.start().await?;
-    for _ in 0..TASKS {
+    eprintln!("started {:?}", begun.elapsed());
+    told.recv().await.ok_or("the tasks have ended")?;
+    eprintln!("first {:?}", begun.elapsed());
+    for _ in 1..TASKS {
         told.recv().await.ok_or("the tasks have ended")?;
     }
+    eprintln!("all told {:?}", begun.elapsed());
     // Until the last outcome is recorded.
     let report = background.shutdown().await;
     let took = begun.elapsed();
+    eprintln!("shut down {:?}", begun.elapsed());
     if report.stats().completed != TASKS {
         return Err(format!("{report}").into());
     }
@@ -78,13 +83,14 @@ async fn drain_by_hand(stores: &Stores) -> Result<f64, Box<dyn std::error::Error
         }
         // Each run is a task of tokio's, as it would be.
         let runs: Vec<_> = claimed
-            .iter()
-            .map(|id| tokio::spawn(std::future::ready(*id)))
+            .into_iter()
+            .map(|(id, _, payload)| tokio::spawn(async move { (id, payload.number) }))
             .collect();
+        let mut ended = Vec::with_capacity(runs.len());
         for run in runs {
-            run.await?;
+            ended.push(run.await?.0);
         }
-        by_hand::complete(&pool, &claimed).await?;
+        by_hand::complete(&pool, &ended).await?;
     }
     Ok(TASKS as f64 / begun.elapsed().as_secs_f64())
 }

@@ -79,13 +79,14 @@ async fn pick_up_by_hand(stores: &Stores) -> Result<Vec<Duration>, Box<dyn std::
                 let Ok(claimed) = by_hand::claim(&pool, 200).await else {
                     return;
                 };
-                for _ in &claimed {
+                let ids: Vec<_> = claimed.iter().map(|(id, ..)| *id).collect();
+                for _ in claimed {
                     let tell = tell.clone();
                     tokio::spawn(async move {
                         let _ = tell.send(Instant::now());
                     });
                 }
-                if by_hand::complete(&pool, &claimed).await.is_err() {
+                if by_hand::complete(&pool, &ids).await.is_err() {
                     return;
                 }
             }

@@ -1,12 +1,18 @@
 //! The database, once it is open.
 
+#[cfg(feature = "postgres")]
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use riverqueue::{Client, ClientBuilder};
 
 use super::dialect::Dialect;
+#[cfg(feature = "postgres")]
+use super::events;
 use super::kinds::Rename;
+#[cfg(feature = "postgres")]
+use super::wake::Bell;
 
 /// How long is waited for a free connection, or for a lost one to come back: shorter than a store may take, so that
 /// what was not reached is known to be so.
@@ -38,12 +44,11 @@ impl Pool {
 pub(super) struct Db {
     pub(super) pool: Pool,
     pub(super) sql: Dialect,
-    /// Where outcomes and progress are told of.
-    #[cfg_attr(
-        not(feature = "postgres"),
-        expect(dead_code, reason = "in a file there is a table for it")
-    )]
-    pub(super) channel: String,
+    /// The schema of PostgreSQL, which its channels are named for.
+    #[cfg(feature = "postgres")]
+    pub(super) schema: String,
+    #[cfg(feature = "postgres")]
+    pub(super) bell: Arc<Bell>,
     /// Who stores. Several, because each of them tells workers of a queue once in a [`COOLDOWN`] only: what it stores
     /// meanwhile would wait for their next poll.
     clients: Vec<Client>,
@@ -51,11 +56,7 @@ pub(super) struct Db {
 }
 
 impl Db {
-    pub(super) fn new(
-        pool: Pool,
-        sql: Dialect,
-        channel: String,
-    ) -> Result<Self, riverqueue::Error> {
+    pub(super) fn new(pool: Pool, sql: Dialect) -> Result<Self, riverqueue::Error> {
         let clients = match &pool {
             #[cfg(feature = "postgres")]
             Pool::Postgres(_) => 8,
@@ -65,12 +66,28 @@ impl Db {
         };
         let clients = (0..clients).map(|_| pool.client().insert_middleware(Rename).build());
         Ok(Self {
+            #[cfg(feature = "postgres")]
+            schema: match &pool {
+                Pool::Postgres(database) => {
+                    let schema = database.schema().as_deref();
+                    schema.unwrap_or_default().to_owned()
+                }
+                #[cfg(feature = "sqlite")]
+                Pool::Sqlite(_) => String::new(),
+            },
             clients: clients.collect::<Result<_, _>>()?,
             pool,
             sql,
-            channel,
+            #[cfg(feature = "postgres")]
+            bell: Arc::default(),
             next: AtomicUsize::new(0),
         })
+    }
+
+    /// The channel of PostgreSQL on which outcomes and progress are told of.
+    #[cfg(feature = "postgres")]
+    pub(super) fn channel(&self) -> String {
+        format!("{}.{}", self.schema, events::CHANNEL)
     }
 
     /// Returns a client that runs nothing.

@@ -24,6 +24,8 @@ pub(super) struct Dialect {
     /// The tables, with their schema.
     pub(super) jobs: String,
     pub(super) queues: String,
+    #[cfg(feature = "postgres")]
+    pub(super) insert: super::batch::Statements,
     /// The function that says whether a state is among those of a unique value.
     #[cfg(feature = "postgres")]
     pub(super) in_states: String,
@@ -46,6 +48,7 @@ impl Dialect {
         Self {
             jobs: schema.qualify("river_job"),
             queues: schema.qualify("river_queue"),
+            insert: super::batch::Statements::new(schema),
             in_states: schema.qualify("river_job_state_in_bitmask"),
             columns: "id, kind, state::text, queue, attempt::bigint, max_attempts::bigint, args::text, metadata::text,
                 to_jsonb(errors)::text, attempted_by[array_upper(attempted_by, 1)],
@@ -75,6 +78,8 @@ impl Dialect {
         Self {
             jobs: "river_job".to_owned(),
             queues: "river_queue".to_owned(),
+            #[cfg(feature = "postgres")]
+            insert: Default::default(),
             #[cfg(feature = "postgres")]
             in_states: String::new(),
             columns: concat!(

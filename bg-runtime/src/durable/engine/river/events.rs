@@ -88,7 +88,7 @@ pub(super) fn tell_ended<'a>(
                 Pool::Postgres(database) => {
                     let lines: Vec<_> = tasks.iter().map(|task| ended_line(*task)).collect();
                     sqlx::query("select pg_notify($1, $2)")
-                        .bind(&db.channel)
+                        .bind(db.channel())
                         .bind(lines.join("\n"))
                         .execute(database.pool())
                         .await?;
@@ -193,7 +193,7 @@ pub(super) async fn listen(db: &Db) -> Result<BoxStream<'static, StoreEvent>, St
     match &db.pool {
         #[cfg(feature = "postgres")]
         Pool::Postgres(database) => {
-            let ear = PostgresEar::new(database.pool().clone(), db.channel.clone()).await?;
+            let ear = PostgresEar::new(database.pool().clone(), db.channel()).await?;
             let events = stream::unfold(ear, async |mut ear| {
                 let events = ear.next().await;
                 Some((stream::iter(events), ear))

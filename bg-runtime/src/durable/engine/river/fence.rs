@@ -28,7 +28,7 @@ pub(super) fn postgres_trigger(prefix: &str) -> String {
          declare
              me text := current_setting('application_name');
          begin
-             if me not like '{PREFIX}:%:%:%' or me = old.attempted_by[array_upper(old.attempted_by, 1)] then
+             if me not like '{PREFIX}:%:%:%' then
                  return new;
              end if;
              if old.attempted_at > now() - make_interval(secs => split_part(me, ':', 4)::float8 / 1000) then
@@ -42,8 +42,11 @@ pub(super) fn postgres_trigger(prefix: &str) -> String {
              return new;
          end $fence$;
          drop trigger if exists {TRIGGER} on {prefix}river_job;
+         -- Who records what it has claimed itself pays for no call of the function.
          create trigger {TRIGGER} before update of state on {prefix}river_job for each row
-             when (old.state = 'running' and new.state <> 'running') execute function {prefix}{TRIGGER}();"
+             when (old.state = 'running' and new.state <> 'running' and
+                 current_setting('application_name') is distinct from old.attempted_by[array_upper(old.attempted_by, 1)])
+             execute function {prefix}{TRIGGER}();"
     )
 }
 

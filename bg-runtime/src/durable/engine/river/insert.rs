@@ -10,9 +10,13 @@ use sqlx::Postgres;
 use sqlx::Sqlite;
 use sqlx::{AssertSqlSafe, Connection as _, Transaction};
 
+#[cfg(feature = "postgres")]
+use super::batch;
 use super::db::{Db, Pool};
 use super::kinds::PutJob;
 use super::metadata::{self, Bg, Metadata};
+#[cfg(feature = "postgres")]
+use super::wake;
 use crate::durable::{Kept, Stored, Unique};
 
 /// How often a task may lose its worker before River gives it up. The desk gives it up after as many, whatever the
@@ -103,6 +107,28 @@ impl Open<'_> {
         }
     }
 
+    /// Stores tasks of which there may be any number.
+    async fn insert_plain(&mut self, db: &Db, tasks: &[&Stored]) -> Result<(), Error> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(transaction) => {
+                batch::insert(db, &mut **transaction, tasks).await?;
+                let due = tasks.iter().filter(|task| task.due.is_none());
+                let queues = due.map(|task| &*task.queue);
+                Ok(wake::wake_later(db, &mut *transaction, queues).await?)
+            }
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => {
+                let mut batch = InsertBatch::new();
+                for task in tasks {
+                    let (put, opts) = row(task, None)?;
+                    batch.push_with(put, opts);
+                }
+                self.insert(db.client(), batch).await.map(drop)
+            }
+        }
+    }
+
     /// Takes its unique value from a task that has ended, and returns whether it still had.
     async fn release(&mut self, db: &Db, row: i64) -> Result<bool, Error> {
         let sql = AssertSqlSafe(format!(
@@ -125,6 +151,18 @@ impl Open<'_> {
     }
 }
 
+/// Stores all of them where one statement can.
+#[cfg(feature = "postgres")]
+pub(super) async fn insert_at_once(db: &Db, tasks: &[Stored]) -> Option<Result<(), sqlx::Error>> {
+    let plain: Vec<_> = tasks.iter().filter(|task| task.unique.is_none()).collect();
+    match &db.pool {
+        Pool::Postgres(database) if plain.len() == tasks.len() => {
+            Some(batch::insert(db, database.pool(), &plain).await)
+        }
+        _ => None,
+    }
+}
+
 /// Stores all of them, in their order but for the unique ones, which come last.
 pub(super) async fn insert(
     db: &Db,
@@ -132,13 +170,9 @@ pub(super) async fn insert(
     tasks: &[Stored],
 ) -> Result<Vec<Kept>, Error> {
     let client = db.client();
-    let mut plain = InsertBatch::new();
-    for task in tasks.iter().filter(|task| task.unique.is_none()) {
-        let (put, opts) = row(task, None)?;
-        plain.push_with(put, opts);
-    }
+    let plain: Vec<_> = tasks.iter().filter(|task| task.unique.is_none()).collect();
     if !plain.is_empty() {
-        into.insert(client, plain).await?;
+        into.insert_plain(db, &plain).await?;
     }
     let mut kept = Vec::with_capacity(tasks.len());
     for task in tasks {
@@ -223,10 +257,8 @@ fn now() -> i64 {
 fn row(task: &Stored, slot: Option<(&Unique, u32)>) -> Result<(PutJob, InsertOpts), Error> {
     let mut metadata = JobMetadata::default();
     metadata.insert("bg", Bg::of(task))?;
-    let attempts = task.runs.max(1).saturating_add(LOSSES);
-    let attempts = i16::try_from(attempts).unwrap_or(i16::MAX);
     let mut opts = InsertOpts::default()
-        .with_max_attempts(attempts.into())
+        .with_max_attempts(max_attempts(task).into())
         .with_metadata(metadata)
         .with_priority(task.priority.clamp(1, 4).into())
         .with_queue(task.queue.clone());
@@ -242,6 +274,12 @@ fn row(task: &Stored, slot: Option<(&Unique, u32)>) -> Result<(PutJob, InsertOpt
         unique: slot.map(|(unique, slot)| slot_value(unique, slot)),
     };
     Ok((put, opts))
+}
+
+/// How often River lets a task begin.
+pub(super) fn max_attempts(task: &Stored) -> i16 {
+    let attempts = task.runs.max(1).saturating_add(LOSSES);
+    i16::try_from(attempts).unwrap_or(i16::MAX)
 }
 
 fn unique_opts(unique: &Unique) -> UniqueOpts {

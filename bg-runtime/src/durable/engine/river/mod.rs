@@ -8,6 +8,8 @@
 //!                           events <── outcomes, progress
 //! ```
 
+#[cfg(feature = "postgres")]
+mod batch;
 mod beat;
 mod db;
 mod dead;
@@ -29,6 +31,7 @@ mod row;
 mod sqlite;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
+mod wake;
 mod worker;
 
 use std::sync::Arc;
@@ -44,7 +47,8 @@ use self::beat::Beat;
 use self::db::{Bind, Db, Pool, bound, fetch};
 use self::held::Held;
 use self::insert::Open;
-use self::worker::{Waker, Working};
+use self::wake::Waker;
+use self::worker::Working;
 use super::{Engine, StoreEvent, StoreTransaction, Tally};
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
@@ -156,10 +160,25 @@ impl River {
         })
     }
 
-    fn wake<'a>(&self, queues: impl Iterator<Item = &'a str>) {
+    /// Has the worker of this process look for tasks.
+    fn wake_own<'a>(&self, queues: impl Iterator<Item = &'a str>) {
         let waker = self.waker.lock().clone();
         if let Some(waker) = waker {
             waker.wake(queues);
+        }
+    }
+
+    /// Tells workers of tasks that were stored.
+    fn wake(&self, db: &Arc<Db>, stored: &[Stored]) {
+        let due = stored.iter().filter(|task| task.due.is_none());
+        let queues = due.map(|task| &*task.queue);
+        self.wake_own(queues.clone());
+        match &db.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => db.bell.ring(db, queues),
+            // Whoever works on a file sees that it has changed.
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => {}
         }
     }
 
@@ -168,6 +187,12 @@ impl River {
             return Ok(Vec::new());
         }
         let db = self.db().await?;
+        #[cfg(feature = "postgres")]
+        if let Some(stored) = insert::insert_at_once(db, batch).await {
+            stored?;
+            self.wake(db, batch);
+            return Ok(vec![Kept::Stored; batch.len()]);
+        }
         let mut tries = 0;
         let kept = loop {
             let mut into = Open::begin(db).await?;
@@ -186,12 +211,7 @@ impl River {
                 Err(error) => return Err(error.into()),
             }
         };
-        // The workers of PostgreSQL are notified.
-        #[cfg(feature = "sqlite")]
-        if matches!(db.pool, Pool::Sqlite(_)) {
-            let due = batch.iter().filter(|task| task.due.is_none());
-            self.wake(due.map(|task| &*task.queue));
-        }
+        self.wake(db, batch);
         Ok(kept)
     }
 
@@ -271,7 +291,7 @@ impl River {
                      returning id) select pg_notify($4, $5)::text from kept"
                 );
                 let query = sqlx::query(sqlx::AssertSqlSafe(sql));
-                let query = bound!(query, binds).bind(&db.channel).bind(line);
+                let query = bound!(query, binds).bind(db.channel()).bind(line);
                 query.execute(database.pool()).await?;
             }
             #[cfg(feature = "sqlite")]
@@ -390,7 +410,7 @@ impl Engine for River {
     fn order(&self, task: TaskId, order: Order) -> BoxFuture<'_, Result<Obeyed, StoreError>> {
         Box::pin(async move {
             let (obeyed, orders) = order::one(self.db().await?, task, order).await?;
-            self.wake(orders.queues());
+            self.wake_own(orders.queues());
             Ok(obeyed)
         })
     }
@@ -398,7 +418,7 @@ impl Engine for River {
     fn order_all(&self, query: Query, order: Order) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(async move {
             let orders = order::all(self.db().await?, &query, order).await?;
-            self.wake(orders.queues());
+            self.wake_own(orders.queues());
             Ok(orders.count())
         })
     }
@@ -426,7 +446,7 @@ impl Engine for River {
     fn release(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let orders = due::release(self.db().await?, &tasks).await?;
-            self.wake(orders.queues());
+            self.wake_own(orders.queues());
             Ok(())
         })
     }

@@ -4,6 +4,7 @@ use riverqueue::jiff::Timestamp;
 
 use super::db::{Bind, Db, Pool, fetch};
 use super::list::Filter;
+use super::wake::{notify, wake_others};
 use super::{events, insert};
 use crate::durable::StoredState;
 use crate::durable::error::StoreError;
@@ -21,7 +22,7 @@ impl Orders {
     /// Wakes the workers of tasks that are due now.
     pub(super) async fn woken(db: &Db, done: Vec<Done>) -> Result<Self, StoreError> {
         let orders = Self { done };
-        wake(db, &orders).await?;
+        wake_others(db, orders.queues()).await?;
         Ok(orders)
     }
 
@@ -107,7 +108,7 @@ pub(super) async fn all(db: &Db, query: &Query, order: Order) -> Result<Orders, 
     let orders = Orders { done };
     match order {
         Order::Cancel => tell_cancelled(db, &orders).await?,
-        Order::Retry => wake(db, &orders).await?,
+        Order::Retry => wake_others(db, orders.queues()).await?,
         Order::Delete => {}
     }
     Ok(orders)
@@ -197,41 +198,4 @@ async fn tell_cancelled(db: &Db, orders: &Orders) -> Result<(), StoreError> {
     )
     .await?;
     Ok(events::tell_ended(db, &ended).await?)
-}
-
-async fn wake(db: &Db, orders: &Orders) -> Result<(), StoreError> {
-    let queues: std::collections::BTreeSet<_> = orders.queues().collect();
-    let lines = queues
-        .into_iter()
-        .map(|queue| serde_json::json!({"queue": queue}).to_string());
-    let lines: Vec<_> = lines.collect();
-    notify(db, riverqueue::protocol::NOTIFICATION_TOPIC_INSERT, &lines).await
-}
-
-/// Sends what the clients of River listen to.
-async fn notify(db: &Db, topic: &str, lines: &[String]) -> Result<(), StoreError> {
-    if lines.is_empty() {
-        return Ok(());
-    }
-    match &db.pool {
-        #[cfg(feature = "postgres")]
-        Pool::Postgres(database) => {
-            let schema = database.schema().as_deref().unwrap_or_default();
-            sqlx::query("select pg_notify($1, line) from unnest($2::text[]) as line")
-                .bind(format!("{schema}.{topic}"))
-                .bind(lines)
-                .execute(database.pool())
-                .await?;
-        }
-        #[cfg(feature = "sqlite")]
-        Pool::Sqlite(pool) => {
-            let lines = serde_json::to_string(lines).unwrap_or_default();
-            sqlx::query("insert into river_notification (payload, topic) select value, $2 from json_each($1)")
-                .bind(lines)
-                .bind(topic)
-                .execute(pool)
-                .await?;
-        }
-    }
-    Ok(())
 }

@@ -22,6 +22,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The connections beside the pool: the two that listen, for River and for whoever waits for a task, and the heartbeat's.
 const BESIDE: u32 = 3;
 
+/// A connection that was used so lately is there.
+const LATELY: Duration = Duration::from_secs(1);
+
 /// What a role says that may not do something.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
@@ -59,6 +62,8 @@ pub(super) async fn open(
     let pool = PgPoolOptions::new()
         .max_connections(settings.connections.saturating_sub(BESIDE).max(2))
         .acquire_timeout(ACQUIRE)
+        .test_before_acquire(false)
+        .before_acquire(|connection, of| Box::pin(answers(connection, of.idle_for)))
         .connect_lazy_with(options);
     let preparation = Preparation {
         pool: &pool,
@@ -71,15 +76,20 @@ pub(super) async fn open(
     let _closed = first.close().await;
 
     let channel = format!("{schema}.{}", events::CHANNEL);
-    tokio::spawn(warn_if_deaf(
-        pool.clone(),
-        channel.clone(),
-        store.to_owned(),
-    ));
+    tokio::spawn(warn_if_deaf(pool.clone(), channel, store.to_owned()));
     let sql = Dialect::postgres(&name);
     let database = PostgresDatabase::new(pool).with_schema(name);
-    let db = Db::new(Pool::Postgres(database), sql, channel);
+    let db = Db::new(Pool::Postgres(database), sql);
     db.map_err(|error| unreachable(error.into()))
+}
+
+/// Returns whether a connection of the pool is still one. Not asked of those that were used lately, so that a request
+/// does not wait for the answer.
+async fn answers(connection: &mut PgConnection, idle_for: Duration) -> Result<bool, sqlx::Error> {
+    if idle_for < LATELY {
+        return Ok(true);
+    }
+    connection.ping().await.map(|()| true)
 }
 
 struct Preparation<'a> {

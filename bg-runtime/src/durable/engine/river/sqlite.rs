@@ -76,11 +76,7 @@ pub(super) async fn open(
     // The tables are there now, so that the first connection finds what it watches.
     let connected = pool.acquire().await;
     connected.map_err(|error| unreachable(error.into()))?;
-    let db = Db::new(
-        Pool::Sqlite(pool),
-        Dialect::sqlite(),
-        events::CHANNEL.to_owned(),
-    );
+    let db = Db::new(Pool::Sqlite(pool), Dialect::sqlite());
     db.map_err(|error| unreachable(error.into()))
 }
 

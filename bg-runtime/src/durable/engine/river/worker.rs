@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -20,6 +19,7 @@ use super::held::{Held, Run};
 use super::kinds::Any;
 use super::metadata::{Metadata, error_key, system_time};
 use super::row::{Losses, RESCUED};
+use super::wake::Waker;
 use crate::durable::error::StoreError;
 use crate::durable::settings::StoreSettings;
 use crate::durable::stored::StopOrder;
@@ -174,35 +174,6 @@ impl WorkMiddleware for Note {
     }
 }
 
-/// Has the workers of this process look for tasks.
-pub(super) struct Waker {
-    client: Client,
-    poll: Duration,
-    calls: AtomicU64,
-}
-
-impl Waker {
-    /// Returns the client that works.
-    pub(super) fn client(&self) -> &Client {
-        &self.client
-    }
-
-    /// A client looks at once when its settings change, so the poll changes by a nanosecond.
-    pub(super) fn wake<'a>(&self, queues: impl Iterator<Item = &'a str>) {
-        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
-        let poll = self.poll + Duration::from_nanos(calls % 1000);
-        let here = self.client.local_queues();
-        let known = here.configs();
-        for queue in queues {
-            if let Some(config) = known.get(queue) {
-                let config = config.clone().with_fetch_poll_interval(poll);
-                // It fails for a queue that is not looked at here, which has no one to wake.
-                let _ = here.update(queue, config);
-            }
-        }
-    }
-}
-
 pub(super) struct Working {
     pub(super) client: Client,
     pub(super) waker: Arc<Waker>,
@@ -251,11 +222,7 @@ impl Working {
             client = client.queue(queue, config);
         }
         let client = client.build()?;
-        let waker = Waker {
-            client: client.clone(),
-            poll,
-            calls: AtomicU64::new(0),
-        };
+        let waker = Waker::new(client.clone(), poll);
         Ok(Self {
             teller: Teller::new(db, held, &client)?,
             waker: Arc::new(waker),
