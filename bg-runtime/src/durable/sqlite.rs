@@ -6,7 +6,7 @@ use super::engine::{Address, Place};
 /// Durable tasks in a file, without a server. With the feature `sqlite`.
 ///
 /// One process writes at a time, and a commit waits for the disk, so that a task which is stored survives a power cut.
-/// Workers of other processes look for tasks each 20 ms; who stores one wakes those of its own process.
+/// Workers of other processes look each 20 ms whether the file has changed; who stores a task wakes those of its own process.
 #[derive(Debug)]
 pub struct Sqlite;
 

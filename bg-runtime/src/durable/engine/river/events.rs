@@ -17,6 +17,8 @@ use sqlx::SqlitePool;
 
 use super::db::{Db, Pool};
 use super::failure;
+#[cfg(feature = "sqlite")]
+use super::file_changes::FileChanges;
 use super::held::Held;
 use crate::durable::engine::StoreEvent;
 use crate::durable::error::StoreError;
@@ -273,16 +275,17 @@ struct SqliteEar {
     /// When the others have to be told anew that somebody listens.
     until: tokio::time::Instant,
     is_lost: bool,
+    changes: FileChanges,
 }
 
 #[cfg(feature = "sqlite")]
 impl SqliteEar {
-    const POLL: Duration = Duration::from_millis(10);
     /// How long the others believe that somebody listens.
     const LISTENS: Duration = Duration::from_secs(30);
 
     async fn new(pool: SqlitePool) -> Result<Self, sqlx::Error> {
         let mut ear = Self {
+            changes: FileChanges::of(&pool),
             pool,
             id: TaskId::next().to_string(),
             last: 0,
@@ -320,7 +323,9 @@ impl SqliteEar {
                     return std::iter::once(StoreEvent::Gap).chain(events).collect();
                 }
                 Ok(events) if !events.is_empty() => return events,
-                Ok(_) => tokio::time::sleep(Self::POLL).await,
+                Ok(_) => {
+                    let _ = tokio::time::timeout_at(self.until, self.changes.next()).await;
+                }
                 Err(_) => {
                     self.is_lost = true;
                     tokio::time::sleep(AGAIN).await;

@@ -18,6 +18,8 @@ mod due;
 mod events;
 mod failure;
 mod fence;
+#[cfg(feature = "sqlite")]
+mod file_changes;
 mod held;
 mod insert;
 mod kinds;

@@ -68,6 +68,8 @@ pub(super) async fn open(
     let pool = SqlitePoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE)
+        // A file does not go away as a server does.
+        .test_before_acquire(false)
         .after_connect(move |connection, _| {
             let worker = worker.clone();
             Box::pin(async move { add_triggers(connection, &worker, lease, fenced).await })

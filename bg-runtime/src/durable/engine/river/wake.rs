@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use riverqueue::Client;
 use riverqueue::protocol::NOTIFICATION_TOPIC_INSERT;
+use riverqueue::{Client, QueueConfig};
 
 use super::db::{Db, Pool};
 use crate::durable::error::StoreError;
@@ -42,19 +42,30 @@ impl Waker {
         &self.client
     }
 
-    /// A client looks at once when its settings change, so the poll changes by a nanosecond.
     pub(super) fn wake<'a>(&self, queues: impl Iterator<Item = &'a str>) {
-        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
-        let poll = self.poll + Duration::from_nanos(calls % 1000);
         let here = self.client.local_queues();
         let known = here.configs();
         for queue in queues {
             if let Some(config) = known.get(queue) {
-                let config = config.clone().with_fetch_poll_interval(poll);
-                // It fails for a queue that is not looked at here, which has no one to wake.
-                let _ = here.update(queue, config);
+                self.look(queue, config.clone());
             }
         }
+    }
+
+    #[cfg(feature = "sqlite")]
+    pub(super) fn wake_all(&self) {
+        for (queue, config) in self.client.local_queues().configs() {
+            self.look(&queue, config);
+        }
+    }
+
+    /// A client looks at once when its settings change, so the poll changes by a nanosecond.
+    fn look(&self, queue: &str, config: QueueConfig) {
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+        let poll = self.poll + Duration::from_nanos(calls % 1000);
+        let config = config.with_fetch_poll_interval(poll);
+        // It fails for a queue that is not looked at here, which has no one to wake.
+        let _ = self.client.local_queues().update(queue, config);
     }
 }
 

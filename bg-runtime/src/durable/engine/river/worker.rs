@@ -1,5 +1,6 @@
 //! Working: one client of River that claims, gives to the desk, and records.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 use super::db::{COOLDOWN, Db, Pool};
 use super::events::Teller;
 use super::failure;
+#[cfg(feature = "sqlite")]
+use super::file_changes::FileChanges;
 use super::held::{Held, Run};
 use super::kinds::Any;
 use super::metadata::{Metadata, error_key, system_time};
@@ -30,15 +33,8 @@ use crate::task::BoxError;
 /// How long River waits at most for what was told to stop: that is the desk's to decide.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// What may wait so long for the next poll: notifications do not reach everybody, and are not sent for retries.
-fn poll(pool: &Pool) -> Duration {
-    match pool {
-        #[cfg(feature = "postgres")]
-        Pool::Postgres(_) => Duration::from_secs(1),
-        #[cfg(feature = "sqlite")]
-        Pool::Sqlite(_) => Duration::from_millis(20),
-    }
-}
+/// What may wait so long for the next poll: notifications do not reach everybody.
+const POLL: Duration = Duration::from_secs(1);
 
 /// Runs what is claimed.
 struct Bench {
@@ -175,9 +171,10 @@ impl WorkMiddleware for Note {
 }
 
 pub(super) struct Working {
-    pub(super) client: Client,
+    client: Client,
     pub(super) waker: Arc<Waker>,
     teller: Teller,
+    watch: Watch,
 }
 
 impl Working {
@@ -215,16 +212,16 @@ impl Working {
             .fetch_only_known_kinds(true)
             .job_stuck_threshold(FOR_EVER)
             .maintenance(maintenance);
-        let poll = poll(&db.pool);
         for (queue, at_once) in queues {
             let at_once = at_once.clamp(1, riverqueue::QUEUE_NUM_WORKERS_MAX);
-            let config = QueueConfig::new(at_once).with_fetch_poll_interval(poll);
+            let config = QueueConfig::new(at_once).with_fetch_poll_interval(POLL);
             client = client.queue(queue, config);
         }
         let client = client.build()?;
-        let waker = Waker::new(client.clone(), poll);
+        let waker = Waker::new(client.clone(), POLL);
         Ok(Self {
             teller: Teller::new(db, held, &client)?,
+            watch: Watch::of(db),
             waker: Arc::new(waker),
             client,
         })
@@ -239,6 +236,7 @@ impl Working {
             let ended = tokio::select! {
                 ended = run.wait() => ended,
                 never = self.teller.tell() => match never {},
+                never = self.watch.keep_waking(&self.waker) => match never {},
             };
             self.teller.tell_the_rest().await;
             let Err(error) = ended else { return Ok(()) };
@@ -251,6 +249,40 @@ impl Working {
                 failure::text(error),
             );
             tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Sees that others have stored tasks, where they cannot say so.
+enum Watch {
+    #[cfg(feature = "postgres")]
+    Nothing,
+    #[cfg(feature = "sqlite")]
+    File(FileChanges),
+}
+
+impl Watch {
+    fn of(db: &Db) -> Self {
+        match &db.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(_) => Self::Nothing,
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(pool) => Self::File(FileChanges::of(pool)),
+        }
+    }
+
+    async fn keep_waking(&mut self, waker: &Waker) -> Infallible {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Nothing => {
+                let _ = waker;
+                std::future::pending().await
+            }
+            #[cfg(feature = "sqlite")]
+            Self::File(changes) => loop {
+                changes.next().await;
+                waker.wake_all();
+            },
         }
     }
 }
