@@ -62,6 +62,50 @@ pub(crate) async fn claim(
     sqlx::query_as(sql).bind(most).fetch_all(pool).await
 }
 
+/// Records one, as a worker does whose tasks end one by one.
+pub(crate) async fn complete_one(pool: &PgPool, id: i64) -> Result<(), sqlx::Error> {
+    let sql = "update by_hand set state = 'completed', ended_at = now() where id = $1";
+    sqlx::query(sql).bind(id).execute(pool).await?;
+    Ok(())
+}
+
+/// What River writes for a task at least, on its table in that schema: more cannot be drained through it.
+pub(crate) async fn claim_of_river(
+    pool: &PgPool,
+    most: i64,
+    schema: &str,
+) -> Result<Vec<i64>, sqlx::Error> {
+    let sql = format!(
+        "with locked as (
+             select id from {schema}.river_job where state = 'available' and queue = 'default' and scheduled_at <= now()
+             order by priority, scheduled_at, id limit $1 for update skip locked)
+         update {schema}.river_job as job set state = 'running', attempt = attempt + 1, attempted_at = now(),
+             attempted_by = array_append(attempted_by, 'by hand')
+         from locked where job.id = locked.id returning job.id, job.kind, job.args, job.metadata"
+    );
+    let rows: Vec<(i64, String, Json<Payload>, Json<serde_json::Value>)> =
+        sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(most)
+            .fetch_all(pool)
+            .await?;
+    Ok(rows.into_iter().map(|(id, ..)| id).collect())
+}
+
+pub(crate) async fn complete_of_river(
+    pool: &PgPool,
+    ids: &[i64],
+    schema: &str,
+) -> Result<(), sqlx::Error> {
+    let sql = format!(
+        "update {schema}.river_job set state = 'completed', finalized_at = now() where id = any($1) and state = 'running'"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(ids)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
 pub(crate) async fn complete(pool: &PgPool, ids: &[i64]) -> Result<(), sqlx::Error> {
     let sql = "update by_hand set state = 'completed', ended_at = now() where id = any($1)";
     sqlx::query(sql).bind(ids).execute(pool).await?;

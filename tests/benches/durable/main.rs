@@ -9,8 +9,10 @@
 //! `NOTIFY`, through the same client.
 
 mod by_hand;
+mod counted;
 mod drain;
 mod idle;
+mod memory;
 mod pickup;
 mod requests;
 mod stores;
@@ -43,6 +45,9 @@ fn main() -> Outcome {
         }
         if measures("idle") {
             idle::measure(&postgres).await?;
+        }
+        if measures("memory") {
+            memory::measure(&postgres).await?;
         }
         Ok(())
     })

@@ -8,11 +8,12 @@ use axum::extract::State;
 use axum::http::{Request, StatusCode};
 use axum::routing::post;
 use bg_runtime::sqlx::PgPool;
-use bg_runtime::{Background, WithBackground};
+use bg_runtime::{Background, TaskExt, WithBackground};
 use tower::ServiceExt;
 
 use super::Outcome;
 use super::by_hand;
+use super::counted::Counted;
 use super::stores::{Noop, Stores, Witness, background};
 use super::table::{millis, percentile, ratio, row};
 
@@ -56,7 +57,8 @@ pub(crate) async fn measure(stores: &Stores) -> Outcome {
         let ratio = ratio(own.as_secs_f64(), by_hand.as_secs_f64());
         row(&name, &millis(own), &millis(by_hand), &ratio, goal);
     }
-    many(&background, stores).await
+    at_once(&background, stores).await?;
+    round_trips(stores).await
 }
 
 /// Sends requests to one and the other in turns, and returns how long they took.
@@ -84,27 +86,70 @@ async fn request(app: &Router) -> Result<Duration, Box<dyn std::error::Error>> {
     }
 }
 
-/// A hundred tasks of one request, in the number of statements that the server sees.
-async fn many(background: &Background, stores: &Stores) -> Outcome {
-    let pool = stores.pool(1).await?;
-    let commits = async || -> Result<i64, Box<dyn std::error::Error>> {
-        // What is counted shows up when the sessions are idle.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let sql = "select xact_commit from pg_stat_database where datname = current_database()";
-        Ok(bg_runtime::sqlx::query_scalar(sql).fetch_one(&pool).await?)
-    };
-    let before = commits().await?;
-    let begun = Instant::now();
-    background.enqueue_all((0..100).map(Noop::new)).await?;
-    let took = begun.elapsed();
-    let transactions = commits().await? - before - 1;
-    let own = format!("{} in {transactions} transactions", millis(took));
+/// What a server stores that has many requests at the same time, each with a task of which workers are told.
+async fn at_once(background: &Background, stores: &Stores) -> Outcome {
+    const CLIENTS: usize = 16;
+    const EACH: i64 = 500;
+    let pool = stores.pool(CLIENTS as u32).await?;
+    let mut rates = Vec::new();
+    for own in [true, false] {
+        let begun = Instant::now();
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let (background, pool) = (background.clone(), pool.clone());
+                tokio::spawn(async move {
+                    for number in 0..EACH {
+                        if own {
+                            let task = Noop::new(number.cast_unsigned());
+                            background
+                                .enqueue(task)
+                                .await
+                                .map_err(|error| error.to_string())?;
+                        } else {
+                            let stored = by_hand::insert_and_notify(&pool, number).await;
+                            stored.map_err(|error| error.to_string())?;
+                        }
+                    }
+                    Ok::<_, String>(())
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await??;
+        }
+        rates.push((CLIENTS as i64 * EACH) as f64 / begun.elapsed().as_secs_f64());
+    }
     row(
-        "100 tasks of one request, PostgreSQL",
-        &own,
+        "tasks stored by 16 at once, PostgreSQL",
+        &format!("{:.0}/s", rates[0]),
+        &format!("{:.0}/s", rates[1]),
+        &ratio(rates[0], rates[1]),
         "",
-        "",
-        "one INSERT",
     );
+    Ok(())
+}
+
+/// How often the server is asked before a response with so many tasks may go out.
+async fn round_trips(stores: &Stores) -> Outcome {
+    let line = Counted::to(stores.port()).await?;
+    let (witness, _told) = Witness::new();
+    let store = stores.postgres_on(line.port, "requests").enqueue_only();
+    let background = background(store, witness)?;
+    background.start().await?;
+    for (tasks, name) in [
+        (1, "one task of a request, PostgreSQL"),
+        (100, "100 tasks of one request, PostgreSQL"),
+    ] {
+        // Later, so that nobody is told of them meanwhile. The first time of a connection prepares the statement.
+        let later = || (0..tasks).map(|number| Noop::new(number).delay(Duration::from_secs(3600)));
+        for _ in 0..20 {
+            background.enqueue_all(later()).await?;
+        }
+        let (before, begun) = (line.statements(), Instant::now());
+        background.enqueue_all(later()).await?;
+        let (trips, took) = (line.statements() - before, begun.elapsed());
+        let own = format!("round trips: {trips}, {}", millis(took));
+        row(name, &own, "", "", "1");
+    }
     Ok(())
 }

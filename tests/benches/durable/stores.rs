@@ -56,6 +56,16 @@ impl Stores {
         Postgres::url(self.server.url()).schema(schema)
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// The same by another port.
+    pub(crate) fn postgres_on(&self, port: u16, schema: &str) -> Store {
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres?sslmode=disable");
+        Postgres::url(url).schema(schema)
+    }
+
     pub(crate) fn sqlite(&self, name: &str) -> Store {
         Sqlite::file(self.directory.path().join(name))
     }
