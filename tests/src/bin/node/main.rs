@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use bg_runtime::durable::StartError;
 use bg_runtime::{Background, TaskContext, background_task, post, routes};
 use tests::durable::Place;
 
@@ -84,6 +85,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .drain_timeout(Duration::from_secs(2))
         .durable(store)
         .build()?;
+    // Its store may be away for a moment. Whoever runs a program starts it again then.
+    while let Err(error) = background.start().await {
+        if !matches!(error, StartError::Unreachable { .. }) {
+            return Err(error.into());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let report = if role == "serve" {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         println!("ready {}", listener.local_addr()?.port());

@@ -49,27 +49,27 @@ impl Statements {
 
 /// The metadata of a row.
 #[derive(serde::Serialize)]
-struct Metadata {
+struct RowMetadata {
     bg: Bg,
 }
 
-struct Row<'a> {
+struct NewRow<'a> {
     args: Json<&'a RawValue>,
     kind: &'a str,
     max_attempts: i16,
-    metadata: Json<Metadata>,
+    metadata: Json<RowMetadata>,
     priority: i16,
     queue: &'a str,
     due: Option<i64>,
 }
 
-impl<'a> Row<'a> {
+impl<'a> NewRow<'a> {
     fn of(task: &'a Stored, now: SystemTime) -> Self {
         Self {
             args: Json(&task.arguments),
             kind: task.name,
             max_attempts: max_attempts(task),
-            metadata: Json(Metadata { bg: Bg::of(task) }),
+            metadata: Json(RowMetadata { bg: Bg::of(task) }),
             priority: i16::from(task.priority.clamp(1, 4)),
             queue: &task.queue,
             due: task.due.filter(|due| *due > now).map(micros),
@@ -86,7 +86,7 @@ pub(super) async fn insert(
     let now = SystemTime::now();
     let statements = &db.sql.insert;
     let inserted = if let [task] = tasks {
-        let row = Row::of(task, now);
+        let row = NewRow::of(task, now);
         sqlx::query(AssertSqlSafe(&*statements.one))
             .bind(row.args)
             .bind(row.kind)
@@ -98,7 +98,7 @@ pub(super) async fn insert(
             .execute(into)
             .await
     } else {
-        let rows: Vec<_> = tasks.iter().map(|task| Row::of(task, now)).collect();
+        let rows: Vec<_> = tasks.iter().map(|task| NewRow::of(task, now)).collect();
         macro_rules! column {
             ($field:ident) => {
                 rows.iter().map(|row| &row.$field).collect::<Vec<_>>()

@@ -104,7 +104,11 @@ pub(super) enum Bind {
     Text(String),
 }
 
-/// Runs a query with its parameters and returns its rows, on either database.
+/// How many connections of a pool may have been cut before a query finds one that was not.
+#[cfg(feature = "postgres")]
+pub(super) const CUT: usize = 10;
+
+/// Runs a query with its parameters and returns its rows, on either database. It may run more than once.
 macro_rules! fetch {
     ($db:expr, $row:ty, $sql:expr, $binds:expr) => {{
         let sql: String = $sql;
@@ -112,10 +116,23 @@ macro_rules! fetch {
         let rows: Result<Vec<$row>, sqlx::Error> = match &$db.pool {
             #[cfg(feature = "postgres")]
             $crate::durable::engine::river::db::Pool::Postgres(database) => {
-                let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
-                $crate::durable::engine::river::db::bound!(query, binds)
-                    .fetch_all(database.pool())
-                    .await
+                let sql: std::sync::Arc<str> = sql.into();
+                let mut tries = 0;
+                loop {
+                    let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql.clone()));
+                    let rows = $crate::durable::engine::river::db::bound!(query, binds.clone())
+                        .fetch_all(database.pool())
+                        .await;
+                    match rows {
+                        Err(error)
+                            if $crate::durable::engine::river::failure::is_cut(&error)
+                                && tries < $crate::durable::engine::river::db::CUT =>
+                        {
+                            tries += 1;
+                        }
+                        rows => break rows,
+                    }
+                }
             }
             #[cfg(feature = "sqlite")]
             $crate::durable::engine::river::db::Pool::Sqlite(pool) => {

@@ -47,6 +47,17 @@ pub(super) fn is_away(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Returns whether the connection had been cut, as far as the error says, while the server may be there.
+#[cfg(feature = "postgres")]
+pub(super) fn is_cut(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(error) => error.kind() != std::io::ErrorKind::ConnectionRefused,
+        // Ended by an administrator.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| code == "57P01"),
+        _ => false,
+    }
+}
+
 /// Returns whether the same may succeed at once: another transaction was in the way.
 pub(super) fn is_collision(error: &riverqueue::Error) -> bool {
     let riverqueue::Error::Database(sqlx::Error::Database(error)) = error else {

@@ -22,8 +22,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The connections beside the pool: the two that listen, for River and for whoever waits for a task, and the heartbeat's.
 const BESIDE: u32 = 3;
 
-/// A connection that was used so lately is there.
-const LATELY: Duration = Duration::from_secs(1);
+/// A connection that was used so lately is there. It may have been cut all the same, and then says so to the first who
+/// uses it: the longer this is, the more of those there are.
+const LATELY: Duration = Duration::from_millis(100);
 
 /// What a role says that may not do something.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";

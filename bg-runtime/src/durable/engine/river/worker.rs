@@ -174,7 +174,7 @@ pub(super) struct Working {
     client: Client,
     pub(super) waker: Arc<Waker>,
     teller: Teller,
-    watch: Watch,
+    lookout: Lookout,
 }
 
 impl Working {
@@ -221,7 +221,7 @@ impl Working {
         let waker = Waker::new(client.clone(), POLL);
         Ok(Self {
             teller: Teller::new(db, held, &client)?,
-            watch: Watch::of(db),
+            lookout: Lookout::of(db),
             waker: Arc::new(waker),
             client,
         })
@@ -236,7 +236,7 @@ impl Working {
             let ended = tokio::select! {
                 ended = run.wait() => ended,
                 never = self.teller.tell() => match never {},
-                never = self.watch.keep_waking(&self.waker) => match never {},
+                never = self.lookout.keep_waking(&self.waker) => match never {},
             };
             self.teller.tell_the_rest().await;
             let Err(error) = ended else { return Ok(()) };
@@ -254,14 +254,14 @@ impl Working {
 }
 
 /// Sees that others have stored tasks, where they cannot say so.
-enum Watch {
+enum Lookout {
     #[cfg(feature = "postgres")]
     Nothing,
     #[cfg(feature = "sqlite")]
     File(FileChanges),
 }
 
-impl Watch {
+impl Lookout {
     fn of(db: &Db) -> Self {
         match &db.pool {
             #[cfg(feature = "postgres")]
