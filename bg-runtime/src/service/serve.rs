@@ -23,7 +23,7 @@ use tower_service::Service;
 use super::app::{App, AppListener};
 use super::detached::DetachedService;
 use super::layer::BackgroundService;
-use super::signals::termination_signals;
+use super::signals::{Signal, end_serving, stop_signals};
 use crate::log_target::RUNTIME;
 use crate::request::{BackgroundIo, DetachedHandler};
 use crate::route::warn_of_unmounted;
@@ -46,7 +46,7 @@ pub struct Serve<L, S> {
     runner: Arc<Runner>,
     listener: L,
     app: S,
-    signal: Option<BoxFuture<'static, ()>>,
+    signal: Option<Signal>,
     write_timeout: Option<Duration>,
     detach: bool,
     /// [`run`](Self::run), of which the bounds are known here. So awaiting needs none, and a listener or an app
@@ -137,13 +137,7 @@ impl<L: AppListener, S: App> Serve<L, S> {
             return Err(shut_down());
         }
         // Before the first request, so that a signal that comes during one finds the handlers installed.
-        let (signal, mut hurry): (BoxFuture<'static, ()>, BoxFuture<'static, ()>) = match signal {
-            Some(signal) => (signal, Box::pin(std::future::pending())),
-            None => {
-                let (first, second) = termination_signals()?;
-                (Box::pin(first), Box::pin(second))
-            }
-        };
+        let (first, mut second) = stop_signals(signal)?;
         let serving = runner.begin_serving().await.map_err(|_| shut_down())?;
         #[cfg(feature = "durable")]
         runner.begin_working().await.map_err(io::Error::other)?;
@@ -160,7 +154,7 @@ impl<L: AppListener, S: App> Serve<L, S> {
             write_timeout,
         };
         let server = axum::serve(listener, connect).with_graceful_shutdown(async move {
-            signal.await;
+            first.await;
             let _ = told.send(Instant::now());
         });
         let mut server = std::pin::pin!(server.into_future());
@@ -178,28 +172,19 @@ impl<L: AppListener, S: App> Serve<L, S> {
         let deadline = end_of_wait(begun.unwrap_or_else(Instant::now), runner.drain_timeout());
         // Known to streams and tasks from now on, not only when the last connection has ended.
         serving.stop(deadline);
-        let hurried = serving.hurry().clone();
         if begun.is_some() {
             tokio::select! {
                 ended = &mut server => ended?,
                 () = tokio::time::sleep_until(deadline) => {
                     tracing::warn!(target: RUNTIME, "connections did not end within the drain timeout: left behind");
                 }
-                () = &mut hurry => {
+                () = &mut second => {
                     tracing::warn!(target: RUNTIME, "a second signal: the open connections are left behind");
-                    hurried.cancel();
+                    serving.hurry().cancel();
                 }
             }
         }
-        let mut ended = std::pin::pin!(runner.end_serving(serving, deadline));
-        tokio::select! {
-            biased;
-            report = &mut ended => Ok(report),
-            () = &mut hurry, if !hurried.is_cancelled() => {
-                hurried.cancel();
-                Ok(ended.await)
-            }
-        }
+        Ok(end_serving(&runner, serving, deadline, second).await)
     }
 }
 

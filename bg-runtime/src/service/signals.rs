@@ -1,19 +1,28 @@
 //! The signals that ask the process to end.
 
 use std::io;
+use std::pin::pin;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 #[cfg(not(unix))]
 use self::portable::Signals;
 #[cfg(unix)]
 use self::unix::Signals;
+use crate::run::{Runner, Serving, ShutdownReport};
 
-/// Returns a future that ends with the first signal, which asks the process to end, and one that ends
-/// with the second, which asks it to stop waiting.
-pub(super) fn termination_signals()
--> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
+pub(super) type Signal = BoxFuture<'static, ()>;
+
+/// Returns what ends a server, and what then ends its wait for tasks: the first and the second signal that ask the
+/// process to end, of which the handlers are installed now; or what the application has chosen, and nothing.
+pub(super) fn stop_signals(chosen: Option<Signal>) -> io::Result<(Signal, Signal)> {
+    if let Some(chosen) = chosen {
+        return Ok((chosen, std::future::pending().boxed()));
+    }
     let mut signals = Signals::new()?;
     let (first_seen, first) = oneshot::channel();
     let (second_seen, second) = oneshot::channel();
@@ -24,7 +33,26 @@ pub(super) fn termination_signals()
         let _ = second_seen.send(());
     });
     // A sender is dropped only when the runtime is: then nothing is left to shut down.
-    Ok((first.map(drop), second.map(drop)))
+    Ok((first.map(drop).boxed(), second.map(drop).boxed()))
+}
+
+/// Ends a server, or a worker. The second signal ends the wait for tasks, if it has not come already.
+pub(super) async fn end_serving(
+    runner: &Arc<Runner>,
+    serving: Serving,
+    deadline: Instant,
+    mut second: Signal,
+) -> ShutdownReport {
+    let hurried = serving.hurry().clone();
+    let mut ended = pin!(runner.end_serving(serving, deadline));
+    tokio::select! {
+        biased;
+        report = &mut ended => report,
+        () = &mut second, if !hurried.is_cancelled() => {
+            hurried.cancel();
+            ended.await
+        }
+    }
 }
 
 #[cfg(unix)]

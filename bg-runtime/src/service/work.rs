@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::signals::termination_signals;
+use super::signals::{Signal, end_serving, stop_signals};
 use crate::durable::StartError;
 use crate::run::{Runner, ShutdownReport, end_of_wait};
 
@@ -22,7 +22,7 @@ use crate::run::{Runner, ShutdownReport, end_of_wait};
 #[must_use = "a worker does nothing until it is awaited"]
 pub struct Work {
     runner: Arc<Runner>,
-    signal: Option<BoxFuture<'static, ()>>,
+    signal: Option<Signal>,
 }
 
 impl Work {
@@ -49,36 +49,21 @@ impl Work {
         if !store.settings().works {
             return Err(StartError::EnqueueOnly);
         }
-        let (signal, mut hurry): (BoxFuture<'static, ()>, BoxFuture<'static, ()>) = match signal {
-            Some(signal) => (signal, Box::pin(std::future::pending())),
-            None => {
-                let (first, second) =
-                    termination_signals().map_err(|error| StartError::Signals(Arc::new(error)))?;
-                (Box::pin(first), Box::pin(second))
-            }
-        };
+        let signals = stop_signals(signal);
+        let (first, second) = signals.map_err(|error| StartError::Signals(Arc::new(error)))?;
         let serving = runner
             .begin_serving()
             .await
             .map_err(|_| StartError::ShutDown)?;
         runner.begin_working().await?;
         tokio::select! {
-            () = signal => {}
+            () = first => {}
             // `shutdown()` was called.
             () = serving.stopping().cancelled() => {}
         }
         let deadline = end_of_wait(Instant::now(), runner.drain_timeout());
         serving.stop(deadline);
-        let hurried = serving.hurry().clone();
-        let mut ended = std::pin::pin!(runner.end_serving(serving, deadline));
-        tokio::select! {
-            biased;
-            report = &mut ended => Ok(report),
-            () = &mut hurry => {
-                hurried.cancel();
-                Ok(ended.await)
-            }
-        }
+        Ok(end_serving(&runner, serving, deadline, second).await)
     }
 }
 

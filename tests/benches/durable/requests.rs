@@ -89,7 +89,7 @@ async fn request(app: &Router) -> Result<Duration, Box<dyn std::error::Error>> {
 /// What a server stores that has many requests at the same time, each with a task of which workers are told.
 async fn at_once(background: &Background, stores: &Stores) -> Outcome {
     const CLIENTS: usize = 16;
-    const EACH: i64 = 500;
+    const EACH: u64 = 500;
     let pool = stores.pool(CLIENTS as u32).await?;
     let mut rates = Vec::new();
     for own in [true, false] {
@@ -100,13 +100,13 @@ async fn at_once(background: &Background, stores: &Stores) -> Outcome {
                 tokio::spawn(async move {
                     for number in 0..EACH {
                         if own {
-                            let task = Noop::new(number.cast_unsigned());
+                            let task = Noop::new(number);
                             background
                                 .enqueue(task)
                                 .await
                                 .map_err(|error| error.to_string())?;
                         } else {
-                            let stored = by_hand::insert_and_notify(&pool, number).await;
+                            let stored = by_hand::insert_and_notify(&pool, number as i64).await;
                             stored.map_err(|error| error.to_string())?;
                         }
                     }
@@ -117,7 +117,7 @@ async fn at_once(background: &Background, stores: &Stores) -> Outcome {
         for client in clients {
             client.await??;
         }
-        rates.push((CLIENTS as i64 * EACH) as f64 / begun.elapsed().as_secs_f64());
+        rates.push((CLIENTS as u64 * EACH) as f64 / begun.elapsed().as_secs_f64());
     }
     row(
         "tasks stored by 16 at once, PostgreSQL",

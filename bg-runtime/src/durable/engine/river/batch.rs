@@ -14,7 +14,7 @@ use super::metadata::Bg;
 use crate::durable::Stored;
 
 /// A time beyond is later than any that PostgreSQL and River can both read. In microseconds since 1970.
-const LAST: u64 = 253_402_207_200_000_000;
+const LAST: i64 = 253_402_207_200_000_000;
 
 /// The statements, for one task and for several: to take one row out of columns costs a tenth of the whole.
 #[derive(Debug, Default)]
@@ -120,6 +120,5 @@ pub(super) async fn insert(
 
 fn micros(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let micros = u64::try_from(since.as_micros()).unwrap_or(LAST);
-    micros.min(LAST).cast_signed()
+    i64::try_from(since.as_micros()).unwrap_or(LAST).min(LAST)
 }
