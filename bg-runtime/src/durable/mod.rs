@@ -11,12 +11,14 @@
 //                the limits    who keeps it            who runs it
 
 mod desk;
+mod ends;
 mod engine;
 mod envelope;
 mod error;
 mod open_store;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod put;
 mod query;
 mod run_failure;
 mod settings;
@@ -45,8 +47,9 @@ pub use self::stored_task::{StoredFailure, StoredProgress, StoredTask};
 pub use self::stored_tasks::{Cancelled, Cursor, Page, StoredTasks};
 
 pub(crate) use self::desk::Desk;
+pub(crate) use self::ends::Ends;
 pub use self::engine::Memory;
-pub(crate) use self::engine::{StoreEvent, StoreTransaction, Tally};
+pub(crate) use self::engine::{StoreTransaction, Tally};
 pub(crate) use self::envelope::Envelope;
 pub(crate) use self::open_store::OpenStore;
 pub(crate) use self::run_failure::RunFailure;

@@ -11,18 +11,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine::{Engine, StoreEvent, StoreTransaction};
 use super::error::{StartError, StoreError};
+use super::put::put;
 use super::settings::StoreSettings;
-use super::{Desk, EnqueueError, Envelope, Kept, LookError, Stored, Unique};
-use crate::clock;
+use super::{Desk, EnqueueError, Kept, LookError, Stored};
 use crate::secret_key::SecretKeys;
 use crate::sync::Mutex;
-use crate::task::{BoxError, BoxTask, RequestInfo};
+use crate::task::{BoxTask, RequestInfo};
 
 /// How long after it could not be reached a store is not asked again.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// The priority of a task that sets none.
-const FIRST: u8 = 1;
 
 pub(crate) struct OpenStore {
     engine: Arc<dyn Engine>,
@@ -71,65 +68,7 @@ impl OpenStore {
         task: &BoxTask,
         request: Option<&RequestInfo>,
     ) -> Result<Stored, EnqueueError> {
-        let info = task.info();
-        let durable = info
-            .durable()
-            .ok_or(EnqueueError::NotDurable { task: info })?;
-        let arguments = task.put(self.secret_keys()).map_err(|error| {
-            let error = Arc::from(error);
-            EnqueueError::Arguments { task: info, error }
-        })?;
-        if has_nul(arguments.get()) {
-            return Err(EnqueueError::Arguments {
-                task: info,
-                error: Arc::from(BoxError::from(NUL)),
-            });
-        }
-        let (size, limit) = (arguments.get().len(), self.settings.max_payload);
-        if size > limit {
-            return Err(EnqueueError::TooLarge {
-                task: info,
-                size,
-                limit,
-            });
-        }
-        let now = clock::now();
-        let options = task.options();
-        let delay = (!options.delay.is_zero()).then_some(options.delay);
-        let queue = options.queue.clone().unwrap_or(durable.queue().into());
-        let after = |wait: Duration| now.checked_add(wait);
-        let envelope = Envelope {
-            timeout: options.timeout,
-            expires_at: task.expires().and_then(after),
-            request: request.map(RequestInfo::to_stored),
-            baggage: task
-                .baggage()
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        };
-        let size = envelope.baggage_size();
-        if size > MOST_BAGGAGE {
-            let error = format!(
-                "its baggage takes {size} bytes, and at most {MOST_BAGGAGE} travel with a task"
-            );
-            return Err(EnqueueError::Arguments {
-                task: info,
-                error: Arc::from(BoxError::from(error)),
-            });
-        }
-        Ok(Stored {
-            id: task.id(),
-            name: info.name(),
-            arguments,
-            envelope: envelope.to_json(),
-            runs: task.runs(),
-            due: options.due.or_else(|| delay.and_then(after)),
-            queue,
-            priority: options.priority.unwrap_or(FIRST),
-            unique: unique(task),
-            key: task.key(),
-        })
+        put(task, request, &self.settings)
     }
 
     /// Stores all of them, or none. While the store is down, fails at once.
@@ -223,53 +162,6 @@ impl OpenStore {
                 let queues: HashMap<_, _> = of_tasks.map(|queue| (queue.to_owned(), all)).collect();
                 queues.into_iter().collect()
             }
-        }
-    }
-}
-
-/// How much may travel with a task besides its arguments, in bytes.
-const MOST_BAGGAGE: usize = 8 * 1024;
-
-const NUL: &str = "a text has the character U+0000, which PostgreSQL cannot store, and which no store takes here so \
-                   that tasks can move between them";
-
-/// Returns whether a text in the JSON has the character U+0000, which is always escaped there.
-fn has_nul(json: &str) -> bool {
-    json.match_indices("\\u0000").any(|(at, _)| {
-        let before = json[..at].bytes().rev();
-        before.take_while(|byte| *byte == b'\\').count() % 2 == 0
-    })
-}
-
-/// Returns how many tasks like this one may be unfinished at once.
-fn unique(task: &BoxTask) -> Option<Unique> {
-    let value = task.unique_value()?;
-    let slots = match task.is_unique() {
-        true => Some(1),
-        false => task.info().limits_ref().unfinished_per_key,
-    };
-    Some(Unique {
-        value,
-        slots: u32::try_from(slots?).unwrap_or(u32::MAX),
-        period: task.options().unique_for,
-    })
-}
-
-#[cfg(all(test, not(shuttle)))]
-mod tests {
-    use super::has_nul;
-
-    #[test]
-    fn the_character_nul_is_found_in_json_and_its_escaped_escape_is_not() {
-        for (text, expected) in [
-            ("\0", true),
-            ("a\\\0", true),
-            ("\\u0000", false),
-            ("\\\\u0000", false),
-            ("u0000", false),
-        ] {
-            let json = serde_json::to_string(text).unwrap();
-            assert_eq!(has_nul(&json), expected, "{json}");
         }
     }
 }

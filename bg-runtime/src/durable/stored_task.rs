@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt};
 use super::engine::StoreEvent;
 use super::query::{Obeyed, Order, Query};
 use super::stored_tasks::known;
-use super::{Cancelled, LookError, OpenStore, StoredState, TaskStatus};
+use super::{Cancelled, Ends, LookError, OpenStore, StoredState, TaskStatus};
 use crate::clock;
 use crate::task::{FailureKind, Progress, SkipReason, TaskId};
 
@@ -73,8 +73,11 @@ impl StoredTask {
     ///
     /// Cancel safe: the task goes on, and can be waited for again.
     pub async fn outcome(&self) -> Result<(), StoredFailure> {
+        let Some(store) = &self.store else {
+            return Err(StoredFailure::unknown(&LookError::NoStore));
+        };
         // Before the first look, so that an end after that is not missed.
-        let mut events = self.events().await;
+        let mut ends = Ends::of(store.clone()).await;
         loop {
             let expires_in = match self.status().await {
                 Ok(None) => {
@@ -95,29 +98,13 @@ impl StoredTask {
                     }
                     expires_in
                 }
-                Err(error @ LookError::NoStore) => return Err(StoredFailure::unknown(&error)),
-                Err(LookError::Store { .. }) => {
+                Err(_) => {
                     tokio::time::sleep(AGAIN).await;
                     continue;
                 }
             };
             let look = expires_in.map_or(LOOK, |expires| expires.min(LOOK));
-            let mut look = std::pin::pin!(tokio::time::sleep(look));
-            loop {
-                tokio::select! {
-                    () = &mut look => break,
-                    event = events.next() => match event {
-                        Some(StoreEvent::Ended(id)) if id != self.id => {}
-                        Some(StoreEvent::Progress(..)) => {}
-                        Some(StoreEvent::Ended(_) | StoreEvent::Gap) => break,
-                        None => {
-                            look.as_mut().await;
-                            events = self.events().await;
-                            break;
-                        }
-                    },
-                }
-            }
+            ends.wait(look, |id| id == self.id).await;
         }
     }
 

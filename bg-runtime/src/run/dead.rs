@@ -5,12 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
 use tokio_util::sync::CancellationToken;
 
 use crate::contain::{Panicked, contain};
-use crate::durable::{OpenStore, StoreEvent, TaskStatus};
+use crate::durable::{Ends, OpenStore, TaskStatus};
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 
@@ -31,7 +31,7 @@ pub(crate) type DeadHook = Box<dyn Fn(TaskStatus) -> BoxFuture<'static, ()> + Se
 
 /// Tells the hook of each dead task, until it is told to stop.
 pub(super) async fn tell(store: Arc<OpenStore>, hook: Arc<DeadHook>, stop: CancellationToken) {
-    let mut events = store.events().await;
+    let mut ends = Ends::of(store.clone()).await;
     loop {
         let dead = store.ask(store.engine().claim_dead(BATCH, TELLING)).await;
         let dead = dead.unwrap_or_default();
@@ -51,24 +51,11 @@ pub(super) async fn tell(store: Arc<OpenStore>, hook: Arc<DeadHook>, stop: Cance
         if is_full {
             continue;
         }
-        let mut look = std::pin::pin!(tokio::time::sleep(LOOK));
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = &mut look => break,
-                event = events.next() => match event {
-                    Some(StoreEvent::Progress(..)) => {}
-                    Some(StoreEvent::Ended(_) | StoreEvent::Gap) => {
-                        tokio::time::sleep(PAUSE).await;
-                        while let Some(Some(_)) = events.next().now_or_never() {}
-                        break;
-                    }
-                    None => {
-                        look.as_mut().await;
-                        events = store.events().await;
-                        break;
-                    }
-                },
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = ends.wait(LOOK, |_| true) => {
+                tokio::time::sleep(PAUSE).await;
+                ends.forget();
             }
         }
     }
