@@ -202,6 +202,7 @@ impl Ledger {
 
     /// Enters a task. If the books are closed, the entry is returned with its outcome, which is counted,
     /// and a hold for its report.
+    #[inline]
     pub(super) fn enter(&self, entry: Entry) -> (EntryKey, Option<(Entry, Outcome)>) {
         let serial = entry.task.id.serial();
         let mut books = self.books.lock();
@@ -252,6 +253,7 @@ impl Ledger {
 
     /// Marks the task as in run `attempt`, of at most `of`. `None` if it is settled already, or if the books are
     /// closed, and it is about to be.
+    #[inline]
     pub(super) fn start(&self, key: EntryKey, attempt: u32, of: u32) -> Option<Started> {
         let mut books = self.books.lock();
         if books.closed.is_some() {
@@ -403,6 +405,7 @@ impl Ledger {
 
     /// Takes the task out of the books, with a hold for its report. `None` if it is settled already. The outcome is
     /// another one if a store has the task, and a shutdown stops it.
+    #[inline]
     pub(super) fn close_entry(&self, key: EntryKey, outcome: Outcome) -> Option<(Entry, Outcome)> {
         self.books.lock().close_entry(key, outcome)
     }
@@ -474,6 +477,7 @@ impl Books {
         entry.filter(|entry| entry.task.id.serial() == key.serial)
     }
 
+    #[inline]
     fn close_entry(&mut self, key: EntryKey, outcome: Outcome) -> Option<(Entry, Outcome)> {
         self.entry(key)?;
         let mut entry = self.entries.remove(key.index);
@@ -486,6 +490,7 @@ impl Books {
     }
 
     /// Counts an entry that has left the books, and returns its outcome.
+    #[inline]
     fn leave(&mut self, entry: &mut Entry, outcome: Outcome) -> Outcome {
         let outcome = entry.own(outcome);
         if self.history.is_kept() {

@@ -25,6 +25,7 @@ impl TaskHandle {
     }
 
     /// Makes a handle to a task that is about to be queued, and the end of it that goes along with the task.
+    #[inline]
     pub(crate) fn track(task: &BoxTask) -> (Self, Tracker) {
         let tracker = Tracker::new(task.info(), task.id());
         (Self::new(tracker.tracked().clone()), tracker)
