@@ -48,7 +48,7 @@ impl Stores {
             });
             problems.extend(secret);
         }
-        problems.extend(settings.problems().map(Problem::Store));
+        problems.extend(store.problems().map(Problem::Store));
         problems
     }
 

@@ -15,6 +15,7 @@ mod ends;
 mod engine;
 mod envelope;
 mod error;
+mod migration_sql;
 mod open_store;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -36,6 +37,7 @@ pub use crate::secret_key::SecretKey;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub use self::engine::InTransaction;
 pub use self::error::{EnqueueError, LookError, StartError};
+pub use self::migration_sql::MigrationSql;
 #[cfg(feature = "postgres")]
 pub use self::postgres::Postgres;
 #[cfg(feature = "sqlite")]

@@ -16,9 +16,20 @@ pub struct Postgres;
 
 impl Postgres {
     /// Returns a store at this URL, such as `postgres://user:password@host/database`. What is wrong with it is told
-    /// when the store is opened.
+    /// by [`build`](crate::BackgroundBuilder::build).
     pub fn url(url: impl AsRef<str>) -> Store {
-        let options = url.as_ref().parse::<PgConnectOptions>();
+        let url = url.as_ref();
+        // Which sqlx takes for one of PostgreSQL, whatever it is of.
+        let is_of_another = url.split_once("://").is_some_and(|(scheme, _)| {
+            let known = ["postgres", "postgresql"];
+            !known.iter().any(|known| known.eq_ignore_ascii_case(scheme))
+        });
+        let options = match is_of_another {
+            true => Err(sqlx::Error::Configuration(
+                "it begins with another scheme than `postgres://`".into(),
+            )),
+            false => url.parse::<PgConnectOptions>(),
+        };
         Store::new(Place::River(match options {
             Ok(options) => Address::Postgres(Box::new(options)),
             Err(error) => Address::Invalid(Arc::new(error)),

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::engine::{Memory, Place};
 use super::settings::StoreSettings;
-use super::{OpenStore, StartError};
+use super::{MigrationSql, OpenStore, StartError};
 use crate::secret_key::SecretKey;
 
 /// Where durable tasks are stored, and how this process works on them: given to
@@ -34,6 +34,12 @@ impl Store {
         &self.settings
     }
 
+    /// Returns what cannot be.
+    pub(crate) fn problems(&self) -> impl Iterator<Item = String> {
+        let place = self.place.problem(&self.settings);
+        place.into_iter().chain(self.settings.problems())
+    }
+
     pub(crate) fn open(self) -> OpenStore {
         let engine = self.place.open(&self.settings);
         OpenStore::new(engine, self.settings)
@@ -55,7 +61,10 @@ impl Store {
         self
     }
 
-    /// Sets how many connections this process has to the store, the one that listens included. 10 by default.
+    /// Sets how many connections this process has to the store, those that listen included. 10 by default.
+    ///
+    /// With PostgreSQL there are at least 5: two listen, one is for the heartbeat, and two for all the rest. With SQLite
+    /// there are at most 5, whatever is set.
     pub fn connections(mut self, connections: u32) -> Self {
         self.settings.connections = connections;
         self
@@ -130,6 +139,33 @@ impl Store {
     /// If the store cannot be reached, or its tables cannot be brought up to date.
     pub async fn run_migrations(self) -> Result<(), StartError> {
         self.migrate(true).open().start().await
+    }
+
+    /// Returns the SQL that creates the tables, step by step, for a deployment in which another tool runs all
+    /// migrations: each becomes a file of that tool, and the application says [`migrate(false)`](Self::migrate).
+    /// Connects to nothing.
+    ///
+    /// The steps are for an empty database. A later version of this crate may have more of them, at the end; those of
+    /// River that a database has had are listed in its table `river_migration`. Empty for a store in memory.
+    ///
+    /// ```
+    /// # #[cfg(feature = "postgres")]
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use bg_runtime::durable::Postgres;
+    ///
+    /// let store = Postgres::url("postgres://localhost/tasks").schema("tasks");
+    /// for step in store.migration_sql()? {
+    ///     std::fs::write(format!("migrations/{}.sql", step.name), step.sql)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be one, as with a URL that is none.
+    pub fn migration_sql(&self) -> Result<Vec<MigrationSql>, StartError> {
+        self.place.migration_sql(&self.settings)
     }
 
     /// Sets the keys with which `#[secret]` parameters are stored: the first seals, and all open, so that a key can be

@@ -2,12 +2,16 @@
 
 mod faulty_link;
 mod fleet;
+#[cfg(feature = "postgres")]
+mod pg_bouncer;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres_server;
 
 pub use self::faulty_link::{Fault, FaultyLink};
 pub use self::fleet::{Evidence, Node, post};
+#[cfg(feature = "postgres")]
+pub use self::pg_bouncer::PgBouncer;
 pub use self::place::Place;
 #[cfg(feature = "postgres")]
 pub use self::postgres_server::PostgresServer;

@@ -18,6 +18,7 @@ pub struct PostgresServer {
     programs: PathBuf,
     directory: tempfile::TempDir,
     port: u16,
+    settings: Vec<String>,
     /// The server, and what ends it when this process ends, however that is.
     running: Option<Child>,
 }
@@ -47,13 +48,18 @@ impl PostgresServer {
     ///
     /// Panics if it does not start.
     pub fn start() -> Option<Self> {
+        Self::start_with(&[], &[])
+    }
+
+    /// Starts a server with these settings, each as `name=value`, and these files beside its data: their names and
+    /// contents. `None` where there is no PostgreSQL.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not start.
+    pub fn start_with(settings: &[&str], files: &[(&str, &str)]) -> Option<Self> {
         let programs = programs()?;
-        let directory = tempfile::tempdir().expect("a directory");
-        if let Some(user) = other_user() {
-            chown(directory.path(), Some(user), None).expect("root may");
-            let mode = fs::Permissions::from_mode(0o700);
-            fs::set_permissions(directory.path(), mode).expect("root may");
-        }
+        let directory = own_directory();
         let data = directory.path().join("data");
         let mut init = as_other_user(&programs.join("initdb"));
         init.args(["--username=postgres", "--auth=trust", "--encoding=UTF8"]);
@@ -65,17 +71,54 @@ impl PostgresServer {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
+        for (name, content) in files {
+            write_private(&data.join(name), content);
+        }
         let mut server = Self {
             programs,
             directory,
-            port,
+            port: free_port(),
+            settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
             running: None,
         };
         server.run();
         Some(server)
+    }
+
+    /// Starts a standby of this server, which repeats what that does, and answers questions meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not start.
+    pub fn standby(&self) -> Self {
+        let directory = own_directory();
+        let mut copy = as_other_user(&self.programs.join("pg_basebackup"));
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        copy.arg("--pgdata").arg(directory.path().join("data"));
+        copy.arg("--dbname").arg(self.url());
+        let output = copy.current_dir(directory.path()).output();
+        let output = output.expect("pg_basebackup is there");
+        assert!(output.status.success(), "{output:?}");
+        let mut standby = Self {
+            programs: self.programs.clone(),
+            directory,
+            port: free_port(),
+            settings: Vec::new(),
+            running: None,
+        };
+        standby.run();
+        standby
+    }
+
+    /// Gives a directory to the user under whom it runs.
+    ///
+    /// # Panics
+    ///
+    /// Panics if that is not allowed.
+    pub fn own(&self, directory: &Path) {
+        if let Some(user) = other_user() {
+            chown(directory, Some(user), None).expect("root may");
+        }
     }
 
     /// The URL of its database.
@@ -121,6 +164,9 @@ impl PostgresServer {
         shell.arg("-p").arg(self.port.to_string());
         shell.args(["-c", "listen_addresses=127.0.0.1"]);
         shell.args(["-c", "max_connections=300"]);
+        for setting in &self.settings {
+            shell.args(["-c", setting]);
+        }
         shell.current_dir(self.directory.path());
         let running = shell
             .stdin(Stdio::piped())
@@ -134,7 +180,8 @@ impl PostgresServer {
             let mut line = String::new();
             let read = log.read_line(&mut line).expect("a log");
             assert!(read > 0, "PostgreSQL did not start:\n{said}");
-            if line.contains("ready to accept connections") {
+            // A standby is ready to accept those that only read.
+            if line.contains("ready to accept ") {
                 break;
             }
             said.push_str(&line);
@@ -154,6 +201,31 @@ impl Drop for PostgresServer {
             let _ = running.wait();
         }
     }
+}
+
+/// A directory of the user under whom servers run.
+pub(super) fn own_directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().expect("a directory");
+    if let Some(user) = other_user() {
+        chown(directory.path(), Some(user), None).expect("root may");
+        let mode = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(directory.path(), mode).expect("root may");
+    }
+    directory
+}
+
+/// Writes a file that only the user may read under whom servers run, as they ask of those with secrets.
+pub(super) fn write_private(path: &Path, content: &str) {
+    fs::write(path, content).expect("a file");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its owner may");
+    if let Some(user) = other_user() {
+        chown(path, Some(user), None).expect("root may");
+    }
+}
+
+pub(super) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
 }
 
 /// The folder of the newest server that is installed.
@@ -185,7 +257,7 @@ fn other_user() -> Option<u32> {
     is_root.then(|| uid("postgres").or_else(|| uid("nobody")))?
 }
 
-fn as_other_user(program: &Path) -> Command {
+pub(super) fn as_other_user(program: &Path) -> Command {
     let mut command = Command::new(program);
     if let Some(user) = other_user() {
         command.uid(user);

@@ -2,6 +2,7 @@
 
 mod dead;
 mod held;
+mod hostile;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod kill;
 #[cfg(feature = "postgres")]

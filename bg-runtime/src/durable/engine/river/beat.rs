@@ -144,7 +144,9 @@ impl Heart {
             None => line.insert(BeatLine::open(&self.db.pool).await?),
         };
         let kept = line.keep(&self.db.sql.jobs, rows, &self.worker).await?;
-        let kept: HashSet<i64> = kept.into_iter().collect();
+        let cancelled = kept.iter().filter(|(_, is_cancelled)| *is_cancelled);
+        self.held.cancelled(cancelled.map(|(row, _)| *row));
+        let kept: HashSet<i64> = kept.into_iter().map(|(row, _)| row).collect();
         let gone = rows.iter().copied().filter(|row| !kept.contains(row));
         for task in self.held.lost(gone) {
             tracing::warn!(
@@ -174,21 +176,23 @@ impl BeatLine {
         }
     }
 
+    /// Returns those that are kept, and whether each is to be cancelled: where nobody listens, this is how it is heard.
     async fn keep(
         &mut self,
         jobs: &str,
         rows: &[i64],
         worker: &str,
-    ) -> Result<Vec<i64>, sqlx::Error> {
+    ) -> Result<Vec<(i64, bool)>, sqlx::Error> {
         let _ = jobs;
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(connection) => {
                 let sql = format!(
                     "update {jobs} set attempted_at = now() where id = any($1) and state = 'running'
-                     and attempted_by[array_upper(attempted_by, 1)] = $2 returning id"
+                     and attempted_by[array_upper(attempted_by, 1)] = $2
+                     returning id, metadata ? 'cancel_attempted_at'"
                 );
-                sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                sqlx::query_as(sqlx::AssertSqlSafe(sql))
                     .bind(rows)
                     .bind(worker)
                     .fetch_all(connection)
@@ -197,10 +201,10 @@ impl BeatLine {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(connection) => {
                 let rows: Vec<_> = rows.iter().map(i64::to_string).collect();
-                sqlx::query_scalar(
+                sqlx::query_as(
                     "update river_job set attempted_at = strftime('%Y-%m-%d %H:%M:%f', 'now')
                      where id in (select value from json_each($1)) and state = 'running'
-                     and json_extract(attempted_by, '$[#-1]') = $2 returning id",
+                     and json_extract(attempted_by, '$[#-1]') = $2 returning id, false",
                 )
                 .bind(format!("[{}]", rows.join(",")))
                 .bind(worker)

@@ -49,6 +49,9 @@ pub(super) struct Db {
     pub(super) schema: String,
     #[cfg(feature = "postgres")]
     pub(super) bell: Arc<Bell>,
+    /// Whether who listens on a connection hears anything.
+    #[cfg(feature = "postgres")]
+    pub(super) hears: bool,
     /// Who stores. Several, because each of them tells workers of a queue once in a [`COOLDOWN`] only: what it stores
     /// meanwhile would wait for their next poll.
     clients: Vec<Client>,
@@ -80,8 +83,29 @@ impl Db {
             sql,
             #[cfg(feature = "postgres")]
             bell: Arc::default(),
+            #[cfg(feature = "postgres")]
+            hears: true,
             next: AtomicUsize::new(0),
         })
+    }
+
+    /// Notes that nobody may listen, as behind a pooler that gives each transaction another connection.
+    #[cfg(feature = "postgres")]
+    pub(super) fn deaf(self) -> Self {
+        Self {
+            hears: false,
+            ..self
+        }
+    }
+
+    /// Returns a client that works.
+    pub(super) fn worker(&self) -> ClientBuilder {
+        let client = self.pool.client();
+        #[cfg(feature = "postgres")]
+        if !self.hears {
+            return client.without_notifications();
+        }
+        client
     }
 
     /// The channel of PostgreSQL on which outcomes and progress are told of.

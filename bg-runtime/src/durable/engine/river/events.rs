@@ -194,6 +194,12 @@ impl Teller {
 pub(super) async fn listen(db: &Db) -> Result<BoxStream<'static, StoreEvent>, StoreError> {
     match &db.pool {
         #[cfg(feature = "postgres")]
+        Pool::Postgres(_) if !db.hears => Ok(stream::unfold((), async |()| {
+            tokio::time::sleep(AGAIN).await;
+            Some((StoreEvent::Gap, ()))
+        })
+        .boxed()),
+        #[cfg(feature = "postgres")]
         Pool::Postgres(database) => {
             let ear = PostgresEar::new(database.pool().clone(), db.channel()).await?;
             let events = stream::unfold(ear, async |mut ear| {
@@ -214,7 +220,7 @@ pub(super) async fn listen(db: &Db) -> Result<BoxStream<'static, StoreEvent>, St
     }
 }
 
-/// How long is waited before a lost connection is made again.
+/// How long is waited before a lost connection is made again, and where nothing is heard, before a look.
 const AGAIN: Duration = Duration::from_secs(1);
 
 #[cfg(feature = "postgres")]

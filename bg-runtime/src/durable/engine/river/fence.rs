@@ -20,7 +20,7 @@ pub(super) fn worker_name(lease: std::time::Duration, fenced: bool) -> String {
 #[cfg(feature = "postgres")]
 pub(super) const TRIGGER: &str = "bg_fence_1";
 
-/// Creates the trigger of PostgreSQL. `prefix` is the schema, quoted, with its dot.
+/// Creates the trigger of PostgreSQL, which is not there yet. `prefix` is the schema, quoted, with its dot.
 #[cfg(feature = "postgres")]
 pub(super) fn postgres_trigger(prefix: &str) -> String {
     format!(
@@ -41,7 +41,6 @@ pub(super) fn postgres_trigger(prefix: &str) -> String {
              end if;
              return new;
          end $fence$;
-         drop trigger if exists {TRIGGER} on {prefix}river_job;
          -- Who records what it has claimed itself pays for no call of the function.
          create trigger {TRIGGER} before update of state on {prefix}river_job for each row
              when (old.state = 'running' and new.state <> 'running' and

@@ -96,6 +96,19 @@ impl Held {
         self.0.lock().by_row.keys().copied().collect()
     }
 
+    /// Tells the runs of these rows that somebody has cancelled them.
+    pub(super) fn cancelled(&self, rows: impl Iterator<Item = i64>) {
+        let stops: Vec<_> = {
+            let claims = &*self.0.lock();
+            let runs = rows.filter_map(|row| claims.by_row.get(&row)?.run.as_ref());
+            runs.map(|run| run.stop.clone()).collect()
+        };
+        // Outside the lock: this wakes tasks.
+        for stop in stops {
+            stop.cancelled.cancel();
+        }
+    }
+
     /// Tells the runs of these rows that they have no claim any more.
     pub(super) fn lost(&self, rows: impl Iterator<Item = i64>) -> Vec<TaskId> {
         let mut told = Vec::new();

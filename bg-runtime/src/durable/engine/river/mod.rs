@@ -25,6 +25,7 @@ mod insert;
 mod kinds;
 mod list;
 mod metadata;
+mod migrations;
 mod order;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -55,7 +56,7 @@ use super::{Engine, StoreEvent, StoreTransaction, Tally};
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::StoreSettings;
-use crate::durable::{Desk, Kept, Stored, StoredState, TaskStatus};
+use crate::durable::{Desk, Kept, MigrationSql, Stored, StoredState, TaskStatus};
 use crate::log_target::RUNTIME;
 use crate::sync::Mutex;
 use crate::task::{Progress, TaskId};
@@ -109,6 +110,50 @@ impl Address {
     pub(crate) fn open(self, settings: &StoreSettings) -> Arc<dyn Engine> {
         Arc::new(River::new(self, settings.clone()))
     }
+
+    /// Returns the SQL that makes the tables. `Err` says why there is none.
+    pub(crate) fn migration_sql(
+        &self,
+        settings: &StoreSettings,
+    ) -> Result<Vec<MigrationSql>, StartError> {
+        if let Some(problem) = self.problem(settings) {
+            return Err(StartError::Unreachable {
+                store: self.describe(),
+                error: Arc::from(crate::task::BoxError::from(problem)),
+            });
+        }
+        Ok(match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => migrations::sqlite(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => migrations::postgres(&postgres::schema_name(settings)),
+            #[cfg(feature = "postgres")]
+            Self::Invalid(_) => Vec::new(),
+        })
+    }
+
+    /// Returns what cannot be, whatever is at the address.
+    pub(crate) fn problem(&self, settings: &StoreSettings) -> Option<String> {
+        let _ = settings;
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(path) => {
+                let is_empty = path.as_os_str().is_empty();
+                is_empty.then(|| "`Sqlite::file(\"\")` names no file".to_owned())
+            }
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => postgres::problem(settings),
+            #[cfg(feature = "postgres")]
+            Self::Invalid(error) => {
+                let error = crate::task::Chain(&**error);
+                Some(format!(
+                    "what was given to `Postgres::url(..)` is no URL of PostgreSQL, as \
+                     `postgres://user:password@host/database` is: {}",
+                    crate::one_line::OneLine(error)
+                ))
+            }
+        }
+    }
 }
 
 struct River {
@@ -160,6 +205,41 @@ impl River {
             StartError::Unreachable { error, .. } => StoreError::Unreachable(error),
             other => StoreError::refused(other),
         })
+    }
+
+    /// As [`db`](Self::db). A transaction of the caller's may have the lock that a file is opened with, and waits for
+    /// this meanwhile.
+    async fn db_beside(&self, transaction: &StoreTransaction<'_>) -> Result<&Arc<Db>, StoreError> {
+        match transaction {
+            #[cfg(feature = "sqlite")]
+            StoreTransaction::Sqlite(_) => {
+                let limit = self.settings.store_timeout / 2;
+                let opened = tokio::time::timeout(limit, self.db()).await;
+                opened.unwrap_or_else(|_| {
+                    let error = format!(
+                        "{} was not opened yet, and cannot be while a transaction has its lock: call `start()` before",
+                        self.address.describe()
+                    );
+                    Err(StoreError::refused(error))
+                })
+            }
+            #[allow(unreachable_patterns, reason = "with one of the two features only")]
+            _ => self.db().await,
+        }
+    }
+
+    /// Says why there is no connection, as far as that can be found out.
+    #[cfg(feature = "postgres")]
+    async fn without_connection(
+        &self,
+        error: Arc<dyn std::error::Error + Send + Sync>,
+    ) -> StoreError {
+        match self.db.get().map(|db| &db.pool) {
+            Some(Pool::Postgres(database)) => {
+                StoreError::unreachable(postgres::why_without_connection(database.pool()).await)
+            }
+            _ => StoreError::Unreachable(error),
+        }
     }
 
     /// Has the worker of this process look for tasks.
@@ -225,7 +305,7 @@ impl River {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let db = self.db().await?;
+        let db = self.db_beside(&transaction).await?;
         // In a savepoint, so that what fails here leaves the caller's transaction as it was.
         let mut into = match (transaction, &db.pool) {
             #[cfg(feature = "postgres")]
@@ -377,7 +457,15 @@ impl Engine for River {
     }
 
     fn store(&self, batch: Arc<[Stored]>) -> BoxFuture<'_, Result<Vec<Kept>, StoreError>> {
-        Box::pin(async move { self.store_all(&batch).await })
+        Box::pin(async move {
+            match self.store_all(&batch).await {
+                #[cfg(feature = "postgres")]
+                Err(StoreError::Unreachable(error)) if failure::is_without_connection(&*error) => {
+                    Err(self.without_connection(error).await)
+                }
+                stored => stored,
+            }
+        })
     }
 
     fn store_in<'a>(

@@ -1,15 +1,15 @@
 //! Opening a database of PostgreSQL.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use riverqueue::database::{PostgresDatabase, SchemaName};
 use riverqueue::migrate::{MIGRATION_VERSION_LATEST, PostgresMigrator};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgExecutor, PgPool, Row};
 
 use super::db::{ACQUIRE, Db, Pool};
 use super::dialect::Dialect;
+use super::failure::{explained, explained_migration, forgetful};
 use super::{events, fence};
 use crate::durable::error::StartError;
 use crate::durable::settings::StoreSettings;
@@ -26,8 +26,35 @@ const BESIDE: u32 = 3;
 /// uses it: the longer this is, the more of those there are.
 const LATELY: Duration = Duration::from_millis(100);
 
+const NO_SCHEMA: &str =
+    "its `search_path` names no schema that there is: name one with `schema(..)`";
+
 /// What a role says that may not do something.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
+
+/// Returns what cannot be, whatever the server says.
+pub(super) fn problem(settings: &StoreSettings) -> Option<String> {
+    let schema = settings.schema.as_ref()?;
+    if schema.is_empty() {
+        return Some(
+            "`schema(..)` of the store is empty: name a schema, or leave it out".to_owned(),
+        );
+    }
+    if schema.contains('\'') {
+        // River's migrator puts it into texts as it is.
+        return Some(
+            "`schema(..)` of the store cannot be used: it has the character `'`".to_owned(),
+        );
+    }
+    let error = SchemaName::new(schema).err()?;
+    Some(format!("`schema(..)` of the store cannot be used: {error}"))
+}
+
+/// Returns the schema that was set, if it has no [`problem`].
+pub(super) fn schema_name(settings: &StoreSettings) -> SchemaName {
+    let schema = settings.schema.as_ref().map(SchemaName::new);
+    schema.and_then(Result::ok).unwrap_or_default()
+}
 
 pub(super) async fn open(
     options: PgConnectOptions,
@@ -39,25 +66,32 @@ pub(super) async fn open(
         store: store.to_owned(),
         error: error.into(),
     };
-    let options = options.application_name(worker);
+    // Poolers refuse a connection that sets this of all things, and nothing here reads a number from a text.
+    let options = options.application_name(worker).extra_float_digits(None);
     // Not by the pool, which waits where a server refuses connections.
     let first = tokio::time::timeout(CONNECT, PgConnection::connect_with(&options)).await;
     let first = first.map_err(|_| unreachable(format!("no answer within {CONNECT:?}").into()))?;
-    let mut first = first.map_err(|error| unreachable(error.into()))?;
+    let mut first = first.map_err(|error| unreachable(explained(error)))?;
     let found: Result<(bool, bool, Option<String>), _> = sqlx::query_as(
         "select pg_is_in_recovery(), current_setting('transaction_read_only')::boolean, current_schema()",
     )
     .fetch_one(&mut first)
     .await;
-    let (is_standby, is_read_only, current) = found.map_err(|error| unreachable(error.into()))?;
-    if is_standby || is_read_only {
-        let what = if is_standby { "a standby" } else { "read-only" };
-        let error = format!("it is {what}, and tasks have to be written");
+    let (is_standby, is_read_only, current) =
+        found.map_err(|error| unreachable(explained(error)))?;
+    if is_standby {
+        let error = "it is a standby, which only reads, and tasks have to be written: give the address of the primary \
+                     server";
+        return Err(unreachable(error.into()));
+    }
+    if is_read_only {
+        let error = "its transactions are read-only, and tasks have to be written: look for \
+                     `default_transaction_read_only` at the role, the database and the server";
         return Err(unreachable(error.into()));
     }
     // By its name from here on, so that it is found whatever the `search_path` of a caller's transaction says.
     let schema = settings.schema.clone().or(current);
-    let schema = schema.ok_or_else(|| unreachable("its `search_path` names no schema".into()))?;
+    let schema = schema.ok_or_else(|| unreachable(NO_SCHEMA.into()))?;
     let name = SchemaName::new(&schema).map_err(|error| unreachable(error.into()))?;
 
     let pool = PgPoolOptions::new()
@@ -66,6 +100,12 @@ pub(super) async fn open(
         .test_before_acquire(false)
         .before_acquire(|connection, of| Box::pin(answers(connection, of.idle_for)))
         .connect_lazy_with(options);
+    let is_shared = is_shared(&mut first, &pool).await;
+    let is_shared = is_shared.map_err(|error| unreachable(explained(error)))?;
+    if is_shared {
+        let kept = keeps_statements(&mut first, &pool).await;
+        kept.map_err(|error| unreachable(forgetful(error)))?;
+    }
     let preparation = Preparation {
         pool: &pool,
         schema: &schema,
@@ -76,12 +116,44 @@ pub(super) async fn open(
     preparation.run(&mut first).await?;
     let _closed = first.close().await;
 
-    let channel = format!("{schema}.{}", events::CHANNEL);
-    tokio::spawn(warn_if_deaf(pool.clone(), channel, store.to_owned()));
+    if is_shared {
+        tracing::warn!(
+            target: RUNTIME,
+            "{store} is behind a pooler in its transaction mode, which takes notifications away: workers look for tasks \
+             once in a second, who waits for the end of a task looks as often, and progress is not heard"
+        );
+    } else {
+        let channel = format!("{schema}.{}", events::CHANNEL);
+        tokio::spawn(warn_if_deaf(pool.clone(), channel, store.to_owned()));
+    }
     let sql = Dialect::postgres(&name);
     let database = PostgresDatabase::new(pool).with_schema(name);
     let db = Db::new(Pool::Postgres(database), sql);
-    db.map_err(|error| unreachable(error.into()))
+    let db = db.map_err(|error| unreachable(error.into()))?;
+    Ok(if is_shared { db.deaf() } else { db })
+}
+
+/// Creates the index on the ids of tasks, which is not there yet.
+pub(super) fn index(schema: &SchemaName) -> String {
+    let jobs = schema.qualify("river_job");
+    format!("create index bg_task_id on {jobs} ((metadata->'bg'->>'id'));")
+}
+
+/// Finds out why the pool has no connection, which only says that.
+pub(super) async fn why_without_connection(pool: &PgPool) -> BoxError {
+    const WAIT: Duration = Duration::from_secs(1);
+    let options = pool.connect_options();
+    match tokio::time::timeout(WAIT, PgConnection::connect_with(&options)).await {
+        Ok(Ok(connection)) => {
+            // It would wait for the server's answer.
+            drop(connection);
+            let all = pool.size();
+            format!("all of the {all} connections are in use: set more with `connections(..)`")
+                .into()
+        }
+        Ok(Err(error)) => explained(error),
+        Err(_) => format!("no answer to a new connection within {WAIT:?}").into(),
+    }
 }
 
 /// Returns whether a connection of the pool is still one. Not asked of those that were used lately, so that a request
@@ -121,16 +193,16 @@ impl Preparation<'_> {
         }
         let versions = self.migrator().existing_versions().await;
         super::warn_of_newer(
-            &versions.map_err(|error| self.migration(error))?,
+            &versions.map_err(|error| self.migration(explained_migration(error)))?,
             MIGRATION_VERSION_LATEST,
             self.store,
         );
-        let extras = self.extras().await.map_err(|error| self.migration(error))?;
+        let extras = self.extras().await.map_err(|error| self.failed(error))?;
         if extras.has_index && (extras.has_trigger || !self.settings.fence) {
             return Ok(());
         }
         if self.settings.migrate {
-            self.add_extras(first, extras).await
+            self.add_extras(first).await
         } else {
             self.warn_of_missing(extras.has_index, extras.has_trigger, "`migrate(false)`");
             Ok(())
@@ -141,11 +213,15 @@ impl Preparation<'_> {
         PostgresMigrator::new(self.pool.clone()).with_schema(self.name.clone())
     }
 
-    fn migration(&self, error: impl Into<BoxError>) -> StartError {
+    fn migration(&self, error: BoxError) -> StartError {
         StartError::Migration {
             store: self.store.to_owned(),
-            error: error.into().into(),
+            error: error.into(),
         }
+    }
+
+    fn failed(&self, error: sqlx::Error) -> StartError {
+        self.migration(explained(error))
     }
 
     async fn is_current(&self) -> Result<bool, StartError> {
@@ -153,7 +229,7 @@ impl Preparation<'_> {
             Ok(found) => Ok(found.is_valid()),
             Err(error) => Err(StartError::Unreachable {
                 store: self.store.to_owned(),
-                error: Arc::new(error),
+                error: explained_migration(error).into(),
             }),
         }
     }
@@ -161,12 +237,12 @@ impl Preparation<'_> {
     /// Only one process at a time: the others wait, and find it done.
     async fn migrate(&self, first: &mut PgConnection) -> Result<(), StartError> {
         let lock = self.lock(first).await;
-        let lock = lock.map_err(|error| self.migration(error))?;
+        let lock = lock.map_err(|error| self.failed(error))?;
         let made = self.make_schema().await;
-        made.map_err(|error| self.migration(error))?;
+        made.map_err(|error| self.failed(error))?;
         let migrated = self.migrator().migrate_up().await;
-        migrated.map_err(|error| self.migration(error))?;
-        lock.commit().await.map_err(|error| self.migration(error))
+        migrated.map_err(|error| self.migration(explained_migration(error)))?;
+        lock.commit().await.map_err(|error| self.failed(error))
     }
 
     /// A lock of a transaction, because a pooler like PgBouncer does not keep those of a session.
@@ -175,7 +251,8 @@ impl Preparation<'_> {
         first: &'c mut PgConnection,
     ) -> Result<sqlx::Transaction<'c, sqlx::Postgres>, sqlx::Error> {
         let mut lock = first.begin().await?;
-        sqlx::raw_sql("set local lock_timeout = '60s'")
+        // Whatever its role sets: another process may take longer with tables that are large.
+        sqlx::raw_sql("set local lock_timeout = '60s'; set local statement_timeout = 0")
             .execute(&mut *lock)
             .await?;
         sqlx::query("select pg_advisory_xact_lock(hashtextextended('bg_runtime:' || $1, 0))")
@@ -215,19 +292,18 @@ impl Preparation<'_> {
         })
     }
 
-    async fn add_extras(&self, first: &mut PgConnection, extras: Extras) -> Result<(), StartError> {
+    async fn add_extras(&self, first: &mut PgConnection) -> Result<(), StartError> {
         let lock = self.lock(first).await;
-        let lock = lock.map_err(|error| self.migration(error))?;
-        let jobs = self.name.qualify("river_job");
-        let index =
-            format!("create index if not exists bg_task_id on {jobs} ((metadata->'bg'->>'id'))");
-        let has_index = extras.has_index || self.may(index).await?;
+        let lock = lock.map_err(|error| self.failed(error))?;
+        // Another process may have added them meanwhile.
+        let extras = self.extras().await.map_err(|error| self.failed(error))?;
+        let has_index = extras.has_index || self.may(index(self.name)).await?;
         let prefix = self.name.quoted_identifier().unwrap_or_default() + ".";
         let has_trigger = extras.has_trigger
             || !self.settings.fence
             || self.may(fence::postgres_trigger(&prefix)).await?;
         self.warn_of_missing(has_index, has_trigger, "its role may not create it");
-        lock.commit().await.map_err(|error| self.migration(error))
+        lock.commit().await.map_err(|error| self.failed(error))
     }
 
     /// Returns whether the role may do so.
@@ -239,7 +315,7 @@ impl Preparation<'_> {
             {
                 Ok(false)
             }
-            Err(error) => Err(self.migration(error)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
@@ -263,7 +339,56 @@ impl Preparation<'_> {
     }
 }
 
-/// Tells of a pooler that takes notifications away, as PgBouncer does in its transaction mode.
+/// Returns whether each transaction may get another connection to the server, as behind a pooler in its transaction
+/// mode: what was set in one is not there in the next, or is on a connection that has not set it.
+///
+/// To listen there is worse than in vain. It is the connection to the server that listens, so a notification comes in
+/// the middle of what somebody else asks, and sqlx takes it for an error.
+async fn is_shared(first: &mut PgConnection, pool: &PgPool) -> Result<bool, sqlx::Error> {
+    const GET: &str = "select coalesce(current_setting('bg.session', true), '')";
+    async fn ask(sql: String, of: impl PgExecutor<'_>) -> Result<String, sqlx::Error> {
+        // Not prepared, which is the next thing that such a pooler may get in the way of.
+        let row = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_one(of).await?;
+        row.try_get(0)
+    }
+    // Others use it as well, and may change by chance which connection is given to whom.
+    for _ in 0..3 {
+        let mark = format!("{:x}", fastrand::u64(..));
+        let set = format!("select set_config('bg.session', '{mark}', false)");
+        ask(set, &mut *first).await?;
+        if ask(GET.to_owned(), pool).await? == mark
+            || ask(GET.to_owned(), &mut *first).await? != mark
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Looks whether two clients that call their statements the same, as those of sqlx do, each get their own. Where they do
+/// not, the error may come much later, or a statement of somebody else is run instead.
+async fn keeps_statements(
+    first: &mut PgConnection,
+    pool: &PgPool,
+) -> Result<(), Option<sqlx::Error>> {
+    let mut other = pool.acquire().await.map_err(Some)?;
+    for round in [0, 1, 2, 0, 1, 2] {
+        for (who, connection) in [("first", &mut *first), ("other", &mut *other)] {
+            let expected = format!("{who} {round}");
+            let sql = AssertSqlSafe(format!("select '{expected}'"));
+            let answer: String = sqlx::query_scalar(sql)
+                .fetch_one(connection)
+                .await
+                .map_err(Some)?;
+            if answer != expected {
+                return Err(None);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tells of a pooler that takes notifications away, though it keeps sessions.
 async fn warn_if_deaf(pool: PgPool, channel: String, store: String) {
     const WAIT: Duration = Duration::from_secs(3);
     let heard = async {
@@ -279,8 +404,8 @@ async fn warn_if_deaf(pool: PgPool, channel: String, store: String) {
     if let Ok(false) = heard.await {
         tracing::warn!(
             target: RUNTIME,
-            "{store} does not pass notifications on, as behind a pooler in its transaction mode: workers look for tasks \
-             each second, and outcomes reach other processes after up to 5 seconds",
+            "{store} does not pass notifications on: workers look for tasks once in a second, and outcomes reach other \
+             processes after up to 5 seconds",
         );
     }
 }

@@ -10,7 +10,7 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use super::db::{ACQUIRE, Db, Pool};
 use super::dialect::Dialect;
-use super::failure::is_away;
+use super::failure::{explained, explained_migration, is_away};
 use super::{events, fence};
 use crate::durable::error::StartError;
 use crate::durable::settings::StoreSettings;
@@ -22,9 +22,12 @@ const BUSY: Duration = Duration::from_secs(10);
 /// More would only wait for each other, as one writes at a time.
 const CONNECTIONS: u32 = 4;
 
-/// What is ours in the file. The table says until when somebody listens to what happens.
-const EXTRAS: &str = "
+/// What is ours in the file. The table says until when somebody listens to what happens. The second index stays empty,
+/// and has SQLite refuse arguments that are no JSON, as the first does for metadata: where there is one such row, River
+/// can read none.
+pub(super) const EXTRAS: &str = "
     create index if not exists bg_task_id on river_job (json_extract(metadata, '$.bg.id'));
+    create index if not exists bg_is_json on river_job (id) where json_type(args) is null;
     create table if not exists bg_listener (id text primary key, until text not null);";
 
 /// Returns how every connection to the file is made.
@@ -53,6 +56,7 @@ pub(super) async fn open(
         Missing::Directory(directory) => {
             unreachable(format!("there is no directory {}", directory.display()).into())
         }
+        Missing::IsDirectory => unreachable("it is a directory: name a file in it".into()),
         Missing::File => StartError::OlderSchema {
             store: store.to_owned(),
         },
@@ -60,8 +64,11 @@ pub(super) async fn open(
     let options = options(path, settings);
     let first = first_connection(&options)
         .await
-        .map_err(|error| unreachable(error.into()))?;
+        .map_err(|error| unreachable(explained(error)))?;
     prepare(&first, settings, store).await?;
+    is_writable(&first)
+        .await
+        .map_err(|error| unreachable(explained(error)))?;
     first.close().await;
 
     let (worker, lease, fenced) = (worker.to_owned(), settings.lease, settings.fence);
@@ -77,13 +84,26 @@ pub(super) async fn open(
         .connect_lazy_with(options);
     // The tables are there now, so that the first connection finds what it watches.
     let connected = pool.acquire().await;
-    connected.map_err(|error| unreachable(error.into()))?;
+    connected.map_err(|error| unreachable(explained(error)))?;
     let db = Db::new(Pool::Sqlite(pool), Dialect::sqlite());
     db.map_err(|error| unreachable(error.into()))
 }
 
+/// What can only be read is found out now, and not by the first task that is to be stored.
+async fn is_writable(pool: &SqlitePool) -> Result<(), sqlx::Error> {
+    match sqlx::raw_sql("begin immediate; rollback")
+        .execute(pool)
+        .await
+    {
+        // Somebody writes.
+        Err(error) if is_busy(&error) => Ok(()),
+        tried => tried.map(drop),
+    }
+}
+
 enum Missing {
     Directory(PathBuf),
+    IsDirectory,
     File,
 }
 
@@ -100,6 +120,7 @@ fn look_for(path: &Path, settings: &StoreSettings) -> Result<(), Missing> {
         _ => {}
     }
     match path.metadata() {
+        Ok(found) if found.is_dir() => Err(Missing::IsDirectory),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !settings.migrate => {
             Err(Missing::File)
         }
@@ -152,13 +173,13 @@ async fn prepare(
         Err(riverqueue::migrate::Error::Database(error)) if is_away(&error) => {
             Err(StartError::Unreachable {
                 store: store.to_owned(),
-                error: std::sync::Arc::new(error),
+                error: explained(error).into(),
             })
         }
         // Not even the list of migrations can be read: this is no database, or one of something else.
         Err(error) => Err(StartError::IncompatibleSchema {
             store: store.to_owned(),
-            error: std::sync::Arc::new(error),
+            error: explained_migration(error).into(),
         }),
     };
     if !settings.migrate {
@@ -176,14 +197,14 @@ async fn prepare(
         tries += 1;
         if let Err(error) = migrator.migrate_up().await {
             if tries == 50 {
-                return Err(migration(error.into()));
+                return Err(migration(explained_migration(error)));
             }
             pause().await;
         }
     }
     warn_of_newer(&migrator, store).await?;
     let added = sqlx::raw_sql(EXTRAS).execute(pool).await;
-    added.map(drop).map_err(|error| migration(error.into()))
+    added.map(drop).map_err(|error| migration(explained(error)))
 }
 
 async fn warn_of_newer(migrator: &SqliteMigrator, store: &str) -> Result<(), StartError> {

@@ -203,8 +203,7 @@ impl Working {
             // A queue stays paused however long nobody works.
             .with_queue_retention(FOR_EVER);
         let mut client = db
-            .pool
-            .client()
+            .worker()
             .id(name)
             .workers(workers)
             .work_middleware(Note(held.clone()))

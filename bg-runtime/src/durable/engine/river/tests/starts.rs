@@ -132,6 +132,20 @@ mod servers {
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
     }
 
+    /// P-DURABLE-61
+    #[cfg(not(feature = "postgres-tls"))]
+    #[tokio::test]
+    async fn an_address_that_asks_for_encryption_names_the_feature_for_it() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = server.local_addr().unwrap().port();
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let url = format!("postgres://ada@127.0.0.1:{port}/tasks?sslmode={mode}");
+            let error = Postgres::url(url).open().engine().start().await;
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("need the feature `postgres-tls`"), "{error}");
+        }
+    }
+
     /// What a restart of the server does to the connections.
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_worker_whose_connections_are_cut_goes_on() {

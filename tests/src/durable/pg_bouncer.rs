@@ -1,0 +1,142 @@
+//! A PgBouncer before a server of the test's.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::{env, thread};
+
+use super::PostgresServer;
+use super::postgres_server::{as_other_user, free_port, own_directory, write_private};
+
+/// The first version that can keep prepared statements, as sqlx needs it in transaction mode.
+const KEEPS_STATEMENTS: (u32, u32) = (1, 21);
+
+/// A pooler, which ends with this, and with the process that has it.
+#[derive(Debug)]
+pub struct PgBouncer {
+    port: u16,
+    running: Child,
+    _directory: tempfile::TempDir,
+}
+
+impl PgBouncer {
+    /// Starts a pooler before a server, with these settings, each as `name = value`. `None`, with a line that says so,
+    /// where there is no PgBouncer.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not start, or if there is none, and the variable `CI` is set and not empty.
+    pub fn start(server: &PostgresServer, settings: &[&str]) -> Option<Self> {
+        let Some((program, _)) = installed() else {
+            let test = test();
+            let is_ci = env::var("CI").is_ok_and(|ci| !ci.is_empty());
+            assert!(!is_ci, "there is no PgBouncer here for {test}");
+            eprintln!("not run: {test}, because there is no PgBouncer here (Debian: pgbouncer)");
+            return None;
+        };
+        Some(Self::run(&program, server, settings))
+    }
+
+    /// As [`start`](Self::start) does, if it can keep prepared statements; `None`, with a line that says so, if not.
+    ///
+    /// # Panics
+    ///
+    /// As [`start`](Self::start).
+    pub fn start_with_statements(server: &PostgresServer, settings: &[&str]) -> Option<Self> {
+        let settings = [settings, &["max_prepared_statements = 200"]].concat();
+        match installed() {
+            Some((_, version)) if version < KEEPS_STATEMENTS => {
+                let ((major, minor), test) = (version, test());
+                eprintln!(
+                    "not run: {test}, because PgBouncer {major}.{minor} keeps no prepared statements (1.21 does)"
+                );
+                None
+            }
+            _ => Self::start(server, &settings),
+        }
+    }
+
+    fn run(program: &Path, server: &PostgresServer, settings: &[&str]) -> Self {
+        let (directory, port) = (own_directory(), free_port());
+        let users = directory.path().join("users");
+        write_private(&users, "\"postgres\" \"\"\n");
+        let file = directory.path().join("pgbouncer.ini");
+        let text = format!(
+            "[databases]\n* = host=127.0.0.1 port={}\n\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
+             unix_socket_dir =\nauth_type = trust\nauth_file = {}\n{}\n",
+            server.port(),
+            users.display(),
+            settings.join("\n"),
+        );
+        write_private(&file, &text);
+        // The shell lives as long as its standard input, which ends with this process, and ends the pooler then.
+        let script = r#""$0" "$@" & pooler=$!; cat >/dev/null; kill -KILL $pooler 2>/dev/null; wait $pooler"#;
+        let mut shell = as_other_user(Path::new("sh"));
+        shell.arg("-c").arg(script).arg(program).arg(&file);
+        shell.current_dir(directory.path());
+        let running = shell
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut running = running.expect("a shell");
+        let mut log = BufReader::new(running.stderr.take().expect("it is piped"));
+        let mut said = String::new();
+        while !said.contains("process up") {
+            let read = log.read_line(&mut said).expect("a log");
+            assert!(read > 0, "PgBouncer did not start:\n{said}");
+        }
+        // Or it would wait for somebody to read its log.
+        thread::spawn(move || {
+            let _ = log.read_to_end(&mut Vec::new());
+        });
+        Self {
+            port,
+            running,
+            _directory: directory,
+        }
+    }
+
+    /// The URL of the server's database, by way of this.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// The port that it listens on, of the loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns whether the one that is installed can keep prepared statements.
+    pub fn can_keep_statements() -> Option<bool> {
+        installed().map(|(_, version)| version >= KEEPS_STATEMENTS)
+    }
+}
+
+impl Drop for PgBouncer {
+    fn drop(&mut self) {
+        drop(self.running.stdin.take());
+        let _ = self.running.wait();
+    }
+}
+
+/// The name of the test that runs.
+fn test() -> String {
+    thread::current().name().unwrap_or("a test").to_owned()
+}
+
+/// The program, and its version.
+fn installed() -> Option<(PathBuf, (u32, u32))> {
+    let on_path = env::var_os("PATH").unwrap_or_default();
+    // Debian's is for root alone.
+    let folders = env::split_paths(&on_path).chain(["/usr/sbin".into()]);
+    let program = folders
+        .map(|folder| folder.join("pgbouncer"))
+        .find(|program| program.exists())?;
+    let said = Command::new(&program).arg("--version").output();
+    let said = String::from_utf8(said.expect("it starts").stdout).expect("a text");
+    let version = said.split_whitespace().nth(1).expect("a version");
+    let mut numbers = version.split('.').map(|number| number.parse().ok());
+    let mut next = || numbers.next().flatten().expect("a number");
+    Some((program, (next(), next())))
+}

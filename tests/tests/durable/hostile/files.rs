@@ -1,0 +1,207 @@
+//! Files of SQLite that cannot be worked with.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use bg_runtime::durable::{EnqueueError, Sqlite, StartError, StoredState};
+use bg_runtime::sqlx::{self, Connection, SqliteConnection};
+use tests::within;
+
+use super::{background, start_error, works};
+use crate::tasks::Note;
+
+async fn connect(file: &std::path::Path) -> SqliteConnection {
+    let url = format!("sqlite://{}?mode=rwc", file.display());
+    SqliteConnection::connect(&url).await.unwrap()
+}
+
+/// P-DURABLE-51
+#[tokio::test]
+async fn a_path_that_is_no_database_is_told_of_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    fs::write(file("text"), "no database, ".repeat(100)).unwrap();
+    let text = file("text").display().to_string();
+    for (path, why) in [
+        (
+            directory.path().to_owned(),
+            "it is a directory: name a file in it",
+        ),
+        (
+            file("text").join("tasks.db"),
+            "the file or its directory is missing, is something else",
+        ),
+        (file("text"), "file is not a database"),
+        (file("missing").join("tasks.db"), "there is no directory"),
+    ] {
+        let error = start_error(Sqlite::file(&path)).await;
+        let begin = format!("SQLite ({}) cannot be reached: ", path.display());
+        assert!(error.starts_with(&begin), "{error}");
+        assert!(error.contains(why), "{error}");
+    }
+    assert_eq!(
+        fs::read_to_string(text).unwrap(),
+        "no database, ".repeat(100)
+    );
+    for store in [Sqlite::file(file("none")), Sqlite::file(file("empty"))] {
+        fs::write(file("empty"), "").unwrap();
+        let error = within("the start", background(store.migrate(false)).start()).await;
+        assert!(
+            matches!(error, Err(StartError::OlderSchema { .. })),
+            "{error:?}"
+        );
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("leave `migrate(false)` out"), "{error}");
+    }
+    assert!(!file("none").exists());
+    works(Sqlite::file(file("empty"))).await;
+}
+
+/// P-DURABLE-51
+#[tokio::test]
+async fn a_file_with_tables_of_somebody_else_is_told_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("theirs.db");
+    let mut other = connect(&file).await;
+    let table = "create table river_job (theirs text)";
+    sqlx::raw_sql(table).execute(&mut other).await.unwrap();
+    let error = start_error(Sqlite::file(&file)).await;
+    assert!(error.contains("could not be brought up to date"), "{error}");
+    assert!(error.contains("table river_job already exists"), "{error}");
+}
+
+/// P-DURABLE-52
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_locked_for_long_refuses_in_time_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tasks.db");
+    let timeout = Duration::from_millis(300);
+    let background = background(Sqlite::file(&file).store_timeout(timeout));
+    background.start().await.unwrap();
+    let mut other = connect(&file).await;
+    let lock = sqlx::raw_sql("begin immediate");
+    lock.execute(&mut other).await.unwrap();
+    let begun = Instant::now();
+    let refused = background.enqueue(Note::new("refused")).await.unwrap_err();
+    assert!(begun.elapsed() < timeout * 10, "{:?}", begun.elapsed());
+    assert!(
+        matches!(refused, EnqueueError::Timeout { .. }),
+        "{refused:?}"
+    );
+    assert!(
+        refused.to_string().contains("did not answer within 300ms"),
+        "{refused}"
+    );
+    let unlock = sqlx::raw_sql("rollback");
+    unlock.execute(&mut other).await.unwrap();
+    // The one that was given up may be in the way for a moment.
+    let id = loop {
+        match background.enqueue(Note::new("stored")).await {
+            Ok(id) => break id,
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(20), "{error}"),
+        }
+    };
+    within("the end", background.stored().get(id).outcome())
+        .await
+        .unwrap();
+    within("the shutdown", background.shutdown()).await;
+}
+
+/// The transaction has the lock that the tables would be made with.
+/// P-DURABLE-52
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stores_first_in_a_transaction_is_told_to_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tasks.db");
+    let mut connection = connect(&file).await;
+    let background = background(Sqlite::file(&file).store_timeout(Duration::from_secs(1)));
+    let mut transaction = connection.begin_with("begin immediate").await.unwrap();
+    let refused = background
+        .enqueue_in(&mut transaction, Note::new("too early"))
+        .await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("call `start()` before"), "{refused}");
+    transaction.rollback().await.unwrap();
+    within("the start", background.start()).await.unwrap();
+    let mut transaction = connection.begin_with("begin immediate").await.unwrap();
+    let id = background
+        .enqueue_in(&mut transaction, Note::new("in time"))
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    within("the end", background.stored().get(id).outcome())
+        .await
+        .unwrap();
+    within("the shutdown", background.shutdown()).await;
+}
+
+/// P-DURABLE-51
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_only_reads_is_told_of_at_the_start() {
+    use super::own_mounts::{in_own_mounts, mount};
+
+    let name = "hostile::files::a_disk_that_only_reads_is_told_of_at_the_start";
+    in_own_mounts(name, async || {
+        let directory = tempfile::tempdir().unwrap();
+        mount("size=8m", directory.path());
+        let file = directory.path().join("tasks.db");
+        let before = background(Sqlite::file(&file));
+        before.start().await.unwrap();
+        before.shutdown().await;
+        drop(before);
+        // As long as a connection is open, the disk is in use.
+        tests::eventually("a disk that only reads", || {
+            let mut mount = std::process::Command::new("mount");
+            let mount = mount.args(["-o", "remount,ro"]).arg(directory.path());
+            mount.output().unwrap().status.success()
+        })
+        .await;
+        for path in [file, directory.path().join("new.db")] {
+            let error = start_error(Sqlite::file(&path)).await;
+            assert!(error.contains("cannot be reached: the file"), "{error}");
+        }
+    });
+}
+
+/// P-DURABLE-53
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_is_full_refuses_tasks_until_there_is_room() {
+    use super::own_mounts::{in_own_mounts, mount};
+
+    let name = "hostile::files::a_disk_that_is_full_refuses_tasks_until_there_is_room";
+    in_own_mounts(name, async || {
+        let directory = tempfile::tempdir().unwrap();
+        mount("size=8m", directory.path());
+        let background = background(Sqlite::file(directory.path().join("tasks.db")));
+        background.start().await.unwrap();
+        background.queue("default").pause().await.unwrap();
+        let mut stored = Vec::new();
+        let refused = loop {
+            match background.enqueue(Note::new("x".repeat(100_000))).await {
+                Ok(id) => stored.push(id),
+                Err(refused) => break refused,
+            }
+        };
+        assert!(!stored.is_empty());
+        assert!(
+            matches!(refused, EnqueueError::NotStored { .. }),
+            "{refused:?}"
+        );
+        let refused = refused.to_string();
+        assert!(
+            refused.contains("there is no room on its disk"),
+            "{refused}"
+        );
+        mount("remount,size=32m", directory.path());
+        background.queue("default").resume().await.unwrap();
+        stored.push(background.enqueue(Note::new("again")).await.unwrap());
+        for id in &stored {
+            background.stored().get(*id).outcome().await.unwrap();
+        }
+        let counts = background.stored().counts().await.unwrap();
+        assert_eq!(counts, [(StoredState::Completed, stored.len() as u64)]);
+        background.shutdown().await;
+    });
+}
