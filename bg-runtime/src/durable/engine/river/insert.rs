@@ -155,11 +155,13 @@ impl Open<'_> {
 #[cfg(feature = "postgres")]
 pub(super) async fn insert_at_once(db: &Db, tasks: &[Stored]) -> Option<Result<(), sqlx::Error>> {
     let plain: Vec<_> = tasks.iter().filter(|task| task.unique.is_none()).collect();
+    if plain.len() < tasks.len() {
+        return None;
+    }
     match &db.pool {
-        Pool::Postgres(database) if plain.len() == tasks.len() => {
-            Some(batch::insert(db, database.pool(), &plain).await)
-        }
-        _ => None,
+        Pool::Postgres(database) => Some(batch::insert(db, database.pool(), &plain).await),
+        #[cfg(feature = "sqlite")]
+        Pool::Sqlite(_) => None,
     }
 }
 
