@@ -85,6 +85,9 @@ pub(super) fn run_stored(runner: &Arc<Runner>, claimed: Claimed) -> BoxFuture<'s
     let here = runner.clone();
     runner.spawn(async move {
         let Some(worker) = &here.worker else { return };
+        // A run has its outcome before its verdict is out, and a shutdown that found the books idle in between would
+        // abort this: what has ended would go back to the store, and run again.
+        let _until_told = here.hold();
         let verdict = run_claimed(&here, worker, claimed).await;
         // Nobody hears of it if the worker itself was dropped. Its lease ends then.
         let _ = tell.send(verdict);
@@ -364,9 +367,8 @@ async fn tell_progress(store: &OpenStore, mut progress: Watcher) {
 /// Tells the store of the last progress of a task that has ended, if it may not know it.
 async fn tell_last_progress(store: &OpenStore, progress: Watcher) {
     if let Some(latest) = progress.tracked().latest() {
-        let _ = store
-            .engine()
-            .set_progress(progress.tracked().id(), latest)
-            .await;
+        let id = progress.tracked().id();
+        // Not for ever, because the outcome waits behind it.
+        let _ = store.ask(store.engine().set_progress(id, latest)).await;
     }
 }
