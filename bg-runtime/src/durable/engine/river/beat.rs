@@ -137,14 +137,17 @@ impl Heart {
         }
     }
 
-    /// Says that these rows are still worked on, and tells those of them that are somebody else's by now.
+    /// Says that these rows are still worked on, and tells those of them that are somebody else's by now, or that
+    /// somebody has cancelled: River tells of that only once, and whoever did not listen then does not hear of it.
     async fn once(&self, line: &mut Option<BeatLine>, rows: &[i64]) -> Result<(), sqlx::Error> {
         let line = match line {
             Some(line) => line,
             None => line.insert(BeatLine::open(&self.db.pool).await?),
         };
         let kept = line.keep(&self.db.sql.jobs, rows, &self.worker).await?;
-        let kept: HashSet<i64> = kept.into_iter().collect();
+        let cancelled = kept.iter().filter(|(_, is_cancelled)| *is_cancelled);
+        self.held.cancelled(cancelled.map(|(row, _)| *row));
+        let kept: HashSet<i64> = kept.into_iter().map(|(row, _)| row).collect();
         let gone = rows.iter().copied().filter(|row| !kept.contains(row));
         for task in self.held.lost(gone) {
             tracing::warn!(
@@ -179,16 +182,17 @@ impl BeatLine {
         jobs: &str,
         rows: &[i64],
         worker: &str,
-    ) -> Result<Vec<i64>, sqlx::Error> {
+    ) -> Result<Vec<(i64, bool)>, sqlx::Error> {
         let _ = jobs;
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(connection) => {
                 let sql = format!(
                     "update {jobs} set attempted_at = now() where id = any($1) and state = 'running'
-                     and attempted_by[array_upper(attempted_by, 1)] = $2 returning id"
+                     and attempted_by[array_upper(attempted_by, 1)] = $2
+                     returning id, metadata ? 'cancel_attempted_at'"
                 );
-                sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                sqlx::query_as(sqlx::AssertSqlSafe(sql))
                     .bind(rows)
                     .bind(worker)
                     .fetch_all(connection)
@@ -197,10 +201,12 @@ impl BeatLine {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(connection) => {
                 let rows: Vec<_> = rows.iter().map(i64::to_string).collect();
-                sqlx::query_scalar(
+                sqlx::query_as(
                     "update river_job set attempted_at = strftime('%Y-%m-%d %H:%M:%f', 'now')
                      where id in (select value from json_each($1)) and state = 'running'
-                     and json_extract(attempted_by, '$[#-1]') = $2 returning id",
+                     and json_extract(attempted_by, '$[#-1]') = $2
+                     returning id, json_valid(metadata, 5)
+                         and json_extract(metadata, '$.cancel_attempted_at') is not null",
                 )
                 .bind(format!("[{}]", rows.join(",")))
                 .bind(worker)

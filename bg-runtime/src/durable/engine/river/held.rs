@@ -33,6 +33,8 @@ struct Claim {
 pub(super) struct Run {
     pub(super) ended: Ended,
     pub(super) stop: StopOrder,
+    /// How often the task had gone back to the store before.
+    pub(super) returns: i64,
 }
 
 impl Held {
@@ -94,6 +96,19 @@ impl Held {
     /// Returns the rows to beat for.
     pub(super) fn rows(&self) -> Vec<i64> {
         self.0.lock().by_row.keys().copied().collect()
+    }
+
+    /// Tells the runs of these rows that somebody has cancelled them.
+    pub(super) fn cancelled(&self, rows: impl Iterator<Item = i64>) {
+        let stops: Vec<_> = {
+            let claims = &*self.0.lock();
+            let runs = rows.filter_map(|row| claims.by_row.get(&row)?.run.as_ref());
+            runs.map(|run| run.stop.clone()).collect()
+        };
+        // Outside the lock: this wakes tasks.
+        for stop in stops {
+            stop.cancelled.cancel();
+        }
     }
 
     /// Tells the runs of these rows that they have no claim any more.
