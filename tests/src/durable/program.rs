@@ -2,14 +2,19 @@
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
+use bg_runtime::durable::StartError;
 use bg_runtime::{Background, BackgroundBuilder};
+use tokio::net::TcpListener;
 
 use super::Place;
+
+/// How long after it did not start a process is started again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Writes into the [`Evidence`](super::Evidence): a state of the tasks of all processes.
 #[derive(Debug, Clone)]
@@ -70,14 +75,33 @@ pub async fn run(
         .drain_timeout(Duration::from_secs(2))
         .durable(store);
     let background = finish(builder, pen).build()?;
-    let report = if role == "serve" {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        println!("ready {}", listener.local_addr()?.port());
-        background.serve(listener, app).await?
-    } else {
-        println!("ready 0");
-        background.work().await?
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let mut listener = Some(listener);
+    println!("ready {}", address.port());
+    // As whoever looks after processes starts one again that the database kept from starting.
+    let report = loop {
+        let ran = match role.as_str() {
+            "serve" => {
+                let listener = match listener.take() {
+                    Some(listener) => listener,
+                    None => TcpListener::bind(address).await?,
+                };
+                background.serve(listener, app.clone()).await
+            }
+            _ => background.work().await.map_err(io::Error::other),
+        };
+        match ran {
+            Err(error) if is_away(&error) => tokio::time::sleep(AGAIN).await,
+            ran => break ran?,
+        }
     };
     println!("{report}");
     Ok(())
+}
+
+/// Returns whether nothing but the database was missing.
+fn is_away(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref());
+    matches!(error, Some(StartError::Unreachable { .. }))
 }
