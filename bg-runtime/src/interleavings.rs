@@ -1,10 +1,13 @@
 //! Races between threads, run in thousands of orders that a model checker picks.
 //!
 //! ```text
-//! RUSTFLAGS="--cfg shuttle" cargo test -p bg-runtime --lib interleavings --target-dir target/shuttle
+//! RUSTFLAGS="--cfg shuttle" cargo test -p bg-runtime --lib --features durable interleavings --target-dir target/shuttle
 //! ```
 //!
 //! The locks are the checker's, and so is the executor; tokio's own primitives run as they are.
+
+#[cfg(feature = "durable")]
+mod stored;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,13 +24,16 @@ use crate::run::{AcceptedTask, Limits, Overflow, PendingLimit, Runner, Settings,
 use crate::task::{BoxTask, Item, OnFull, Task, TaskContext, TaskDef, TaskList, TaskResult, named};
 
 fn check(scenario: fn()) {
-    const ORDERS: usize = 3_000;
+    check_orders(3_000, scenario);
+}
+
+fn check_orders(orders: usize, scenario: impl Fn() + Send + Sync + Copy + 'static) {
     let mut config = Config::new();
     // A response's frames are large in a debug build.
     config.stack_size = 512 * 1024;
-    let random = RandomScheduler::new(ORDERS);
+    let random = RandomScheduler::new(orders);
     Checker::new(random, config.clone()).run(scenario);
-    let few_preemptions = PctScheduler::new(3, ORDERS);
+    let few_preemptions = PctScheduler::new(3, orders);
     Checker::new(few_preemptions, config).run(scenario);
 }
 

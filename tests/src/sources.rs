@@ -47,9 +47,10 @@ pub fn is_test_of_each_database(line: &str) -> bool {
     line.ends_with("(lab: &Lab) {")
 }
 
-/// The name of the function that begins on this line.
+/// The name of the function that begins on this line. `None` where a macro has yet to give it one.
 pub fn function_name(line: &str) -> Option<String> {
     let (_, rest) = line.split_once("fn ")?;
     let is_part = |c: &char| *c == '_' || c.is_alphanumeric();
-    Some(rest.chars().take_while(is_part).collect())
+    let name: String = rest.chars().take_while(is_part).collect();
+    (!name.is_empty()).then_some(name)
 }

@@ -54,5 +54,7 @@ pub use self::engine::Memory;
 pub(crate) use self::engine::{StoreTransaction, Tally};
 pub(crate) use self::envelope::Envelope;
 pub(crate) use self::open_store::OpenStore;
+#[cfg(all(test, shuttle))]
+pub(crate) use self::query::{Obeyed, Order, Query};
 pub(crate) use self::run_failure::RunFailure;
 pub(crate) use self::stored::{Claimed, Kept, Stored, Unique, Verdict};

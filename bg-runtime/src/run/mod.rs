@@ -497,6 +497,15 @@ impl Runner {
     /// Spawns a future where tasks run, until it ends or a shutdown does. Without a runtime the future
     /// is dropped, and the guards in it settle their tasks.
     fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        // The model checker's executor gives no handle to abort a future by.
+        #[cfg(all(shuttle, feature = "durable"))]
+        {
+            let work = AbortRegistry::own(self, work);
+            self.executor.spawn(async move {
+                let _aborted = work.await;
+            });
+        }
+        #[cfg(not(all(shuttle, feature = "durable")))]
         AbortRegistry::spawn(self, work, |work| self.executor.spawn(work));
     }
 
@@ -760,5 +769,21 @@ impl Runner {
 
     pub(crate) fn report_so_far(&self) -> ShutdownReport {
         self.ledger.report_so_far()
+    }
+
+    /// Takes tasks from the store until the server is told to stop, and everything that ran is recorded.
+    #[cfg(feature = "durable")]
+    pub(crate) fn work_here(self: &Arc<Self>) -> impl Future<Output = ()> + use<> {
+        worker::work_here(self)
+    }
+
+    /// Aborts the task of this id, as its handle does, if it is in the books.
+    #[cfg(feature = "durable")]
+    pub(crate) fn abort_stored(self: &Arc<Self>, task: TaskId) -> bool {
+        let open = self.ledger.track(task).and_then(|(_, open)| open);
+        if let Some(key) = open {
+            self.abort_task(key);
+        }
+        open.is_some()
     }
 }

@@ -18,10 +18,11 @@ use tokio_util::sync::CancellationToken;
 use super::abortable::until_aborted;
 use super::attempt::attempt;
 use super::begin::acquire;
-use super::ledger::EntryKey;
+use super::ledger::{EntryKey, SettledBefore};
 use super::limits::{ListSlot, RunLease};
 use super::next_run::wait_for_next_run;
 use super::outcome::{Outcome, RunError};
+use super::task::TaskEnd;
 use super::worker::Worker;
 use super::{AcceptedTask, Runner, report};
 use crate::clock;
@@ -85,6 +86,9 @@ pub(super) fn run_stored(runner: &Arc<Runner>, claimed: Claimed) -> BoxFuture<'s
     let here = runner.clone();
     runner.spawn(async move {
         let Some(worker) = &here.worker else { return };
+        // A task that its handle has aborted has left the books before this hears of it, and a shutdown that found them
+        // idle would end this in between: the store would have the task run again.
+        let _until_told = here.hold();
         let verdict = run_claimed(&here, worker, claimed).await;
         // Nobody hears of it if the worker itself was dropped. Its lease ends then.
         let _ = tell.send(verdict);
@@ -165,12 +169,14 @@ async fn run_claimed(runner: &Arc<Runner>, worker: &Worker, claimed: Claimed) ->
         }
     };
     match ended {
-        Some(Some(verdict)) => {
+        Some(Some(Ran::Not(verdict))) => verdict,
+        Some(Some(Ran::Once(accepted, ended))) => {
+            // Before the outcome: a shutdown that finds it in the books ends this, and the store would not hear of it.
             tell_last_progress(store, progress).await;
-            verdict
+            settle_run(runner, accepted, &claimed, ended)
         }
         // Its handle has settled it.
-        Some(None) => Verdict::Cancelled(cancelled(AbortReason::Handle)),
+        Some(None) => aborted_by_handle(),
         None if stop.lost.is_cancelled() => {
             lose(runner, key, &claimed);
             GIVEN_BACK
@@ -186,13 +192,21 @@ fn cancelled(reason: AbortReason) -> RunFailure {
     RunFailure::new(FailureKind::Aborted, reason.to_string())
 }
 
-/// Runs the task once, settles its entry, and says what became of it.
+/// What became of a task that was to run.
+enum Ran {
+    /// It did not, and is settled.
+    Not(Verdict),
+    /// How it ended, which is not settled yet.
+    Once(AcceptedTask, Result<(), RunError>),
+}
+
+/// Runs the task once.
 async fn run_once(
     runner: &Arc<Runner>,
     mut accepted: AcceptedTask,
     claimed: &Claimed,
     own_cancel: CancellationToken,
-) -> Verdict {
+) -> Ran {
     accepted.keep_arguments();
     let info = accepted.task.info();
     let timeout = runner.timeout_of(&accepted.task);
@@ -201,17 +215,20 @@ async fn run_once(
     let mut permits = match tokio::time::timeout(PATIENCE, acquired).await {
         Ok(Ok(permits)) => permits,
         Ok(Err(no_run)) => {
-            let _ = no_run.settle(accepted);
-            return GIVEN_BACK;
+            return Ran::Not(match no_run.settle(accepted) {
+                Err(TaskEnd::AbortedByHandle(_)) => aborted_by_handle(),
+                _ => GIVEN_BACK,
+            });
         }
         Err(_) => {
-            let _ = accepted.settle(RETURNED);
-            return Verdict::Returned { wait: PATIENCE };
+            let verdict = Verdict::Returned { wait: PATIENCE };
+            return Ran::Not(unless_aborted(accepted.settle(RETURNED), verdict));
         }
     };
     let number = claimed.attempt;
     let Some(started) = accepted.guard.start(number, &accepted.task) else {
-        return GIVEN_BACK;
+        let given_back = Outcome::Returned { given_back: true };
+        return Ran::Not(unless_aborted(accepted.settle(given_back), GIVEN_BACK));
     };
     runner.limits.start(&accepted.permits);
     permits.begin();
@@ -232,21 +249,30 @@ async fn run_once(
     if let Some(lease) = lease {
         lease.end(&mut slot);
     }
+    Ran::Once(accepted, ended)
+}
+
+/// Settles the entry of a run that has ended, and says what became of it.
+fn settle_run(
+    runner: &Arc<Runner>,
+    accepted: AcceptedTask,
+    claimed: &Claimed,
+    ended: Result<(), RunError>,
+) -> Verdict {
+    let info = accepted.task.info();
+    let number = claimed.attempt;
     if claimed.stop.lost.is_cancelled() {
         lose(runner, accepted.guard.key(), claimed);
         return GIVEN_BACK;
     }
     let error = match ended {
-        Ok(()) => {
-            let _ = accepted.settle(Outcome::Completed);
-            return Verdict::Completed;
-        }
+        Ok(()) => return unless_aborted(accepted.settle(Outcome::Completed), Verdict::Completed),
         Err(error) => error,
     };
     if error.aborted().is_some() {
         // Its runtime is shutting down, and had no thread for it.
-        let _ = accepted.settle(Outcome::Returned { given_back: true });
-        return GIVEN_BACK;
+        let given_back = Outcome::Returned { given_back: true };
+        return unless_aborted(accepted.settle(given_back), GIVEN_BACK);
     }
     let failure = run_failure(&error);
     if claimed.stop.cancelled.is_cancelled() {
@@ -257,23 +283,34 @@ async fn run_once(
     let retry_in = (failures < claimed.runs)
         .then(|| wait_for_next_run(&info, failures, &error))
         .flatten();
-    match retry_in {
+    let settled = match retry_in {
         Some(wait) => {
             let span = accepted.task.span();
             let retries = claimed.runs.saturating_sub(1);
-            if accepted
-                .guard
-                .wait_again(span, number, retries, error, wait)
-            {
-                let _ = accepted.settle(RETURNED);
-            }
+            let guard = &accepted.guard;
+            let _is_open = guard.wait_again(span, number, retries, error, wait);
+            accepted.settle(RETURNED)
         }
         None => {
             let skipped = Default::default();
-            let _ = accepted.settle(Outcome::Failed { error, skipped });
+            accepted.settle(Outcome::Failed { error, skipped })
         }
+    };
+    unless_aborted(settled, Verdict::Failed { failure, retry_in })
+}
+
+/// Returns what the store is told of a run: the verdict, unless the task's handle was faster. Who has aborted it was
+/// told that it does not run again.
+fn unless_aborted(settled: Result<(), SettledBefore>, verdict: Verdict) -> Verdict {
+    match settled {
+        Err(SettledBefore::ByHandle) => aborted_by_handle(),
+        // What a shutdown has given up on in the last moment has ended all the same.
+        Ok(()) | Err(SettledBefore::Otherwise) => verdict,
     }
-    Verdict::Failed { failure, retry_in }
+}
+
+fn aborted_by_handle() -> Verdict {
+    Verdict::Cancelled(cancelled(AbortReason::Handle))
 }
 
 /// What the store keeps of an error.
@@ -338,8 +375,8 @@ fn unreadable(
             report::fail_run(runner, failed, span, claimed.attempt, error, UNREADABLE);
         }
     }
-    let _ = accepted.settle(RETURNED);
-    Verdict::Returned { wait: UNREADABLE }
+    let verdict = Verdict::Returned { wait: UNREADABLE };
+    unless_aborted(accepted.settle(RETURNED), verdict)
 }
 
 /// Tells the store of each progress that the task reports, but not too often. Never ends before the task does.
@@ -364,9 +401,8 @@ async fn tell_progress(store: &OpenStore, mut progress: Watcher) {
 /// Tells the store of the last progress of a task that has ended, if it may not know it.
 async fn tell_last_progress(store: &OpenStore, progress: Watcher) {
     if let Some(latest) = progress.tracked().latest() {
-        let _ = store
-            .engine()
-            .set_progress(progress.tracked().id(), latest)
-            .await;
+        let id = progress.tracked().id();
+        // Not for ever, because the outcome waits behind it.
+        let _ = store.ask(store.engine().set_progress(id, latest)).await;
     }
 }

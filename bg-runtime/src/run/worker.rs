@@ -236,6 +236,14 @@ pub(super) async fn begin_working(runner: &Arc<Runner>) -> Result<(), StartError
     Ok(())
 }
 
+/// Works in the caller's own future, for the scenarios of the model checker, which has no runtime to spawn on.
+#[cfg(all(test, shuttle))]
+pub(super) fn work_here(runner: &Arc<Runner>) -> impl Future<Output = ()> + use<> {
+    let worker = runner.worker.as_ref().expect("there is a store");
+    let stop = runner.stopping(runner.signals()).child_token();
+    work(worker.store.clone(), Arc::new(worker.desk(runner)), stop)
+}
+
 /// Waits until the worker, which claims nothing more, has told the store what became of its last tasks.
 pub(super) async fn end_working(runner: &Runner) {
     let running = runner

@@ -1,6 +1,6 @@
 //! Several processes that share a store, and what their tasks have done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::Place;
-use crate::within;
+use crate::{eventually, within};
 
 /// One process, which is killed with this.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a process of the program `node`, and waits until it is ready.
+    /// Starts a process of a [program](super::run) of a fleet, and waits until it is ready.
     ///
     /// # Panics
     ///
@@ -97,6 +97,15 @@ impl Node {
         post(self.port, path).await
     }
 
+    /// The number of the process.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it has ended.
+    pub fn process(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
     /// The port that it listens on, if it is a server.
     pub fn port(&self) -> u16 {
         self.port
@@ -116,6 +125,9 @@ pub async fn post(port: u16, path: &str) -> Option<u16> {
     response.split(' ').nth(1)?.parse().ok()
 }
 
+/// The runs of numbered tasks that have ended: by the number and the attempt, when, in milliseconds since 1970.
+pub type Runs = BTreeMap<u64, BTreeMap<u32, u64>>;
+
 /// The file into which the tasks of a fleet write what they do.
 #[derive(Debug)]
 pub struct Evidence(PathBuf);
@@ -126,32 +138,44 @@ impl Evidence {
         Self(path.into())
     }
 
-    /// The numbers of the tasks that have ended, each with the attempts that have.
+    /// The lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Waits until somebody has written this line.
+    pub async fn reached(&self, line: &str) {
+        eventually(line, || self.lines().iter().any(|other| other == line)).await;
+    }
+
+    /// The runs of numbered tasks that have ended.
     ///
     /// # Panics
     ///
-    /// Panics if a line is none of a task's.
-    pub fn ended(&self) -> BTreeMap<u64, BTreeSet<u32>> {
-        let text = fs::read_to_string(&self.0).unwrap_or_default();
-        let mut ended = BTreeMap::<u64, BTreeSet<u32>>::new();
-        for line in text.lines() {
-            let words: Vec<_> = line.split(' ').collect();
-            let [what, number, attempt] = words.as_slice() else {
-                panic!("{line:?} is no line of a task");
+    /// Panics if a line of an end is none of a numbered task's.
+    pub fn ended(&self) -> Runs {
+        let mut ended = Runs::new();
+        for line in self.lines() {
+            let Some(end) = line.strip_prefix("ended ") else {
+                continue;
             };
-            if *what == "ended" {
-                let attempts = ended.entry(number.parse().expect("a number")).or_default();
-                attempts.insert(attempt.parse().expect("an attempt"));
-            }
+            let words: Vec<_> = end.split(' ').collect();
+            let [number, attempt, at] = words.as_slice() else {
+                panic!("{line:?} is no line of a numbered task");
+            };
+            let attempts = ended.entry(number.parse().expect("a number")).or_default();
+            attempts.insert(
+                attempt.parse().expect("an attempt"),
+                at.parse().expect("a time"),
+            );
         }
         ended
     }
 
     /// How often a run began.
     pub fn begun(&self) -> usize {
-        let text = fs::read_to_string(&self.0).unwrap_or_default();
-        text.lines()
-            .filter(|line| line.starts_with("begun"))
-            .count()
+        let lines = self.lines().into_iter();
+        lines.filter(|line| line.starts_with("begun")).count()
     }
 }

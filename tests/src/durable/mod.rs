@@ -1,5 +1,7 @@
 //! Stores of durable tasks for tests: in memory, in a file, and on a server of the test's own.
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod audit;
 mod faulty_link;
 mod fleet;
 #[cfg(feature = "postgres")]
@@ -7,14 +9,20 @@ mod pg_bouncer;
 mod place;
 #[cfg(feature = "postgres")]
 mod postgres_server;
+mod program;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub use self::audit::{Audit, Record};
 pub use self::faulty_link::{Fault, FaultyLink};
-pub use self::fleet::{Evidence, Node, post};
+pub use self::fleet::{Evidence, Node, Runs, post};
 #[cfg(feature = "postgres")]
 pub use self::pg_bouncer::PgBouncer;
 pub use self::place::Place;
 #[cfg(feature = "postgres")]
 pub use self::postgres_server::PostgresServer;
+pub use self::program::{Pen, run};
 
 /// Makes a test for each store of every function in it, which is given the [`Place`] of a store of its own.
 ///
@@ -26,7 +34,10 @@ macro_rules! on_each_store {
         #[test]
         async fn $test:ident($place:ident: &Place) $body:block
     )+) => {
-        $(async fn $test($place: &$crate::durable::Place) $body)+
+        $crate::on_each_shared_store! {
+            $(#[test]
+            async fn $test($place: &Place) $body)+
+        }
 
         mod memory {
             $(#[tokio::test]
@@ -34,6 +45,18 @@ macro_rules! on_each_store {
                 super::$test(&$crate::durable::Place::memory()).await;
             })+
         }
+    };
+}
+
+/// Like [`on_each_store`](crate::on_each_store), of those stores that several processes can share.
+#[macro_export]
+macro_rules! on_each_shared_store {
+    ($(
+        $(#[doc = $doc:literal])*
+        #[test]
+        async fn $test:ident($place:ident: &Place) $body:block
+    )+) => {
+        $(async fn $test($place: &$crate::durable::Place) $body)+
 
         #[cfg(feature = "sqlite")]
         mod sqlite {

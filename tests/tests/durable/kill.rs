@@ -1,21 +1,22 @@
 //! Servers and workers that are killed at any moment: every task that a client was promised runs, and no outcome is
-//! recorded of a run that did not have it.
+//! recorded of a run that did not have it, or twice. The database itself keeps the books of that: see [`Audit`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bg_runtime::Background;
 use bg_runtime::durable::{Store, StoredState};
 use futures_util::future::join_all;
-use tests::durable::{Evidence, Node, Place, post};
+use tests::durable::{Audit, Evidence, Node, Place, Record, Runs, post};
+use tests::on_each_shared_store;
 
-use crate::tasks::{KEY, Lab};
+use crate::tasks::{KEY, Lab, Number};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_node");
 
 /// Looks at the store, and runs nothing.
-fn observer(place: &Place) -> Background {
+pub(crate) fn observer(place: &Place) -> Background {
     let store: Store = place.store();
     let key = bg_runtime::durable::SecretKey::new(KEY);
     let builder = Background::builder().state(Lab::new());
@@ -24,7 +25,7 @@ fn observer(place: &Place) -> Background {
 }
 
 /// Waits until no task is unfinished.
-async fn all_end(observer: &Background) {
+pub(crate) async fn all_end(observer: &Background) {
     let begun = Instant::now();
     loop {
         let counts = observer.stored().counts().await.expect("the store answers");
@@ -61,6 +62,10 @@ async fn every_promise_is_kept_though_processes_are_killed(
 ) {
     let directory = tempfile::tempdir().unwrap();
     let evidence = Evidence::at(directory.path().join("evidence"));
+    let observer = observer(place);
+    // So that the tables are there.
+    observer.start().await.expect("a store");
+    let audit = Audit::begin(place).await;
     let start = |role| Node::start(Path::new(PROGRAM), role, place, &evidence);
     let (mut servers, mut workers) = (Vec::new(), Vec::new());
     for _ in 0..plan.servers {
@@ -105,7 +110,6 @@ async fn every_promise_is_kept_though_processes_are_killed(
             .filter(|(_, status)| *status == Some(201));
         promised.extend(kept.map(|(number, _)| number));
     }
-    let observer = observer(place);
     all_end(&observer).await;
     for server in servers {
         server.stop().await;
@@ -115,22 +119,25 @@ async fn every_promise_is_kept_though_processes_are_killed(
     }
 
     let ended = evidence.ended();
+    let records = audit.records().await;
+    let faults = Record::faults(&records, &ended);
+    assert!(faults.is_empty(), "{faults:#?}");
+    let last = records.iter().map(|record| (record.number, record));
+    let last: BTreeMap<_, _> = last.collect();
     let (mut completed, mut dead) = (BTreeSet::new(), BTreeSet::new());
     let mut page = observer.stored().limit(1_000).list().await.unwrap();
     loop {
         for task in &page.tasks {
             let arguments: serde_json::Value = serde_json::from_str(&task.arguments).unwrap();
             let number = arguments["number"].as_u64().unwrap();
-            let is_new = match task.state {
-                StoredState::Completed => {
-                    // The run that is recorded is one that did end.
-                    let attempts = ended.get(&number).cloned().unwrap_or_default();
-                    assert!(attempts.contains(&task.attempt), "{task:?}: {attempts:?}");
-                    completed.insert(number)
-                }
-                StoredState::Dead => dead.insert(number),
+            let (is_new, state) = match task.state {
+                StoredState::Completed => (completed.insert(number), "completed"),
+                StoredState::Dead => (dead.insert(number), "discarded"),
                 _ => panic!("unfinished: {task:?}"),
             };
+            // What is stored is what was recorded, so the audit has missed no end.
+            let record = last.get(&number).map(|last| (&*last.after, last.attempt));
+            assert_eq!(record, Some((state, task.attempt)), "{task:?}");
             assert!(is_new, "{number} is stored twice");
         }
         let Some(next) = page.next else { break };
@@ -173,7 +180,7 @@ const HUNDRED: Plan = Plan {
     pause: 0..40,
 };
 
-/// P-DURABLE-9
+/// P-DURABLE-9, P-DURABLE-43
 #[cfg(feature = "sqlite")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_on_a_file_are_killed_and_every_promise_is_kept() {
@@ -181,7 +188,7 @@ async fn processes_on_a_file_are_killed_and_every_promise_is_kept() {
     every_promise_is_kept_though_processes_are_killed(&place, &HUNDRED, async |_| {}).await;
 }
 
-/// P-DURABLE-9
+/// P-DURABLE-9, P-DURABLE-43
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_on_a_server_are_killed_and_every_promise_is_kept() {
@@ -245,10 +252,13 @@ async fn soak_on_a_server() {
     println!("restarts={restarts}");
 }
 
-/// A worker that stands still for longer than its lease, and goes on when another has run its task.
+/// A worker that stands still for longer than its lease, and goes on in the middle of the run of another.
 async fn a_worker_that_was_stopped_records_nothing(place: &Place) {
     let directory = tempfile::tempdir().unwrap();
     let evidence = Evidence::at(directory.path().join("evidence"));
+    let observer = observer(place);
+    observer.start().await.unwrap();
+    let audit = Audit::begin(place).await;
     let start = |role| Node::start(Path::new(PROGRAM), role, place, &evidence);
     let (server, first) = (start("serve").await, start("work").await);
     // Long enough to be stopped in the middle of it.
@@ -256,17 +266,16 @@ async fn a_worker_that_was_stopped_records_nothing(place: &Place) {
     tests::eventually("a run", || evidence.begun() == 1).await;
     first.signal("STOP").await;
     let second = start("work").await;
-    tests::eventually("the end of another run", || {
-        evidence.ended().contains_key(&1)
-    })
-    .await;
-    let observer = observer(place);
-    all_end(&observer).await;
+    tests::eventually("another run", || evidence.begun() == 2).await;
     first.signal("CONT").await;
-    tests::eventually("the end of the first run", || {
-        evidence.ended()[&1].len() == 2
+    tests::eventually("the end of both runs", || {
+        evidence
+            .ended()
+            .get(&1)
+            .is_some_and(|ended| ended.len() == 2)
     })
     .await;
+    all_end(&observer).await;
     // What it has to say it says until it stops.
     first.stop().await;
     let tasks = observer.stored().list().await.unwrap().tasks;
@@ -278,22 +287,55 @@ async fn a_worker_that_was_stopped_records_nothing(place: &Place) {
         (StoredState::Completed, 2),
         "{task:?}"
     );
+    let (records, ended) = (audit.records().await, evidence.ended());
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(Record::faults(&records, &ended), Vec::<String>::new());
     second.stop().await;
     server.stop().await;
 }
 
-/// P-DURABLE-12
+/// P-DURABLE-12, P-DURABLE-43
 #[cfg(feature = "sqlite")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_was_stopped_records_nothing_in_a_file() {
     a_worker_that_was_stopped_records_nothing(&Place::sqlite()).await;
 }
 
-/// P-DURABLE-12
+/// P-DURABLE-12, P-DURABLE-43
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_was_stopped_records_nothing_on_a_server() {
     if let Some(place) = Place::postgres() {
         a_worker_that_was_stopped_records_nothing(&place).await;
+    }
+}
+
+on_each_shared_store! {
+    /// Shows that the audit finds what must not be.
+    ///
+    /// P-DURABLE-43
+    #[test]
+    async fn an_end_that_is_written_too_early_or_twice_is_noticed(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        background.start().await.unwrap();
+        let audit = Audit::begin(place).await;
+        background.enqueue(Number::new(1)).await.unwrap();
+        lab.timeline.reached("number 1").await;
+        // As a worker does that was taken for dead, if nothing refuses it.
+        let end = "update {}river_job set state = 'completed', finalized_at = {now}";
+        place.execute(end).await;
+        let faults = Record::faults(&audit.records().await, &Runs::new());
+        assert!(faults[0].contains("its run had not ended"), "{faults:?}");
+        lab.gate.add_permits(1);
+        background.shutdown().await;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let ended = u64::try_from(now.as_millis()).unwrap();
+        let runs = Runs::from([(1, [(1, ended)].into())]);
+        place.execute(end).await;
+        let records = audit.records().await;
+        assert_eq!(records.len(), 2, "the end of the run itself was refused: {records:?}");
+        let faults = Record::faults(&records, &runs);
+        assert!(faults.iter().any(|fault| fault.contains("it ended before")), "{faults:?}");
     }
 }

@@ -1,6 +1,8 @@
 //! Durable tasks: one suite for every store.
 
 mod dead;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod deploy;
 mod held;
 mod hostile;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -62,6 +62,13 @@ pub(crate) async fn hold(text: String, #[state] lab: Lab, #[context] cx: TaskCon
     }
 }
 
+/// Marks its number, and waits for the gate.
+#[background_task(durable, name = "tests.number", retries = 0)]
+pub(crate) async fn number(number: u64, #[state] lab: Lab) {
+    lab.timeline.mark(format!("number {number}"));
+    lab.gate.acquire().await.unwrap().forget();
+}
+
 /// Reports how far it has come, and waits for the gate after each step.
 #[background_task(durable, name = "tests.count")]
 pub(crate) async fn count(to: u64, #[state] lab: Lab, #[context] cx: TaskContext) {

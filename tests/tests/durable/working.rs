@@ -233,6 +233,26 @@ on_each_store! {
         second.shutdown().await;
     }
 
+    /// The last word about its progress is on its way to the store, and its outcome waits behind that.
+    ///
+    /// P-DURABLE-20
+    #[test]
+    async fn a_task_with_progress_that_ends_in_a_shutdown_is_recorded(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        background.start().await.unwrap();
+        let id = background.enqueue(Count::new(1)).await.unwrap();
+        let mut progress = background.stored().get(id).progress();
+        within("progress", progress.next()).await.unwrap();
+        let mut shutdown = std::pin::pin!(background.shutdown());
+        assert!(futures_util::poll!(&mut shutdown).is_pending());
+        lab.gate.add_permits(1);
+        let report = within("the shutdown", shutdown).await;
+        assert_eq!((report.stats().completed, report.given_back()), (1, 0), "{report}");
+        let ended = status(&lab.background(place), id).await;
+        assert_eq!((ended.state, ended.attempt), (StoredState::Completed, 1));
+    }
+
     /// P-DURABLE-20
     #[test]
     async fn a_synchronous_task_is_told_of_a_shutdown_and_given_back(place: &Place) {

@@ -240,13 +240,13 @@ impl MemoryEngine {
         running: &BTreeMap<String, usize>,
     ) -> Result<(Vec<ClaimedRow>, Option<SystemTime>), StoreError> {
         let lease = self.lease;
-        let (claimed, next, dead) = self.with(|tables| {
+        let (claimed, next, ended) = self.with(|tables| {
             let now = clock::now();
-            let dead = tables.rescue(now, lease);
+            let ended = tables.rescue(now, lease);
             let claimed = tables.claim(worker, desk, running, now);
-            (claimed, tables.next_due(desk, now), dead)
+            (claimed, tables.next_due(desk, now), ended)
         })?;
-        for id in dead {
+        for id in ended {
             self.tell(StoreEvent::Ended(id));
         }
         Ok((claimed, next))
@@ -264,7 +264,9 @@ impl MemoryEngine {
                 return;
             }
             let mut wait = self.lease / 3;
-            if !stop.is_cancelled() {
+            // Asked once, so that an order that comes meanwhile ends the wait below.
+            let is_stopping = stop.is_cancelled();
+            if !is_stopping {
                 if let Ok((claimed, next)) = self.claim(worker, desk, &running) {
                     for (claim, claimed) in claimed {
                         *running.entry(claimed.queue.clone()).or_default() += 1;
@@ -286,7 +288,7 @@ impl MemoryEngine {
                     }
                     self.record(worker, claim, verdict);
                 }
-                () = stop.cancelled(), if !stop.is_cancelled() => {}
+                () = stop.cancelled(), if !is_stopping => {}
                 () = &mut changed => {}
                 () = tokio::time::sleep(wait) => {}
             }
@@ -416,9 +418,10 @@ impl Tables {
         }
     }
 
-    /// Takes the tasks of lost workers back. Returns those that have lost too many.
+    /// Takes the tasks of lost workers back. Returns those that end with that: they were cancelled, or have lost too
+    /// many.
     fn rescue(&mut self, now: SystemTime, lease: Duration) -> Vec<TaskId> {
-        let mut dead = Vec::new();
+        let mut ended = Vec::new();
         for row in self.rows.values_mut() {
             if row.state != StoredState::Running || row.heard.elapsed() < lease {
                 continue;
@@ -428,14 +431,18 @@ impl Tables {
             let lost = RunFailure::new(FailureKind::Lost, "its worker was lost");
             row.errors.push((row.attempt, now, lost.to_string()));
             row.due = now;
-            if row.losses > MOST_LOSSES {
+            if row.stop.cancelled.is_cancelled() {
+                row.end(StoredState::Cancelled, now);
+            } else if row.losses > MOST_LOSSES {
                 row.end(StoredState::Dead, now);
-                dead.push(row.stored.id);
             } else {
                 row.state = StoredState::Waiting;
             }
+            if row.state.is_final() {
+                ended.push(row.stored.id);
+            }
         }
-        dead
+        ended
     }
 
     /// Records what a worker says of a task, if the task is still its own. Returns the task if it has ended.
@@ -456,8 +463,15 @@ impl Tables {
         if !is_own {
             return None;
         }
+        let somebody_cancelled = row.stop.cancelled.is_cancelled();
         match verdict {
             Verdict::Completed => row.end(StoredState::Completed, now),
+            // Also if it would run again: who has cancelled it was told that it ends.
+            _ if somebody_cancelled => {
+                let cancelled = RunFailure::new(FailureKind::Aborted, "somebody cancelled it");
+                row.errors.push((row.attempt, now, cancelled.to_string()));
+                row.end(StoredState::Cancelled, now);
+            }
             Verdict::Failed { failure, retry_in } => {
                 row.errors.push((row.attempt, now, failure.to_string()));
                 match retry_in.and_then(|wait| now.checked_add(wait)) {
@@ -724,16 +738,20 @@ impl Engine for MemoryEngine {
         task: TaskId,
         progress: Progress,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        let set = self.with(|tables| {
-            let mut rows = tables.rows.values_mut();
-            if let Some(row) = rows.find(|row| row.stored.id == task) {
-                row.progress = Some(progress.clone());
-            }
-        });
-        if set.is_ok() {
+        async move {
+            // As of a store that is elsewhere, whose answer takes a moment.
+            #[cfg(all(test, shuttle))]
+            shuttle::future::yield_now().await;
+            self.with(|tables| {
+                let mut rows = tables.rows.values_mut();
+                if let Some(row) = rows.find(|row| row.stored.id == task) {
+                    row.progress = Some(progress.clone());
+                }
+            })?;
             self.tell(StoreEvent::Progress(task, progress));
+            Ok(())
         }
-        std::future::ready(set).boxed()
+        .boxed()
     }
 
     fn events(&self) -> BoxFuture<'_, Result<BoxStream<'static, StoreEvent>, StoreError>> {

@@ -137,7 +137,8 @@ impl Heart {
         }
     }
 
-    /// Says that these rows are still worked on, and tells those of them that are somebody else's by now.
+    /// Says that these rows are still worked on, and tells those of them that are somebody else's by now, or that
+    /// somebody has cancelled: River tells of that only once, and whoever did not listen then does not hear of it.
     async fn once(&self, line: &mut Option<BeatLine>, rows: &[i64]) -> Result<(), sqlx::Error> {
         let line = match line {
             Some(line) => line,
@@ -204,7 +205,9 @@ impl BeatLine {
                 sqlx::query_as(
                     "update river_job set attempted_at = strftime('%Y-%m-%d %H:%M:%f', 'now')
                      where id in (select value from json_each($1)) and state = 'running'
-                     and json_extract(attempted_by, '$[#-1]') = $2 returning id, false",
+                     and json_extract(attempted_by, '$[#-1]') = $2
+                     returning id, json_valid(metadata, 5)
+                         and json_extract(metadata, '$.cancel_attempted_at') is not null",
                 )
                 .bind(format!("[{}]", rows.join(",")))
                 .bind(worker)

@@ -33,6 +33,8 @@ struct Claim {
 pub(super) struct Run {
     pub(super) ended: Ended,
     pub(super) stop: StopOrder,
+    /// How often the task had gone back to the store before.
+    pub(super) returns: i64,
 }
 
 impl Held {

@@ -21,6 +21,14 @@ pub(super) fn error_key(attempt: i64) -> String {
     format!("{ERROR}:{attempt}")
 }
 
+/// How often the task had gone back by the end of a run that did, by the number of the run in River, which gives that
+/// number to the next run again.
+const RETURNS: &str = "bg_returns";
+
+pub(super) fn returns_key(attempt: i64) -> String {
+    format!("{RETURNS}:{attempt}")
+}
+
 /// The object under `bg`. What is unknown is ignored, and what is missing has a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Bg {
@@ -94,6 +102,19 @@ impl Metadata {
             progress: progress.map(|(done, total, message)| Progress::new(done, total, message)),
             fields,
         }
+    }
+
+    /// Returns the number by which the task knew a run that is River's of this number, and that did not go back.
+    pub(super) fn number_of_run(&self, attempt: i64) -> i64 {
+        let keys = self.fields.keys();
+        let earlier = keys.filter_map(|key| {
+            let of: i64 = key.strip_prefix(RETURNS)?.strip_prefix(':')?.parse().ok()?;
+            (of <= attempt).then_some(of)
+        });
+        let returns = earlier
+            .max()
+            .and_then(|of| get(&self.fields, &returns_key(of)));
+        attempt + returns.unwrap_or(0_i64)
     }
 
     pub(super) fn error(&self, attempt: i64) -> Option<String> {

@@ -81,6 +81,11 @@ pub(super) fn status(columns: Columns) -> TaskStatus {
     }
 }
 
+/// What is kept of a run that somebody cancelled.
+pub(super) fn cancelled() -> String {
+    RunFailure::new(FailureKind::Aborted, "somebody cancelled it").to_string()
+}
+
 fn read(error: &RiverError, metadata: &Metadata) -> StoredError {
     let text = match &*error.error {
         RESCUED => RunFailure::new(FailureKind::Lost, "its worker was lost").to_string(),
@@ -89,15 +94,13 @@ fn read(error: &RiverError, metadata: &Metadata) -> StoredError {
             text.unwrap_or_else(|| DISCARDED.to_owned())
         }
         text => match text.strip_prefix(CANCELLED) {
-            Some(REMOTELY) => {
-                RunFailure::new(FailureKind::Aborted, "somebody cancelled it").to_string()
-            }
+            Some(REMOTELY) => cancelled(),
             Some(reason) => reason.to_owned(),
             None => text.to_owned(),
         },
     };
     let at = super::metadata::system_time(error.at);
-    StoredError::parse(number(error.attempt), at, &text)
+    StoredError::parse(number(metadata.number_of_run(error.attempt)), at, &text)
 }
 
 /// River says `available` of what is due within a second.

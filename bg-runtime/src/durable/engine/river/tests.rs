@@ -16,6 +16,7 @@ use crate::task::FailureKind;
 mod claims;
 mod lists;
 mod orders;
+mod scripts;
 mod starts;
 mod stores;
 mod zombies;

@@ -20,8 +20,8 @@ use super::failure;
 use super::file_changes::FileChanges;
 use super::held::{Held, Run};
 use super::kinds::Any;
-use super::metadata::{Metadata, error_key, system_time};
-use super::row::{Losses, RESCUED};
+use super::metadata::{Metadata, error_key, returns_key, system_time};
+use super::row::{Losses, RESCUED, cancelled};
 use super::wake::Waker;
 use crate::durable::error::StoreError;
 use crate::durable::settings::StoreSettings;
@@ -91,6 +91,8 @@ impl Worker<Any> for Bench {
         };
         match &*verdict {
             Verdict::Completed => Ok(WorkOutcome::Complete),
+            // River says so itself, of what it has heard of.
+            _ if run.stop.cancelled.is_cancelled() => Err(JobCancelError::new(cancelled()).into()),
             Verdict::Failed {
                 failure,
                 retry_in: Some(wait),
@@ -107,7 +109,10 @@ impl Worker<Any> for Bench {
                 Ok(WorkOutcome::Discard)
             }
             Verdict::Cancelled(failure) => Err(JobCancelError::new(failure.to_string()).into()),
-            Verdict::Returned { wait } => Ok(WorkOutcome::Snooze(*wait)),
+            Verdict::Returned { wait } => {
+                context.metadata_set(returns_key(attempt.into()), run.returns + 1)?;
+                Ok(WorkOutcome::Snooze(*wait))
+            }
         }
     }
 }
@@ -115,13 +120,16 @@ impl Worker<Any> for Bench {
 impl Bench {
     fn begin(&self, job: Job<Any>) -> Run {
         let stop = StopOrder::default();
+        let attempt = job.row.attempt;
         let claimed = claimed(job, stop.clone());
+        let returns = i64::from(claimed.attempt) - i64::from(attempt);
         let desk = self.desk.clone();
         // Asked on the first poll, not here: a lock is held.
         let run = async move { Arc::new(desk.run(claimed).await) };
         Run {
             ended: run.boxed().shared(),
             stop,
+            returns,
         }
     }
 }

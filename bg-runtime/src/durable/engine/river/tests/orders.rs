@@ -5,6 +5,7 @@ use super::*;
 on_each_database!(
     a_waiting_task_is_cancelled_at_once,
     a_running_task_is_told_and_ends_as_cancelled,
+    a_cancel_that_its_worker_did_not_hear_of_is_found_by_its_beat,
     a_running_task_that_completes_all_the_same_has_completed,
     a_dead_task_that_is_retried_begins_anew,
     a_retry_does_not_take_a_unique_value_from_another,
@@ -42,6 +43,34 @@ async fn a_running_task_is_told_and_ends_as_cancelled(lab: &Lab) {
         .await
         .expect("it is told");
     assert!(!taken.claimed.stop.lost.is_cancelled());
+    taken.end(Verdict::Returned {
+        wait: Duration::ZERO,
+    });
+    let ended = until(&engine, id, StoredState::Cancelled).await;
+    assert_eq!(ended.errors[0].kind, FailureKind::Aborted);
+    crew.stop().await;
+}
+
+/// As of a worker that did not listen yet, or that had lost its connection.
+///
+/// P-DURABLE-21
+async fn a_cancel_that_its_worker_did_not_hear_of_is_found_by_its_beat(lab: &Lab) {
+    let engine = lab.engine_with(|store| store.lease(Duration::from_secs(3)));
+    let mut crew = Crew::start(&engine, &["mail"]);
+    let id = store_one(&engine, &task("mail")).await;
+    let taken = crew.take().await;
+    let set = match lab {
+        #[cfg(feature = "sqlite")]
+        Lab::File(_) => "jsonb_set(metadata, '$.cancel_attempted_at', '2000-01-01T00:00:00Z')",
+        #[cfg(feature = "postgres")]
+        Lab::Schema { .. } => "metadata || '{\"cancel_attempted_at\": \"2000-01-01T00:00:00Z\"}'",
+    };
+    lab.run(&format!("update {{}}river_job set metadata = {set}"))
+        .await;
+    let told = taken.claimed.stop.cancelled.clone();
+    timeout(PATIENCE, told.cancelled())
+        .await
+        .expect("it is told");
     taken.end(Verdict::Returned {
         wait: Duration::ZERO,
     });
