@@ -80,7 +80,7 @@ pub struct TaskStatus {
     pub arguments: String,
     /// The key that it is counted by, if it has one.
     pub key: Option<String>,
-    /// The runs that failed, oldest first.
+    /// The runs that failed, and the last time that a worker could not read the task, which is no run. Oldest first.
     pub errors: Vec<StoredError>,
     /// The latest progress that reached the store.
     pub progress: Option<Progress>,

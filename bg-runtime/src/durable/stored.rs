@@ -91,6 +91,11 @@ pub(crate) enum Verdict {
     },
     /// It was cancelled, or expired: it ends without counting as dead.
     Cancelled(RunFailure),
+    /// Its arguments could not be read here: it goes back like the next one, and the store says why.
+    Unreadable {
+        failure: RunFailure,
+        wait: Duration,
+    },
     /// It goes back to the store, and has not used up an attempt.
     Returned {
         wait: Duration,

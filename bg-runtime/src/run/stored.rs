@@ -375,7 +375,10 @@ fn unreadable(
             report::fail_run(runner, failed, span, claimed.attempt, error, UNREADABLE);
         }
     }
-    let verdict = Verdict::Returned { wait: UNREADABLE };
+    let verdict = Verdict::Unreadable {
+        failure,
+        wait: UNREADABLE,
+    };
     unless_aborted(accepted.settle(RETURNED), verdict)
 }
 

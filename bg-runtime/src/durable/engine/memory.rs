@@ -71,6 +71,8 @@ struct TaskRow {
     state: StoredState,
     attempt: u32,
     errors: Vec<(u32, SystemTime, String)>,
+    /// Why a worker could not read it, which is no failure.
+    unreadable: Option<(u32, SystemTime, String)>,
     /// How many of the errors no longer count, because somebody has asked for the task to run again.
     forgiven: usize,
     /// How many of the others are losses.
@@ -329,6 +331,7 @@ impl Tables {
                 state: waiting(due, now),
                 attempt: 0,
                 errors: Vec::new(),
+                unreadable: None,
                 forgiven: 0,
                 losses: 0,
                 due,
@@ -486,6 +489,11 @@ impl Tables {
                 row.errors.push((row.attempt, now, failure.to_string()));
                 row.end(StoredState::Cancelled, now);
             }
+            Verdict::Unreadable { failure, wait } => {
+                row.unreadable = Some((row.attempt, now, failure.to_string()));
+                row.due = now.checked_add(wait).unwrap_or(now);
+                row.state = waiting(row.due, now);
+            }
             Verdict::Returned { wait } => {
                 row.due = now.checked_add(wait).unwrap_or(now);
                 row.state = waiting(row.due, now);
@@ -591,8 +599,10 @@ impl TaskRow {
     }
 
     fn status(&self) -> TaskStatus {
-        let errors = self.errors.iter();
+        let errors = self.errors.iter().chain(&self.unreadable);
         let errors = errors.map(|(attempt, at, text)| StoredError::parse(*attempt, *at, text));
+        let mut errors: Vec<_> = errors.collect();
+        errors.sort_by_key(|error| error.at);
         TaskStatus {
             id: self.stored.id,
             name: self.stored.name.to_owned(),
@@ -602,7 +612,7 @@ impl TaskRow {
             runs: self.stored.runs,
             arguments: self.stored.arguments.get().to_owned(),
             key: self.stored.key.clone(),
-            errors: errors.collect(),
+            errors,
             progress: self.progress.clone(),
             worker: self.worker.map(|worker| format!("memory:{worker}")),
             stored_at: self.stored_at,

@@ -13,6 +13,9 @@ use crate::task::{Progress, TaskId};
 /// Where the latest progress is.
 pub(super) const PROGRESS: &str = "bg_progress";
 
+/// Where it is said why a worker could not read the task, and when that was.
+pub(super) const UNREADABLE: &str = "bg_unreadable";
+
 /// Where the failure of a run is after which the task was dead, by the number of the run: River writes a text of its
 /// own into the list of errors.
 const ERROR: &str = "bg_error";
@@ -115,6 +118,10 @@ impl Metadata {
             .max()
             .and_then(|of| get(&self.fields, &returns_key(of)));
         attempt + returns.unwrap_or(0_i64)
+    }
+
+    pub(super) fn unreadable(&self) -> Option<(i64, String)> {
+        get(&self.fields, UNREADABLE)
     }
 
     pub(super) fn error(&self, attempt: i64) -> Option<String> {

@@ -55,18 +55,21 @@ pub(super) fn status(columns: Columns) -> TaskStatus {
     let errors: Vec<RiverError> = errors
         .and_then(|errors| serde_json::from_str(&errors).ok())
         .unwrap_or_default();
-    let errors: Vec<_> = errors.iter().map(|error| read(error, &metadata)).collect();
+    let mut errors: Vec<_> = errors.iter().map(|error| read(error, &metadata)).collect();
     let due_at = time(due_at);
+    let is_later = due_at > std::time::SystemTime::now();
+    let state = self::state(&state, is_later, !errors.is_empty());
+    let attempt = number(attempt + metadata.snoozes);
+    if let Some((at, why)) = metadata.unreadable() {
+        errors.push(StoredError::parse(attempt, time(at), &why));
+        errors.sort_by_key(|error| error.at);
+    }
     TaskStatus {
         id: metadata.bg.id,
         name,
-        state: self::state(
-            &state,
-            due_at > std::time::SystemTime::now(),
-            !errors.is_empty(),
-        ),
+        state,
         queue,
-        attempt: number(attempt + metadata.snoozes),
+        attempt,
         runs: metadata.bg.runs,
         arguments,
         key: metadata.bg.key,

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
 use riverqueue::jiff::Timestamp;
@@ -14,13 +14,14 @@ use riverqueue::{
 use tokio_util::sync::CancellationToken;
 
 use super::db::{COOLDOWN, Db, Pool};
+use super::due;
 use super::events::Teller;
 use super::failure;
 #[cfg(feature = "sqlite")]
 use super::file_changes::FileChanges;
 use super::held::{Held, Run};
 use super::kinds::Any;
-use super::metadata::{Metadata, error_key, returns_key, system_time};
+use super::metadata::{Metadata, UNREADABLE, error_key, millis, returns_key, system_time};
 use super::row::{Losses, RESCUED, cancelled};
 use super::wake::Waker;
 use crate::durable::error::StoreError;
@@ -109,6 +110,12 @@ impl Worker<Any> for Bench {
                 Ok(WorkOutcome::Discard)
             }
             Verdict::Cancelled(failure) => Err(JobCancelError::new(failure.to_string()).into()),
+            Verdict::Unreadable { failure, wait } => {
+                let said = (millis(SystemTime::now()), failure.to_string());
+                context.metadata_set(UNREADABLE, said)?;
+                context.metadata_set(returns_key(attempt.into()), run.returns + 1)?;
+                Ok(WorkOutcome::Snooze(*wait))
+            }
             Verdict::Returned { wait } => {
                 context.metadata_set(returns_key(attempt.into()), run.returns + 1)?;
                 Ok(WorkOutcome::Snooze(*wait))
@@ -183,6 +190,9 @@ pub(super) struct Working {
     pub(super) waker: Arc<Waker>,
     teller: Teller,
     lookout: Lookout,
+    db: Arc<Db>,
+    /// Those that are looked at here.
+    queues: Vec<String>,
 }
 
 impl Working {
@@ -219,6 +229,7 @@ impl Working {
             .fetch_only_known_kinds(true)
             .job_stuck_threshold(FOR_EVER)
             .maintenance(maintenance);
+        let names = queues.iter().map(|(queue, _)| queue.clone()).collect();
         for (queue, at_once) in queues {
             let at_once = at_once.clamp(1, riverqueue::QUEUE_NUM_WORKERS_MAX);
             let config = QueueConfig::new(at_once).with_fetch_poll_interval(POLL);
@@ -229,6 +240,8 @@ impl Working {
         Ok(Self {
             teller: Teller::new(db, held, &client)?,
             lookout: Lookout::of(db),
+            db: db.clone(),
+            queues: names,
             waker: Arc::new(waker),
             client,
         })
@@ -244,6 +257,7 @@ impl Working {
                 ended = run.wait() => ended,
                 never = self.teller.tell() => match never {},
                 never = self.lookout.keep_waking(&self.waker) => match never {},
+                never = due::keep_up(&self.db, &self.queues, &self.waker) => match never {},
             };
             self.teller.tell_the_rest().await;
             let Err(error) = ended else { return Ok(()) };

@@ -11,6 +11,7 @@ on_each_database!(
     a_name_that_nobody_knows_waits_for_who_does,
     each_of_many_tasks_is_claimed_once_by_two_workers,
     a_task_that_is_due_later_waits_until_then,
+    what_is_due_begins_though_the_leader_has_died,
     a_stop_waits_for_verdicts_and_records_them,
     progress_and_ends_are_heard_by_another_process,
     a_row_of_another_client_is_run_as_well,
@@ -189,6 +190,38 @@ async fn a_task_that_is_due_later_waits_until_then(lab: &Lab) {
     assert_eq!(waiting.state, StoredState::Scheduled);
     crew.take().await.end(Verdict::Completed);
     assert!(SystemTime::now() >= due);
+    crew.stop().await;
+}
+
+/// P-DURABLE-63
+async fn what_is_due_begins_though_the_leader_has_died(lab: &Lab) {
+    let engine = lab.engine();
+    engine.start().await.unwrap();
+    let (now, later) = match lab {
+        #[cfg(feature = "sqlite")]
+        Lab::File(_) => (
+            "datetime('now', 'subsec')",
+            "datetime('now', 'subsec', '+1 hour')",
+        ),
+        #[cfg(feature = "postgres")]
+        Lab::Schema { .. } => ("now()", "now() + interval '1 hour'"),
+    };
+    lab.run(&format!(
+        "insert into {{}}river_leader (leader_id, elected_at, expires_at) values ('killed', {now}, {later})"
+    ))
+    .await;
+    let mut crew = Crew::start(&engine, &["mail"]);
+    let stored = Stored {
+        due: Some(SystemTime::now() + Duration::from_millis(300)),
+        runs: 2,
+        ..task("mail")
+    };
+    store_one(&engine, &stored).await;
+    let wait = Some(Duration::from_millis(300));
+    crew.take().await.end(failed("not this time", wait));
+    crew.take().await.end(Verdict::Completed);
+    until(&engine, stored.id, StoredState::Completed).await;
+    assert_eq!(lab.leader().await.as_deref(), Some("killed"));
     crew.stop().await;
 }
 
