@@ -131,6 +131,12 @@ pub struct StoredError {
 }
 
 impl StoredError {
+    /// Puts it behind those that came before it. The others stay as they are, as clocks may differ.
+    pub(super) fn insert_into(self, errors: &mut Vec<Self>) {
+        let before = errors.iter().rposition(|error| error.at <= self.at);
+        errors.insert(before.map_or(0, |before| before + 1), self);
+    }
+
     /// Reads the text that a [`RunFailure`] displays.
     pub(super) fn parse(attempt: u32, at: SystemTime, text: &str) -> Self {
         let RunFailure { kind, error } = RunFailure::parse(text);

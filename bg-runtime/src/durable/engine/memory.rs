@@ -599,10 +599,11 @@ impl TaskRow {
     }
 
     fn status(&self) -> TaskStatus {
-        let errors = self.errors.iter().chain(&self.unreadable);
-        let errors = errors.map(|(attempt, at, text)| StoredError::parse(*attempt, *at, text));
-        let mut errors: Vec<_> = errors.collect();
-        errors.sort_by_key(|error| error.at);
+        let read = |(attempt, at, text): &(u32, _, String)| StoredError::parse(*attempt, *at, text);
+        let mut errors: Vec<_> = self.errors.iter().map(read).collect();
+        if let Some(unreadable) = &self.unreadable {
+            read(unreadable).insert_into(&mut errors);
+        }
         TaskStatus {
             id: self.stored.id,
             name: self.stored.name.to_owned(),

@@ -61,8 +61,7 @@ pub(super) fn status(columns: Columns) -> TaskStatus {
     let state = self::state(&state, is_later, !errors.is_empty());
     let attempt = number(attempt + metadata.snoozes);
     if let Some((at, why)) = metadata.unreadable() {
-        errors.push(StoredError::parse(attempt, time(at), &why));
-        errors.sort_by_key(|error| error.at);
+        StoredError::parse(attempt, time(at), &why).insert_into(&mut errors);
     }
     TaskStatus {
         id: metadata.bg.id,
