@@ -175,7 +175,8 @@ impl Store {
         self
     }
 
-    /// Sets the schema of the tables. PostgreSQL only; `public` by default.
+    /// Sets the schema of the tables. PostgreSQL only. By default it is the first that there is of the role's
+    /// `search_path`, which most often is `public`.
     pub fn schema(mut self, schema: impl Into<String>) -> Self {
         self.settings.schema = Some(schema.into());
         self

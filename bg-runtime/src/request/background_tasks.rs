@@ -110,6 +110,10 @@ impl BackgroundTasks {
     /// The handle can be awaited, but not in the handler itself: the task runs after the response, which the
     /// handler would hold up for ever.
     ///
+    /// The handle of a durable task resolves when the task is *stored* (`Ok`) or could not be
+    /// ([`NotStored`](crate::FailureKind::NotStored)), not when it has run: `background.stored().get(id).outcome()`
+    /// tells that. See [`TaskHandle`].
+    ///
     /// ```
     /// use axum::Json;
     /// use bg_runtime::{BackgroundTasks, TaskId, background_task};

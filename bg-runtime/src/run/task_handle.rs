@@ -14,6 +14,12 @@ use crate::task::{
 /// [`Background::handle`](crate::Background::handle). Clones are handles to the same task. Each can be awaited,
 /// also when the task has ended, and `&mut handle` again and again.
 ///
+/// Of a durable task that is added to a request, it is a handle to the storing: it resolves to `Ok` when the task is
+/// *stored*, and to a failure of kind [`NotStored`](crate::FailureKind::NotStored) if it could not be. The task runs
+/// later, perhaps in another process, so its progress does not come here, and [`abort`](Self::abort) no longer reaches
+/// it. Ask `background.stored().get(id)` for these, with the handle's [`id`](Self::id): its `outcome()` tells how the
+/// task has ended.
+///
 /// Cancel safe: if `&mut handle` is awaited in a `select!` and another branch completes first, nothing is
 /// lost.
 #[derive(Clone)]

@@ -96,6 +96,9 @@ impl TaskContext {
     /// the task shortly. See [`stopping`](Self::stopping) for its begin. For a synchronous task, also until its timeout passes or
     /// [`TaskHandle::abort`](crate::TaskHandle::abort) is called.
     ///
+    /// For a stored task, also until any process cancels it (`background.stored().get(id).cancel()`), or until this
+    /// worker has learned that the store has given the task to another one. A second later its future is dropped.
+    ///
     /// Cancel safe.
     pub async fn cancelled(&self) {
         self.cancellation().cancelled().await;
@@ -161,6 +164,10 @@ impl TaskContext {
     ///
     /// The report reaches [`TaskHandle::progress`](crate::TaskHandle::progress), and is an event of
     /// level `DEBUG` in the task's span. Never waits: only the latest report is kept.
+    ///
+    /// That of a stored task reaches every process that has its store, through `StoredTask::progress` and
+    /// `TaskStatus::progress`: the latest report, at most ten times in a second. The process that stored the task does
+    /// not get it through the handle of [`add_tracked`](crate::BackgroundTasks::add_tracked).
     ///
     /// ```
     /// use bg_runtime::{TaskContext, background_task};
