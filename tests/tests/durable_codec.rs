@@ -546,3 +546,19 @@ fn arguments_that_are_nested_without_end_are_an_error_and_no_overflow() {
         assert!(again("codec.welcome", &arguments).is_err());
     }
 }
+
+/// Without a store, as with one.
+#[tokio::test]
+async fn a_recorder_refuses_what_is_enqueued_beyond_the_limit_of_its_key() {
+    let recorder = Recorder::new();
+    for _ in 0..2 {
+        recorder.enqueue(ByKey::new("ada")).await.unwrap();
+    }
+    let refused = recorder.enqueue(ByKey::new("ada")).await.unwrap_err();
+    assert!(
+        matches!(&refused, EnqueueError::TooMany { key, limit: 2, .. } if key == "ada"),
+        "{refused}"
+    );
+    recorder.enqueue(ByKey::new("eva")).await.unwrap();
+    assert_eq!(recorder.names().len(), 3);
+}

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::Runner;
 use super::limits::Refusal;
 use super::outcome::Outcome;
 use super::settle::end_unaccepted;
+use super::{NotAccepted, Runner};
 use crate::durable::{EnqueueError, Kept, OpenStore, StoreTransaction, Stored};
-use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskId, Tracker, When};
+use crate::task::{AbortReason, BoxTask, RequestInfo, SkipReason, TaskId, TaskInfo, Tracker, When};
 
 /// A durable task that is not stored yet. Dropping it settles it as aborted.
 pub(crate) struct UnstoredTask {
@@ -89,8 +89,8 @@ impl UnstoredTask {
 
     /// Settles a task of which there are enough.
     pub(crate) fn refuse(self) {
-        let outcome = match self.full_key() {
-            Some((key, limit)) => Outcome::Refused(Refusal::Unfinished {
+        let outcome = match TooMany::of(self.task()) {
+            Some(TooMany { key, limit }) => Outcome::Refused(Refusal::Unfinished {
                 key: key.into(),
                 limit,
             }),
@@ -101,25 +101,14 @@ impl UnstoredTask {
 
     /// Lets go of a task of which there are enough, for the caller to report.
     pub(crate) fn into_refusal(self, existing: Option<TaskId>) -> EnqueueError {
-        let task = self.task().info();
-        let error = match self.full_key() {
-            Some((key, limit)) => EnqueueError::TooMany {
-                task,
-                key,
-                limit: u32::try_from(limit).unwrap_or(u32::MAX),
-            },
-            None => EnqueueError::Duplicate { task, existing },
-        };
+        let task = self.task();
+        let too_many = TooMany::of(task).map(|too_many| too_many.error(task.info()));
+        let error = too_many.unwrap_or(EnqueueError::Duplicate {
+            task: task.info(),
+            existing,
+        });
         self.give_up();
         error
-    }
-
-    /// Returns the key of which there are enough tasks, and how many that is. `None` if the task itself is unique.
-    fn full_key(&self) -> Option<(String, usize)> {
-        let task = self.task();
-        let limit = task.info().limits_ref().unfinished_per_key?;
-        let key = task.key().filter(|_| !task.is_unique())?;
-        Some((key, limit))
     }
 
     /// Settles a task that was not stored.
@@ -166,10 +155,7 @@ pub(super) async fn enqueue(
     tasks: Vec<BoxTask>,
 ) -> Result<Vec<Result<TaskId, EnqueueError>>, EnqueueError> {
     if !runner.dispatch.stores() {
-        return Ok(tasks
-            .into_iter()
-            .map(|task| Ok(record(runner, task)))
-            .collect());
+        return Ok(tasks.into_iter().map(|task| record(runner, task)).collect());
     }
     let tasks = tasks
         .into_iter()
@@ -190,12 +176,37 @@ pub(super) async fn enqueue(
 }
 
 /// Records a task of a test, which has no store.
-fn record(runner: &Arc<Runner>, task: BoxTask) -> TaskId {
-    let id = task.id();
-    if let Ok(accepted) = runner.accept(task, None) {
-        runner.dispatch.single(runner, accepted);
+fn record(runner: &Arc<Runner>, task: BoxTask) -> Result<TaskId, EnqueueError> {
+    let (id, too_many) = (task.id(), TooMany::of(&task));
+    match (runner.accept(task, None), too_many) {
+        (Ok(accepted), _) => runner.dispatch.single(runner, accepted),
+        (Err(NotAccepted::Refused(task)), Some(too_many)) => return Err(too_many.error(task)),
+        (Err(_), _) => {}
     }
-    id
+    Ok(id)
+}
+
+/// The key of which there may not be more tasks than so many unfinished.
+struct TooMany {
+    key: String,
+    limit: usize,
+}
+
+impl TooMany {
+    /// Returns `None` if there may be any number, or the task itself is unique.
+    fn of(task: &BoxTask) -> Option<Self> {
+        let limit = task.info().limits_ref().unfinished_per_key?;
+        let key = task.key().filter(|_| !task.is_unique())?;
+        Some(Self { key, limit })
+    }
+
+    fn error(self, task: TaskInfo) -> EnqueueError {
+        EnqueueError::TooMany {
+            task,
+            key: self.key,
+            limit: u32::try_from(self.limit).unwrap_or(u32::MAX),
+        }
+    }
 }
 
 /// Stores tasks, all or none, but for those of which there are enough. Returns them for the caller to settle.
