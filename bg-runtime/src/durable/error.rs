@@ -79,7 +79,7 @@ impl From<StoreError> for EnqueueError {
 }
 
 /// Why the store of durable tasks is not ready to work.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum StartError {
     /// No store was given to [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
@@ -154,10 +154,17 @@ impl fmt::Display for StartError {
     }
 }
 
+/// Like `Display`, because a `main` that returns the error prints its `Debug`.
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for StartError {}
 
 /// Why the store did not tell of its tasks, or did not obey. As a response: 503 with an empty body.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum LookError {
     /// No store was given to [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
@@ -188,6 +195,13 @@ impl fmt::Display for LookError {
     }
 }
 
+/// Like `Display`, because a `main` that returns the error prints its `Debug`.
+impl fmt::Debug for LookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for LookError {}
 
 impl IntoResponse for LookError {
@@ -201,7 +215,7 @@ impl IntoResponse for LookError {
 ///
 /// As a response, with an empty body: 503 where the store is the reason, 429 for [`TooMany`](Self::TooMany), 409 for
 /// [`Duplicate`](Self::Duplicate), 413 for [`TooLarge`](Self::TooLarge), and 500 where the program is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum EnqueueError {
     /// No store was given to [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
@@ -310,6 +324,13 @@ impl fmt::Display for EnqueueError {
     }
 }
 
+/// Like `Display`, because a `main` that returns the error prints its `Debug`.
+impl fmt::Debug for EnqueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for EnqueueError {}
 
 impl EnqueueError {
@@ -345,5 +366,35 @@ impl IntoResponse for EnqueueError {
     fn into_response(self) -> Response {
         tracing::error!(target: RUNTIME, "{self}");
         self.status().into_response()
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_main_prints_of_an_error_is_its_text_with_its_causes() {
+        let io = std::io::Error::other("the disk is full");
+        let error: Arc<dyn std::error::Error + Send + Sync> = Arc::new(StoreError::refused(io));
+        let start = StartError::Migration {
+            store: "SQLite (tasks.db)".to_owned(),
+            error: error.clone(),
+        };
+        let look = LookError::Store {
+            error: error.clone(),
+        };
+        let enqueue = EnqueueError::NotStored { error };
+        for (debug, display) in [
+            (format!("{start:?}"), start.to_string()),
+            (format!("{look:?}"), look.to_string()),
+            (format!("{enqueue:?}"), enqueue.to_string()),
+        ] {
+            assert_eq!(debug, display);
+            assert!(
+                debug.contains("the store refused: the disk is full"),
+                "{debug}"
+            );
+        }
     }
 }
