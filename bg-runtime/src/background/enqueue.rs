@@ -11,7 +11,8 @@ impl Background {
     /// another process.
     ///
     /// In a handler, `background.enqueue(..).await?` answers as [`EnqueueError`] says if it fails. To have a task
-    /// stored with the response, attach it like any other.
+    /// stored with the response, attach it like any other. In a task,
+    /// [`TaskContext::enqueue`](crate::TaskContext::enqueue) does the same.
     ///
     /// # Errors
     ///
@@ -109,9 +110,6 @@ impl Background {
         transaction: Option<StoreTransaction<'_>>,
         tasks: Vec<BoxTask>,
     ) -> Result<Vec<Result<TaskId, EnqueueError>>, EnqueueError> {
-        if let Some(task) = tasks.iter().find(|task| !task.is_durable()) {
-            return Err(EnqueueError::NotDurable { task: task.info() });
-        }
         self.runner.enqueue(transaction, tasks).await
     }
 }

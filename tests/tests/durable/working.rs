@@ -6,7 +6,9 @@ use bg_runtime::durable::{Cancelled, EnqueueError, StoredState, TaskStatus};
 use bg_runtime::{Background, FailureKind, TaskExt, TaskId};
 use tests::{on_each_store, within};
 
-use crate::tasks::{Block, Count, Export, Hold, Lab, Note, Secret, Unpack};
+use crate::tasks::{
+    Block, Count, Export, Hold, Lab, Note, Precede, PrecedeNothing, Secret, Unpack,
+};
 
 async fn status(background: &Background, id: TaskId) -> TaskStatus {
     let status = background.stored().get(id).status().await.unwrap();
@@ -46,6 +48,23 @@ on_each_store! {
         assert!(before <= status.stored_at + second && status.stored_at <= ended + second);
         let stats = background.shutdown().await.stats();
         assert_eq!((stats.stored, stats.accepted, stats.completed), (1, 1, 1));
+    }
+
+    /// P-DURABLE-7
+    #[test]
+    async fn a_task_stores_the_one_that_follows_it(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        background.start().await.unwrap();
+        let first = background.enqueue(Precede::new("second")).await.unwrap();
+        ends(&background, first).await.unwrap();
+        lab.timeline.reached("second").await;
+        let page = background.stored().name("tests.note").list().await.unwrap();
+        ends(&background, page.tasks[0].id).await.unwrap();
+        let wrong = background.enqueue(PrecedeNothing::new()).await.unwrap();
+        let failure = ends(&background, wrong).await.unwrap_err();
+        assert!(failure.error.contains("is not durable"), "{failure}");
+        assert_eq!(background.shutdown().await.stats().stored, 3);
     }
 
     /// P-DURABLE-7
