@@ -19,7 +19,7 @@ pub(crate) enum StoreError {
     /// It refused.
     Refused(Arc<dyn std::error::Error + Send + Sync>),
     /// It has no transactions, or that one is of another.
-    NoTransactions { store: String },
+    NoTransactions { store: String, why: String },
     /// A moment ago it could not be reached, so it was not asked.
     AskedLately(Arc<dyn std::error::Error + Send + Sync>),
 }
@@ -48,12 +48,10 @@ impl fmt::Display for StoreError {
                 f,
                 "the store did not answer within {after:?}: what it was asked for may have been done all the same"
             ),
-            Self::NoTransactions { store } => {
-                write!(
-                    f,
-                    "the tasks of {store} cannot be a part of this transaction"
-                )
-            }
+            Self::NoTransactions { store, why } => write!(
+                f,
+                "the tasks of {store} cannot be a part of this transaction: {why}"
+            ),
             Self::Refused(error) => write!(f, "the store refused: {}", OneLine(Chain(&**error))),
             Self::AskedLately(error) => write!(
                 f,
@@ -70,7 +68,7 @@ impl From<StoreError> for EnqueueError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Timeout(after) => Self::Timeout { after },
-            StoreError::NoTransactions { store } => Self::NoTransactions { store },
+            StoreError::NoTransactions { store, why } => Self::NoTransactions { store, why },
             error => Self::NotStored {
                 error: Arc::new(error),
             },
@@ -270,10 +268,13 @@ pub enum EnqueueError {
         /// Which, and why.
         error: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// The engine has no transactions, or the transaction is of another one.
+    /// The engine has no transactions, or the transaction is of another one: of another engine, file, server or
+    /// database.
     NoTransactions {
         /// The store, without its password.
         store: String,
+        /// Why it cannot be.
+        why: String,
     },
 }
 
@@ -314,12 +315,10 @@ impl fmt::Display for EnqueueError {
                     OneLine(Chain(&**error))
                 )
             }
-            Self::NoTransactions { store } => {
-                write!(
-                    f,
-                    "the tasks of {store} cannot be a part of this transaction"
-                )
-            }
+            Self::NoTransactions { store, why } => write!(
+                f,
+                "the tasks of {store} cannot be a part of this transaction: {why}"
+            ),
         }
     }
 }
