@@ -16,7 +16,8 @@ impl Background {
     ///
     /// # Errors
     ///
-    /// If the task is not stored, or may not have been: see [`EnqueueError`]. Nothing else reports the error.
+    /// If the task is not stored, or may not have been: see [`EnqueueError`]. Nothing reports the error before it is made a
+    /// response.
     ///
     /// # Cancel safety
     ///
@@ -31,7 +32,7 @@ impl Background {
     ///
     /// # Errors
     ///
-    /// If none is stored, or it is not known whether they are. Nothing else reports the error.
+    /// If none is stored, or it is not known whether they are. Nothing reports the error before it is made a response.
     ///
     /// # Cancel safety
     ///

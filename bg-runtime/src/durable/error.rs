@@ -212,7 +212,8 @@ impl IntoResponse for LookError {
 /// Why a durable task was not stored.
 ///
 /// As a response, with an empty body: 503 where the store is the reason, 429 for [`TooMany`](Self::TooMany), 409 for
-/// [`Duplicate`](Self::Duplicate), 413 for [`TooLarge`](Self::TooLarge), and 500 where the program is.
+/// [`Duplicate`](Self::Duplicate), 413 for [`TooLarge`](Self::TooLarge), and 500 where the program is. What becomes a
+/// response is logged: as an error of the service, but for 429 and 409, which are of level `DEBUG`.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum EnqueueError {
@@ -363,7 +364,12 @@ impl EnqueueError {
 
 impl IntoResponse for EnqueueError {
     fn into_response(self) -> Response {
-        tracing::error!(target: RUNTIME, "{self}");
+        // Who asks too often is told so, and could fill the log of errors otherwise.
+        if matches!(self, Self::TooMany { .. } | Self::Duplicate { .. }) {
+            tracing::debug!(target: RUNTIME, "{self}");
+        } else {
+            tracing::error!(target: RUNTIME, "{self}");
+        }
         self.status().into_response()
     }
 }

@@ -29,7 +29,8 @@ impl TaskContext {
     ///
     /// # Errors
     ///
-    /// If the task is not stored, or may not have been: see [`EnqueueError`]. Nothing else reports the error.
+    /// If the task is not stored, or may not have been: see [`EnqueueError`]. Nothing else reports the error: return it, and
+    /// it fails this task.
     ///
     /// # Cancel safety
     ///

@@ -10,5 +10,6 @@ mod kill;
 #[cfg(feature = "postgres")]
 mod outages;
 mod outbox;
+mod refusals;
 mod tasks;
 mod working;
