@@ -246,7 +246,8 @@ pub enum EnqueueError {
         /// How many may be unfinished at once.
         limit: u32,
     },
-    /// There is an unfinished task like this one, which is `unique`.
+    /// The task is unique, and there is one like it that is unfinished, or that was stored less than its
+    /// [`unique_for`](crate::TaskExt::unique_for) ago.
     Duplicate {
         /// The task.
         task: TaskInfo,
@@ -300,7 +301,8 @@ impl fmt::Display for EnqueueError {
             Self::Duplicate { task, existing } => {
                 write!(
                     f,
-                    "{task} was not stored: it is unique, and another one like it is unfinished"
+                    "{task} was not stored: it is unique, and another one like it is unfinished or was stored less than \
+                     its `unique_for` ago"
                 )?;
                 existing.map_or(Ok(()), |id| write!(f, " ({id})"))
             }

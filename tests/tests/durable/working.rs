@@ -180,9 +180,14 @@ on_each_store! {
         };
         assert!(existing.is_none_or(|existing| existing == first));
         background.enqueue(Note::new("two").unique()).await.unwrap();
+        let hourly = || Note::new("hourly").unique_for(Duration::from_secs(3600));
+        let completed = background.enqueue(hourly()).await.unwrap();
         background.start().await.unwrap();
         ends(&background, first).await.unwrap();
         background.enqueue(Note::new("one").unique()).await.unwrap();
+        ends(&background, completed).await.unwrap();
+        let text = background.enqueue(hourly()).await.unwrap_err().to_string();
+        assert!(text.contains("is unfinished or was stored less than its `unique_for` ago"), "{text}");
         background.shutdown().await;
     }
 
