@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bg_runtime::durable::{Cancelled, EnqueueError, StoredState, TaskStatus};
 use bg_runtime::{Background, FailureKind, TaskExt, TaskId};
+use tests::durable::Place;
 use tests::{on_each_store, within};
 
 use crate::tasks::{
@@ -105,6 +106,10 @@ on_each_store! {
         assert_eq!(status(&background, id).await.state, StoredState::Scheduled);
         assert_eq!(task.cancel().await.unwrap(), Cancelled::Waiting);
         assert_eq!(task.cancel().await.unwrap(), Cancelled::TooLate);
+        let elsewhere = lab.background(&Place::memory());
+        let unknown = elsewhere.enqueue(Note::new("elsewhere")).await.unwrap();
+        let unknown = background.stored().get(unknown);
+        assert_eq!(unknown.cancel().await.unwrap(), Cancelled::Unknown);
         let failure = ends(&background, id).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Aborted);
         assert_eq!(failure.attempts, 0);
