@@ -138,8 +138,14 @@ impl Address {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => {
-                let is_empty = path.as_os_str().is_empty();
-                is_empty.then(|| "`Sqlite::file(\"\")` names no file".to_owned())
+                if path.as_os_str().is_empty() {
+                    return Some("`Sqlite::file(\"\")` names no file".to_owned());
+                }
+                let is_memory = path.as_os_str() == ":memory:";
+                is_memory.then(|| {
+                    "`Sqlite::file(\":memory:\")` would be a file of that name: the store for tests is `testing::Memory`"
+                        .to_owned()
+                })
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => postgres::problem(settings),
