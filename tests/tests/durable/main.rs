@@ -7,6 +7,7 @@ mod held;
 mod hostile;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod kill;
+mod misnamed;
 #[cfg(feature = "postgres")]
 mod outages;
 mod outbox;
