@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bg_runtime::__private::{shown_text, task_of, text_of, unique_text};
-use bg_runtime::durable::{SecretKey, Store};
-use bg_runtime::testing::Memory;
+use bg_runtime::durable::{EnqueueError, SecretKey, Store};
+use bg_runtime::testing::{Memory, Recorder};
 use bg_runtime::{
     Background, Backoff, DurableDef, Task, TaskContext, TaskDef, TaskExt, TaskResult,
     background_task,
@@ -200,8 +200,15 @@ fn an_argument_is_found_by_its_name_its_old_names_or_its_default() {
 #[test]
 fn what_cannot_be_read_names_the_parameter_and_what_was_found() {
     for (arguments, expected) in [
-        ("{}", &["argument `to` is missing"][..]),
-        (r#"{"to":"ada"}"#, &["argument `subject` is missing"]),
+        ("{}", &["argument `to` is missing, none are stored: "][..]),
+        (
+            r#"{"to":"ada","title":"hi"}"#,
+            &[
+                "argument `subject` is missing, stored are `title`, `to`: ",
+                "`#[was(\"..\")]`",
+                "`#[default = ..]`",
+            ],
+        ),
         (
             r#"{"to":7,"subject":"hi"}"#,
             &["argument `to`", "integer `7`", "expected a string"],
@@ -221,6 +228,8 @@ fn what_cannot_be_read_names_the_parameter_and_what_was_found() {
         for part in expected {
             assert!(error.contains(part), "{arguments}: {error}");
         }
+        // The value of another argument, which may be a secret of a parameter that is gone.
+        assert!(!error.contains("ada"), "{arguments}: {error}");
     }
 }
 
@@ -552,13 +561,13 @@ fn arguments_that_are_nested_without_end_are_an_error_and_no_overflow() {
 async fn a_recorder_refuses_what_is_enqueued_beyond_the_limit_of_its_key() {
     let recorder = Recorder::new();
     for _ in 0..2 {
-        recorder.enqueue(ByKey::new("ada")).await.unwrap();
+        recorder.enqueue(ByKey::new("ada", 1)).await.unwrap();
     }
-    let refused = recorder.enqueue(ByKey::new("ada")).await.unwrap_err();
+    let refused = recorder.enqueue(ByKey::new("ada", 1)).await.unwrap_err();
     assert!(
         matches!(&refused, EnqueueError::TooMany { key, limit: 2, .. } if key == "ada"),
         "{refused}"
     );
-    recorder.enqueue(ByKey::new("eva")).await.unwrap();
+    recorder.enqueue(ByKey::new("eva", 1)).await.unwrap();
     assert_eq!(recorder.names().len(), 3);
 }

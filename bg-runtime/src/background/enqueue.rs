@@ -11,11 +11,13 @@ impl Background {
     /// another process.
     ///
     /// In a handler, `background.enqueue(..).await?` answers as [`EnqueueError`] says if it fails. To have a task
-    /// stored with the response, attach it like any other.
+    /// stored with the response, attach it like any other. In a task,
+    /// [`TaskContext::enqueue`](crate::TaskContext::enqueue) does the same.
     ///
     /// # Errors
     ///
-    /// If the task is not stored, or may not have been: see [`EnqueueError`]. Nothing else reports the error.
+    /// If the task is not stored, or may not have been: see [`EnqueueError`]. Nothing reports the error before it is made a
+    /// response.
     ///
     /// # Cancel safety
     ///
@@ -30,7 +32,7 @@ impl Background {
     ///
     /// # Errors
     ///
-    /// If none is stored, or it is not known whether they are. Nothing else reports the error.
+    /// If none is stored, or it is not known whether they are. Nothing reports the error before it is made a response.
     ///
     /// # Cancel safety
     ///
@@ -109,9 +111,6 @@ impl Background {
         transaction: Option<StoreTransaction<'_>>,
         tasks: Vec<BoxTask>,
     ) -> Result<Vec<Result<TaskId, EnqueueError>>, EnqueueError> {
-        if let Some(task) = tasks.iter().find(|task| !task.is_durable()) {
-            return Err(EnqueueError::NotDurable { task: task.info() });
-        }
         self.runner.enqueue(transaction, tasks).await
     }
 }

@@ -19,7 +19,7 @@ pub(crate) enum StoreError {
     /// It refused.
     Refused(Arc<dyn std::error::Error + Send + Sync>),
     /// It has no transactions, or that one is of another.
-    NoTransactions { store: String },
+    NoTransactions { store: String, why: String },
     /// A moment ago it could not be reached, so it was not asked.
     AskedLately(Arc<dyn std::error::Error + Send + Sync>),
 }
@@ -48,12 +48,10 @@ impl fmt::Display for StoreError {
                 f,
                 "the store did not answer within {after:?}: what it was asked for may have been done all the same"
             ),
-            Self::NoTransactions { store } => {
-                write!(
-                    f,
-                    "the tasks of {store} cannot be a part of this transaction"
-                )
-            }
+            Self::NoTransactions { store, why } => write!(
+                f,
+                "the tasks of {store} cannot be a part of this transaction: {why}"
+            ),
             Self::Refused(error) => write!(f, "the store refused: {}", OneLine(Chain(&**error))),
             Self::AskedLately(error) => write!(
                 f,
@@ -70,7 +68,7 @@ impl From<StoreError> for EnqueueError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Timeout(after) => Self::Timeout { after },
-            StoreError::NoTransactions { store } => Self::NoTransactions { store },
+            StoreError::NoTransactions { store, why } => Self::NoTransactions { store, why },
             error => Self::NotStored {
                 error: Arc::new(error),
             },
@@ -79,7 +77,7 @@ impl From<StoreError> for EnqueueError {
 }
 
 /// Why the store of durable tasks is not ready to work.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum StartError {
     /// No store was given to [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
@@ -154,10 +152,17 @@ impl fmt::Display for StartError {
     }
 }
 
+/// Like `Display`, because a `main` that returns the error prints its `Debug`.
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for StartError {}
 
 /// Why the store did not tell of its tasks, or did not obey. As a response: 503 with an empty body.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum LookError {
     /// No store was given to [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
@@ -188,6 +193,13 @@ impl fmt::Display for LookError {
     }
 }
 
+/// Like `Display`, because a `main` that returns the error prints its `Debug`.
+impl fmt::Debug for LookError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for LookError {}
 
 impl IntoResponse for LookError {
@@ -200,8 +212,9 @@ impl IntoResponse for LookError {
 /// Why a durable task was not stored.
 ///
 /// As a response, with an empty body: 503 where the store is the reason, 429 for [`TooMany`](Self::TooMany), 409 for
-/// [`Duplicate`](Self::Duplicate), 413 for [`TooLarge`](Self::TooLarge), and 500 where the program is.
-#[derive(Debug, Clone)]
+/// [`Duplicate`](Self::Duplicate), 413 for [`TooLarge`](Self::TooLarge), and 500 where the program is. What becomes a
+/// response is logged: as an error of the service, but for 429 and 409, which are of level `DEBUG`.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum EnqueueError {
     /// No store was given to [`BackgroundBuilder::durable`](crate::BackgroundBuilder::durable).
@@ -233,7 +246,8 @@ pub enum EnqueueError {
         /// How many may be unfinished at once.
         limit: u32,
     },
-    /// There is an unfinished task like this one, which is `unique`.
+    /// The task is unique, and there is one like it that is unfinished, or that was stored less than its
+    /// [`unique_for`](crate::TaskExt::unique_for) ago.
     Duplicate {
         /// The task.
         task: TaskInfo,
@@ -256,10 +270,13 @@ pub enum EnqueueError {
         /// Which, and why.
         error: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// The engine has no transactions, or the transaction is of another one.
+    /// The engine has no transactions, or the transaction is of another one: of another engine, file, server or
+    /// database.
     NoTransactions {
         /// The store, without its password.
         store: String,
+        /// Why it cannot be.
+        why: String,
     },
 }
 
@@ -284,7 +301,8 @@ impl fmt::Display for EnqueueError {
             Self::Duplicate { task, existing } => {
                 write!(
                     f,
-                    "{task} was not stored: it is unique, and another one like it is unfinished"
+                    "{task} was not stored: it is unique, and another one like it is unfinished or was stored less than \
+                     its `unique_for` ago"
                 )?;
                 existing.map_or(Ok(()), |id| write!(f, " ({id})"))
             }
@@ -300,13 +318,18 @@ impl fmt::Display for EnqueueError {
                     OneLine(Chain(&**error))
                 )
             }
-            Self::NoTransactions { store } => {
-                write!(
-                    f,
-                    "the tasks of {store} cannot be a part of this transaction"
-                )
-            }
+            Self::NoTransactions { store, why } => write!(
+                f,
+                "the tasks of {store} cannot be a part of this transaction: {why}"
+            ),
         }
+    }
+}
+
+/// Like `Display`, because a `main` that returns the error prints its `Debug`.
+impl fmt::Debug for EnqueueError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -343,7 +366,42 @@ impl EnqueueError {
 
 impl IntoResponse for EnqueueError {
     fn into_response(self) -> Response {
-        tracing::error!(target: RUNTIME, "{self}");
+        // Who asks too often is told so, and could fill the log of errors otherwise.
+        if matches!(self, Self::TooMany { .. } | Self::Duplicate { .. }) {
+            tracing::debug!(target: RUNTIME, "{self}");
+        } else {
+            tracing::error!(target: RUNTIME, "{self}");
+        }
         self.status().into_response()
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_main_prints_of_an_error_is_its_text_with_its_causes() {
+        let io = std::io::Error::other("the disk is full");
+        let error: Arc<dyn std::error::Error + Send + Sync> = Arc::new(StoreError::refused(io));
+        let start = StartError::Migration {
+            store: "SQLite (tasks.db)".to_owned(),
+            error: error.clone(),
+        };
+        let look = LookError::Store {
+            error: error.clone(),
+        };
+        let enqueue = EnqueueError::NotStored { error };
+        for (debug, display) in [
+            (format!("{start:?}"), start.to_string()),
+            (format!("{look:?}"), look.to_string()),
+            (format!("{enqueue:?}"), enqueue.to_string()),
+        ] {
+            assert_eq!(debug, display);
+            assert!(
+                debug.contains("the store refused: the disk is full"),
+                "{debug}"
+            );
+        }
     }
 }

@@ -42,6 +42,13 @@ impl StoreSettings {
         only.is_none_or(|only| only.iter().any(|pattern| matches(pattern, name)))
     }
 
+    /// Returns which of the names that this process is to run none of these is.
+    pub(crate) fn only_nothing(&self, names: &[&str]) -> Vec<&str> {
+        let only = self.only.iter().flatten().map(String::as_str);
+        let nothing = only.filter(|pattern| names.iter().all(|name| !matches(pattern, name)));
+        nothing.collect()
+    }
+
     /// Returns what cannot be.
     pub(crate) fn problems(&self) -> impl Iterator<Item = String> {
         let zeros = [

@@ -12,7 +12,8 @@ pub struct Sqlite;
 
 impl Sqlite {
     /// Returns a store in this file, which is created when it is opened, if there is none. Its directory must exist,
-    /// and be on a local disk: network file systems do not keep their promises to SQLite.
+    /// and be on a local disk: network file systems do not keep their promises to SQLite. For tests there is
+    /// [`testing::Memory`](crate::testing::Memory), and `:memory:` is refused.
     pub fn file(path: impl Into<PathBuf>) -> Store {
         Store::new(Place::River(Address::Sqlite(path.into())))
     }

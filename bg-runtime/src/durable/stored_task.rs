@@ -1,7 +1,8 @@
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, Stream};
@@ -112,7 +113,7 @@ impl StoredTask {
     /// has ended.
     ///
     /// Of a task that runs in another process only the latest word comes, at most ten in a second, and some may be
-    /// lost.
+    /// lost. The same word does not come twice in a row.
     pub fn progress(&self) -> StoredProgress {
         let task = self.clone();
         let reports = async move {
@@ -136,7 +137,10 @@ impl StoredTask {
             });
             stream::iter(latest).chain(later.take_until(ended))
         };
-        StoredProgress(reports.flatten_stream().boxed())
+        StoredProgress {
+            reports: reports.flatten_stream().fuse().boxed(),
+            last: None,
+        }
     }
 
     /// Cancels the task: one that waits will not run; the worker of one that runs is told, which cancels its
@@ -259,18 +263,62 @@ impl fmt::Display for StoredFailure {
 impl std::error::Error for StoredFailure {}
 
 /// The progress of a stored task: see [`StoredTask::progress`].
-pub struct StoredProgress(BoxStream<'static, Progress>);
+#[must_use = "streams do nothing unless they are polled"]
+pub struct StoredProgress {
+    reports: BoxStream<'static, Progress>,
+    last: Option<Progress>,
+}
+
+impl StoredProgress {
+    /// Waits for the next report. Returns `None`, also when called again, once the task has ended.
+    ///
+    /// Cancel safe: nothing is lost if the future is dropped before it is ready.
+    pub async fn next(&mut self) -> Option<Progress> {
+        poll_fn(|cx| self.poll_report(cx)).await
+    }
+
+    fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Progress>> {
+        loop {
+            let report = ready!(self.reports.poll_next_unpin(cx));
+            // What the store knew at first may come as an event as well.
+            if report.is_none() || report != self.last {
+                self.last.clone_from(&report);
+                return Poll::Ready(report);
+            }
+        }
+    }
+}
 
 impl Stream for StoredProgress {
     type Item = Progress;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Progress>> {
-        self.0.poll_next_unpin(cx)
+        self.poll_report(cx)
     }
 }
 
 impl fmt::Debug for StoredProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoredProgress").finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_report_that_comes_twice_in_a_row_is_passed_on_once() {
+        let report = |done| Progress::new(done, 2, "counting".to_owned());
+        let reports = stream::iter([0, 1, 1, 2, 2, 1].map(report));
+        let mut progress = StoredProgress {
+            reports: reports.fuse().boxed(),
+            last: None,
+        };
+        for done in [0, 1, 2, 1] {
+            assert_eq!(progress.next().await, Some(report(done)));
+        }
+        assert_eq!(progress.next().await, None);
+        assert_eq!(progress.next().await, None);
     }
 }

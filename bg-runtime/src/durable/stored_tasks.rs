@@ -184,8 +184,10 @@ pub enum Cancelled {
     Waiting,
     /// It runs, and its worker has been told. How it ends is its [`outcome`](StoredTask::outcome).
     Told,
-    /// It has ended, or is not known.
+    /// It has ended.
     TooLate,
+    /// The store does not have it: it never had, or has forgotten it.
+    Unknown,
 }
 
 impl From<Obeyed> for Cancelled {
@@ -193,7 +195,8 @@ impl From<Obeyed> for Cancelled {
         match obeyed {
             Obeyed::Done => Self::Waiting,
             Obeyed::Told => Self::Told,
-            Obeyed::TooLate | Obeyed::Unknown => Self::TooLate,
+            Obeyed::TooLate => Self::TooLate,
+            Obeyed::Unknown => Self::Unknown,
         }
     }
 }

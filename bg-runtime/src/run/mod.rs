@@ -36,6 +36,8 @@ mod dead;
 mod detach_on_drop;
 mod dispatch;
 mod end_of_wait;
+#[cfg(feature = "durable")]
+mod enqueue;
 mod executor;
 mod global;
 #[cfg(feature = "durable")]

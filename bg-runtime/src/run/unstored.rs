@@ -154,6 +154,9 @@ pub(super) async fn enqueue(
     transaction: Option<StoreTransaction<'_>>,
     tasks: Vec<BoxTask>,
 ) -> Result<Vec<Result<TaskId, EnqueueError>>, EnqueueError> {
+    if let Some(task) = tasks.iter().find(|task| !task.is_durable()) {
+        return Err(EnqueueError::NotDurable { task: task.info() });
+    }
     if !runner.dispatch.stores() {
         return Ok(tasks.into_iter().map(|task| record(runner, task)).collect());
     }

@@ -79,10 +79,7 @@ impl Worker {
 
     fn desk(&self, runner: &Arc<Runner>) -> Desk {
         let names = self.names();
-        let tasks = names.iter().filter_map(|name| durable_by_name(name));
-        let queues: BTreeSet<_> = tasks
-            .filter_map(|def| Some(TaskInfo::declared(def).durable()?.queue()))
-            .collect();
+        let queues = declared_queues(names);
         // Not the runner itself, which would live as long as its worker, and has it.
         let runner = Arc::downgrade(runner);
         Desk::new(
@@ -108,6 +105,7 @@ impl Worker {
             return;
         }
         let (desk, names) = (Arc::new(self.desk(runner)), self.names());
+        warn_of_settings(&self.store);
         let stop = runner.stopping(runner.signals()).child_token();
         let work = work(self.store.clone(), desk.clone(), stop.clone());
         let (store, on_dead, told) = (self.store.clone(), self.on_dead.clone(), stop.clone());
@@ -132,6 +130,47 @@ impl Drop for Worker {
         if let Some(running) = &*self.running.lock() {
             running.stop.cancel();
         }
+    }
+}
+
+/// Returns the queues that the tasks of these names go to.
+fn declared_queues(names: &[&str]) -> BTreeSet<&'static str> {
+    let tasks = names.iter().filter_map(|name| durable_by_name(name));
+    tasks
+        .filter_map(|def| Some(TaskInfo::declared(def).durable()?.queue()))
+        .collect()
+}
+
+/// Says which names and queues the store was told that this program does not have: with a slip of the pen in them, the
+/// worker waits for ever.
+fn warn_of_settings(store: &OpenStore) {
+    let settings = store.settings();
+    let shown = |names: &[&str]| OneLine(names.join(", ")).to_string();
+    let all = durable_names();
+    let only = settings.only_nothing(all);
+    if !only.is_empty() {
+        tracing::warn!(
+            target: RUNTIME,
+            only = shown(&only),
+            tasks = shown(all),
+            "`only([..])` of the store names what no durable task of this program is called"
+        );
+    }
+    let declared = declared_queues(all);
+    let queues = settings.queues.iter().flatten();
+    let queues: Vec<_> = queues
+        .map(|(queue, _)| queue.as_str())
+        .filter(|queue| !declared.contains(queue))
+        .collect();
+    if !queues.is_empty() {
+        let declared: Vec<_> = declared.into_iter().collect();
+        tracing::warn!(
+            target: RUNTIME,
+            queues = shown(&queues),
+            declared = shown(&declared),
+            "`queues([..])` of the store names what no durable task of this program declares: nothing comes there, unless \
+             tasks are sent with `queue(..)`"
+        );
     }
 }
 

@@ -7,8 +7,10 @@ mod held;
 mod hostile;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod kill;
+mod misnamed;
 #[cfg(feature = "postgres")]
 mod outages;
 mod outbox;
+mod refusals;
 mod tasks;
 mod working;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bg_runtime::durable::SecretKey;
-use bg_runtime::{Background, BackgroundBuilder, TaskContext, background_task};
+use bg_runtime::durable::{EnqueueError, SecretKey};
+use bg_runtime::{Background, BackgroundBuilder, TaskContext, background_task, named};
 use tests::Timeline;
 use tests::durable::Place;
 use tokio::sync::Semaphore;
@@ -106,6 +106,20 @@ pub(crate) async fn unpack(#[state] lab: Lab, #[context] cx: TaskContext) {
     for (name, value) in cx.baggage() {
         lab.timeline.mark(format!("{name} {value}"));
     }
+}
+
+/// Stores a note, which follows it.
+#[background_task(durable, name = "tests.precede", retries = 0)]
+pub(crate) async fn precede(text: String, #[context] cx: TaskContext) -> Result<(), EnqueueError> {
+    cx.enqueue(Note::new(text)).await?;
+    Ok(())
+}
+
+/// Tries to store what cannot be stored.
+#[background_task(durable, name = "tests.precede_nothing", retries = 0)]
+pub(crate) async fn precede_nothing(#[context] cx: TaskContext) -> Result<(), EnqueueError> {
+    cx.enqueue(named("tests.in_process", async {})).await?;
+    Ok(())
 }
 
 /// With which secrets are stored.

@@ -4,10 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use bg_runtime::durable::{Cancelled, EnqueueError, StoredState, TaskStatus};
 use bg_runtime::{Background, FailureKind, TaskExt, TaskId};
-use futures_util::StreamExt;
+use tests::durable::Place;
 use tests::{on_each_store, within};
 
-use crate::tasks::{Block, Count, Export, Hold, Lab, Note, Secret, Unpack};
+use crate::tasks::{
+    Block, Count, Export, Hold, Lab, Note, Precede, PrecedeNothing, Secret, Unpack,
+};
 
 async fn status(background: &Background, id: TaskId) -> TaskStatus {
     let status = background.stored().get(id).status().await.unwrap();
@@ -51,6 +53,23 @@ on_each_store! {
 
     /// P-DURABLE-7
     #[test]
+    async fn a_task_stores_the_one_that_follows_it(place: &Place) {
+        let lab = Lab::new();
+        let background = lab.background(place);
+        background.start().await.unwrap();
+        let first = background.enqueue(Precede::new("second")).await.unwrap();
+        ends(&background, first).await.unwrap();
+        lab.timeline.reached("second").await;
+        let page = background.stored().name("tests.note").list().await.unwrap();
+        ends(&background, page.tasks[0].id).await.unwrap();
+        let wrong = background.enqueue(PrecedeNothing::new()).await.unwrap();
+        let failure = ends(&background, wrong).await.unwrap_err();
+        assert!(failure.error.contains("is not durable"), "{failure}");
+        assert_eq!(background.shutdown().await.stats().stored, 3);
+    }
+
+    /// P-DURABLE-7
+    #[test]
     async fn a_task_that_fails_runs_again_and_is_dead_in_the_end(place: &Place) {
         let lab = Lab::new();
         let background = lab.background(place);
@@ -87,6 +106,10 @@ on_each_store! {
         assert_eq!(status(&background, id).await.state, StoredState::Scheduled);
         assert_eq!(task.cancel().await.unwrap(), Cancelled::Waiting);
         assert_eq!(task.cancel().await.unwrap(), Cancelled::TooLate);
+        let elsewhere = lab.background(&Place::memory());
+        let unknown = elsewhere.enqueue(Note::new("elsewhere")).await.unwrap();
+        let unknown = background.stored().get(unknown);
+        assert_eq!(unknown.cancel().await.unwrap(), Cancelled::Unknown);
         let failure = ends(&background, id).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Aborted);
         assert_eq!(failure.attempts, 0);
@@ -137,17 +160,13 @@ on_each_store! {
         worker.start().await.unwrap();
         let outcome = tokio::spawn(async move { task.outcome().await });
         for step in 1..=3 {
-            loop {
-                let latest = within("progress", progress.next()).await.unwrap();
-                if latest.done() == step {
-                    assert_eq!((latest.total(), latest.message()), (3, "counting"));
-                    break;
-                }
-            }
+            // Each once, because the task takes no step before the last one was seen.
+            let latest = within("progress", progress.next()).await.unwrap();
+            assert_eq!((latest.done(), latest.total(), latest.message()), (step, 3, "counting"));
             lab.gate.add_permits(1);
         }
         within("the end", outcome).await.unwrap().unwrap();
-        while within("the end of the progress", progress.next()).await.is_some() {}
+        assert_eq!(within("the end of the progress", progress.next()).await, None);
         let late = creator.stored().get(id);
         let last = within("progress", late.progress().next()).await.unwrap();
         assert_eq!(last.done(), 3);
@@ -166,9 +185,14 @@ on_each_store! {
         };
         assert!(existing.is_none_or(|existing| existing == first));
         background.enqueue(Note::new("two").unique()).await.unwrap();
+        let hourly = || Note::new("hourly").unique_for(Duration::from_secs(3600));
+        let completed = background.enqueue(hourly()).await.unwrap();
         background.start().await.unwrap();
         ends(&background, first).await.unwrap();
         background.enqueue(Note::new("one").unique()).await.unwrap();
+        ends(&background, completed).await.unwrap();
+        let text = background.enqueue(hourly()).await.unwrap_err().to_string();
+        assert!(text.contains("is unfinished or was stored less than its `unique_for` ago"), "{text}");
         background.shutdown().await;
     }
 

@@ -661,8 +661,11 @@ impl Engine for MemoryEngine {
         _: StoreTransaction<'a>,
         _: Arc<[Stored]>,
     ) -> BoxFuture<'a, Result<Vec<Kept>, StoreError>> {
-        let store = self.describe();
-        std::future::ready(Err(StoreError::NoTransactions { store })).boxed()
+        let error = StoreError::NoTransactions {
+            store: self.describe(),
+            why: "a store in memory has none".to_owned(),
+        };
+        std::future::ready(Err(error)).boxed()
     }
 
     fn work(

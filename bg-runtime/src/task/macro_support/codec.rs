@@ -11,6 +11,7 @@ use serde_core::Serialize;
 use serde_core::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use crate::one_line::OneLine;
 use crate::secret_key::{PlaceOfSecret, SecretKeys};
 use crate::task::payload::{ObjectText, is_doubtful, members, sealed, unsealed};
 use crate::task::{BoxError, DurableDef, Task};
@@ -255,13 +256,26 @@ impl<T> StoredArgument<T> {
 
     /// The argument, which has to be there.
     pub fn take(&self, take: &Take<'_>) -> Result<T, BoxError> {
-        let missing = || format!("argument `{}` is missing", self.name);
-        self.find(take)?.ok_or_else(|| missing().into())
+        self.find(take)?.ok_or_else(|| self.missing(take).into())
     }
 
     /// The argument, or the default that the parameter has.
     pub fn take_or(&self, take: &Take<'_>, default: fn() -> T) -> Result<T, BoxError> {
         Ok(self.find(take)?.unwrap_or_else(default))
+    }
+
+    /// Says which arguments there are, by their names alone: one of them may be this one's old name.
+    fn missing(&self, take: &Take<'_>) -> String {
+        let stored = take.members.keys().map(|name| format!("`{name}`"));
+        let stored = match stored.collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => "none are stored".to_owned(),
+            names => format!("stored are {}", OneLine(names)),
+        };
+        format!(
+            "argument `{}` is missing, {stored}: if it had another name, give the parameter `#[was(\"..\")]`, and if it is \
+             new, `#[default = ..]`",
+            self.name
+        )
     }
 
     fn find(&self, take: &Take<'_>) -> Result<Option<T>, BoxError> {

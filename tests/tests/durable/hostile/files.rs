@@ -3,6 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use axum::response::IntoResponse;
 use bg_runtime::durable::{EnqueueError, Sqlite, StartError, StoredState};
 use bg_runtime::sqlx::{self, Connection, SqliteConnection};
 use tests::within;
@@ -204,4 +205,33 @@ fn a_disk_that_is_full_refuses_tasks_until_there_is_room() {
         assert_eq!(counts, [(StoredState::Completed, stored.len() as u64)]);
         background.shutdown().await;
     });
+}
+
+/// P-DURABLE-15
+#[tokio::test]
+async fn a_transaction_on_another_file_is_refused_as_a_mistake() {
+    let directory = tempfile::tempdir().unwrap();
+    let background = background(Sqlite::file(directory.path().join("tasks.db")));
+    background.start().await.unwrap();
+    let other = format!(
+        "sqlite://{}?mode=rwc",
+        directory.path().join("other.db").display()
+    );
+    for (url, why) in [
+        (&*other, "another file"),
+        ("sqlite::memory:", "a database in memory"),
+    ] {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        let mut transaction = connection.begin().await.unwrap();
+        let refused = background.enqueue_in(&mut transaction, Note::new("astray"));
+        let error = within("an answer", refused).await.unwrap_err();
+        assert!(
+            matches!(error, EnqueueError::NoTransactions { .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(error.into_response().status(), 500);
+        transaction.commit().await.unwrap();
+    }
+    within("the shutdown", background.shutdown()).await;
 }

@@ -69,6 +69,11 @@ fn build_refuses_a_store_that_cannot_be_one() {
     {
         let error = build_error(bg_runtime::durable::Sqlite::file(""));
         assert_eq!(error, "`Sqlite::file(\"\")` names no file");
+        let error = build_error(bg_runtime::durable::Sqlite::file(":memory:"));
+        assert!(
+            error.contains("the store for tests is `testing::Memory`"),
+            "{error}"
+        );
     }
     #[cfg(feature = "postgres")]
     {

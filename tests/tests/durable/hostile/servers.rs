@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::response::IntoResponse;
 use bg_runtime::durable::{EnqueueError, Postgres, StartError, StoredState};
 use bg_runtime::sqlx::{self, AssertSqlSafe, Connection, PgConnection};
 use tests::durable::PostgresServer;
@@ -275,6 +276,56 @@ async fn odd_names_of_schemas_and_a_pool_of_one_connection_work() {
     within("the end", background.stored().get(id).outcome())
         .await
         .unwrap();
+    within("the shutdown", background.shutdown()).await;
+}
+
+/// Two databases may have the same tables, so that a task would be stored where no worker looks.
+///
+/// P-DURABLE-15
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_on_another_database_is_refused_as_a_mistake() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let schema = unique("twin");
+    let twin = unique("twin");
+    run(
+        &mut connect(&server.url()).await,
+        &format!("create database {twin}"),
+    )
+    .await;
+    let options: sqlx::postgres::PgConnectOptions = server.url().parse().unwrap();
+    let mut elsewhere = PgConnection::connect_with(&options.database(&twin))
+        .await
+        .unwrap();
+    let background = background(Postgres::url(server.url()).schema(schema.clone()));
+    background.start().await.unwrap();
+    for has_tables in [false, true] {
+        if has_tables {
+            let steps = Postgres::url(server.url()).schema(schema.clone());
+            for step in steps.migration_sql().unwrap() {
+                run(&mut elsewhere, &step.sql).await;
+            }
+        }
+        let mut transaction = elsewhere.begin().await.unwrap();
+        let refused = background.enqueue_in(&mut transaction, Note::new("astray"));
+        let error = within("an answer", refused).await.unwrap_err();
+        assert!(
+            matches!(error, EnqueueError::NoTransactions { .. }),
+            "{error}"
+        );
+        let text = error.to_string();
+        assert!(
+            text.contains("another server or database") && text.contains(&twin),
+            "{text}"
+        );
+        assert_eq!(error.into_response().status(), 500);
+        sqlx::query("select 1")
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        transaction.commit().await.unwrap();
+    }
     within("the shutdown", background.shutdown()).await;
 }
 

@@ -49,6 +49,9 @@ pub(super) struct Db {
     pub(super) schema: String,
     #[cfg(feature = "postgres")]
     pub(super) bell: Arc<Bell>,
+    /// The table of tasks, as it was at the start.
+    #[cfg(feature = "postgres")]
+    pub(super) table: Option<super::postgres::Table>,
     /// Whether who listens on a connection hears anything.
     #[cfg(feature = "postgres")]
     pub(super) hears: bool,
@@ -84,9 +87,20 @@ impl Db {
             #[cfg(feature = "postgres")]
             bell: Arc::default(),
             #[cfg(feature = "postgres")]
+            table: None,
+            #[cfg(feature = "postgres")]
             hears: true,
             next: AtomicUsize::new(0),
         })
+    }
+
+    /// Notes which table the tasks are in.
+    #[cfg(feature = "postgres")]
+    pub(super) fn with_table(self, table: super::postgres::Table) -> Self {
+        Self {
+            table: Some(table),
+            ..self
+        }
     }
 
     /// Notes that nobody may listen, as behind a pooler that gives each transaction another connection.

@@ -138,8 +138,14 @@ impl Address {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => {
-                let is_empty = path.as_os_str().is_empty();
-                is_empty.then(|| "`Sqlite::file(\"\")` names no file".to_owned())
+                if path.as_os_str().is_empty() {
+                    return Some("`Sqlite::file(\"\")` names no file".to_owned());
+                }
+                let is_memory = path.as_os_str() == ":memory:";
+                is_memory.then(|| {
+                    "`Sqlite::file(\":memory:\")` would be a file of that name: the store for tests is `testing::Memory`"
+                        .to_owned()
+                })
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => postgres::problem(settings),
@@ -306,22 +312,33 @@ impl River {
             return Ok(Vec::new());
         }
         let db = self.db_beside(&transaction).await?;
+        let of_another = |why: String| StoreError::NoTransactions {
+            store: self.describe(),
+            why,
+        };
         // In a savepoint, so that what fails here leaves the caller's transaction as it was.
         let mut into = match (transaction, &db.pool) {
             #[cfg(feature = "postgres")]
-            (StoreTransaction::Postgres(connection), Pool::Postgres(_)) => {
-                Open::Postgres(connection.begin().await?)
+            (StoreTransaction::Postgres(connection), Pool::Postgres(database)) => {
+                let mut savepoint = connection.begin().await?;
+                let theirs = postgres::table(&mut *savepoint, &db.sql.jobs).await?;
+                // The table may be another one than at the start, as after a move to another server.
+                if db.table.as_ref() != Some(&theirs)
+                    && postgres::table(database.pool(), &db.sql.jobs).await? != theirs
+                {
+                    return Err(of_another(theirs.why_not()));
+                }
+                Open::Postgres(savepoint)
             }
             #[cfg(feature = "sqlite")]
             (StoreTransaction::Sqlite(connection), Pool::Sqlite(pool)) => {
-                same_file(connection, pool).await?;
+                if let Some(why) = other_file(connection, pool).await? {
+                    return Err(of_another(why));
+                }
                 Open::Sqlite(connection.begin().await?)
             }
             #[allow(unreachable_patterns, reason = "with one of the two features only")]
-            _ => {
-                let store = self.describe();
-                return Err(StoreError::NoTransactions { store });
-            }
+            _ => return Err(of_another("it is of another kind of database".to_owned())),
         };
         let kept = insert::insert(db, &mut into, batch).await?;
         into.commit().await?;
@@ -415,25 +432,24 @@ impl River {
     }
 }
 
-/// A task is a part of a transaction only where that is on the same file.
+/// Returns why a task cannot be a part of a transaction: that is on another file.
 #[cfg(feature = "sqlite")]
-async fn same_file(
+async fn other_file(
     connection: &mut sqlx::SqliteConnection,
     pool: &sqlx::SqlitePool,
-) -> Result<(), StoreError> {
+) -> Result<Option<String>, sqlx::Error> {
     // This reads nothing of the file: a transaction that has read before it writes does not wait for another writer.
     let files = sqlx::query_as("pragma database_list").fetch_all(connection);
     let files: Vec<(i64, String, Option<String>)> = files.await?;
     let theirs = files.into_iter().find(|(_, name, _)| name == "main");
     let theirs = theirs.and_then(|(.., file)| file).unwrap_or_default();
-    let ours = pool.connect_options();
-    let ours = ours.get_filename();
-    let canonical = |path: &std::path::Path| path.canonicalize().ok();
-    if theirs.is_empty() || canonical(theirs.as_ref()) != canonical(ours) {
-        let error = format!("the transaction is on another file than {}", ours.display());
-        return Err(StoreError::refused(error));
+    if theirs.is_empty() {
+        return Ok(Some("it is on a database in memory".to_owned()));
     }
-    Ok(())
+    let ours = pool.connect_options();
+    let canonical = |path: &std::path::Path| path.canonicalize().ok();
+    let is_same = canonical(theirs.as_ref()) == canonical(ours.get_filename());
+    Ok((!is_same).then(|| format!("it is on another file, {theirs}")))
 }
 
 /// Says that the tables are of a later version than this program's, which works as long as they only gained something.

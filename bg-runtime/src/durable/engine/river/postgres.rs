@@ -114,6 +114,9 @@ pub(super) async fn open(
         store,
     };
     preparation.run(&mut first).await?;
+    let sql = Dialect::postgres(&name);
+    let table = table(&mut first, &sql.jobs).await;
+    let table = table.map_err(|error| unreachable(explained(error)))?;
     let _closed = first.close().await;
 
     if is_shared {
@@ -126,11 +129,41 @@ pub(super) async fn open(
         let channel = format!("{schema}.{}", events::CHANNEL);
         tokio::spawn(warn_if_deaf(pool.clone(), channel, store.to_owned()));
     }
-    let sql = Dialect::postgres(&name);
     let database = PostgresDatabase::new(pool).with_schema(name);
     let db = Db::new(Pool::Postgres(database), sql);
     let db = db.map_err(|error| unreachable(error.into()))?;
+    let db = db.with_table(table);
     Ok(if is_shared { db.deaf() } else { db })
+}
+
+/// Which table of which database a name means to a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    database: String,
+    /// `None` if there is none of that name.
+    oid: Option<i64>,
+}
+
+impl Table {
+    /// Says why a task of the store cannot be stored where this is the table.
+    pub(super) fn why_not(&self) -> String {
+        let database = &self.database;
+        match self.oid {
+            Some(_) => {
+                format!(
+                    "it is on another server or database, {database}, which has such tables as well"
+                )
+            }
+            None => format!("it is on another server or database, {database}"),
+        }
+    }
+}
+
+/// Finds out what a name means. A schema and its tables may well be called the same in two databases.
+pub(super) async fn table(of: impl PgExecutor<'_>, name: &str) -> Result<Table, sqlx::Error> {
+    let sql = "select current_database()::text, to_regclass($1)::oid::bigint";
+    let (database, oid) = sqlx::query_as(sql).bind(name).fetch_one(of).await?;
+    Ok(Table { database, oid })
 }
 
 /// Creates the index on the ids of tasks, which is not there yet.

@@ -193,7 +193,7 @@ async fn a_task_that_is_due_later_waits_until_then(lab: &Lab) {
     crew.stop().await;
 }
 
-/// P-DURABLE-63
+/// P-DURABLE-65
 async fn what_is_due_begins_though_the_leader_has_died(lab: &Lab) {
     let engine = lab.engine();
     engine.start().await.unwrap();

@@ -214,10 +214,10 @@ async fn a_transaction_on_another_file_is_refused() {
     engine.start().await.unwrap();
     elsewhere.start().await.unwrap();
     let kept = in_transaction(&other, &engine, &[&[task("mail")]], true).await;
-    let Err(StoreError::Refused(error)) = &kept[0] else {
+    let Err(StoreError::NoTransactions { why, .. }) = &kept[0] else {
         panic!("{kept:?}")
     };
-    assert!(error.to_string().contains("another file"), "{error}");
+    assert!(why.contains("another file"), "{why}");
     lab.clear().await;
     other.clear().await;
 }
