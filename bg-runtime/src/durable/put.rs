@@ -60,21 +60,31 @@ pub(super) fn put(
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect(),
     };
+    let refused = |error: String| EnqueueError::Arguments {
+        task: info,
+        error: Arc::from(BoxError::from(error)),
+    };
+    if !is_queue(&queue) {
+        return Err(refused(format!(
+            "its queue {queue:?} has no name of one: 1 to 64 letters from a to z and digits, and single `_`, `-` and `|` \
+             between them"
+        )));
+    }
+    let envelope_json = envelope.to_json();
+    if has_nul(envelope_json.get()) {
+        return Err(refused(format!("in its baggage, {NUL}")));
+    }
     let size = envelope.baggage_size();
     if size > MOST_BAGGAGE {
-        let error = format!(
+        return Err(refused(format!(
             "its baggage takes {size} bytes, and at most {MOST_BAGGAGE} travel with a task"
-        );
-        return Err(EnqueueError::Arguments {
-            task: info,
-            error: Arc::from(BoxError::from(error)),
-        });
+        )));
     }
     Ok(Stored {
         id: task.id(),
         name: info.name(),
         arguments,
-        envelope: envelope.to_json(),
+        envelope: envelope_json,
         runs: task.runs(),
         due: options.due.or_else(|| delay.and_then(after)),
         queue,
@@ -90,6 +100,15 @@ fn has_nul(json: &str) -> bool {
         let before = json[..at].bytes().rev();
         before.take_while(|byte| *byte == b'\\').count() % 2 == 0
     })
+}
+
+/// Returns whether a queue can have this name, as River says.
+fn is_queue(name: &str) -> bool {
+    let is_word = |part: &str| {
+        let mut bytes = part.bytes();
+        !part.is_empty() && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    name.len() <= 64 && name.split(['_', '-', '|']).all(is_word)
 }
 
 /// Returns how many tasks like this one may be unfinished at once.

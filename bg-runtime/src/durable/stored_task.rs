@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream, Stream};
 use futures_util::{FutureExt, StreamExt};
+use tokio::sync::broadcast;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::engine::StoreEvent;
 use super::query::{Obeyed, Order, Query};
@@ -20,6 +22,9 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// How long who waits for a task waits before it asks a store again that has failed.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How many reports of progress are kept for who does not take them.
+const LATEST: usize = 16;
 
 /// A stored task, from any process that has its store. From
 /// [`StoredTasks::get`](super::StoredTasks::get).
@@ -138,7 +143,7 @@ impl StoredTask {
             stream::iter(latest).chain(later.take_until(ended))
         };
         StoredProgress {
-            reports: reports.flatten_stream().fuse().boxed(),
+            reports: by_itself(reports.flatten_stream()).fuse().boxed(),
             last: None,
         }
     }
@@ -176,10 +181,40 @@ impl StoredTask {
     }
 }
 
+/// Polls a stream in a task of its own, as long as the result lives, which has the latest of its items. Whoever takes
+/// them may be slow, or take none for a while: polled by him, what asks the store would keep a connection meanwhile.
+fn by_itself(
+    reports: impl Stream<Item = Progress> + Send + 'static,
+) -> impl Stream<Item = Progress> + Send {
+    let begin = async move {
+        let (sender, receiver) = broadcast::channel(LATEST);
+        let task = tokio::spawn(async move {
+            let mut reports = std::pin::pin!(reports);
+            while let Some(progress) = reports.next().await {
+                let _ = sender.send(progress);
+            }
+        });
+        let begun = (receiver, AbortOnDropHandle::new(task));
+        stream::unfold(begun, async |(mut receiver, task)| {
+            loop {
+                match receiver.recv().await {
+                    Ok(progress) => return Some((progress, (receiver, task))),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        })
+    };
+    begin.flatten_stream()
+}
+
+/// How long after its time whoever waits for a task says that it has expired: a worker that takes it says so itself.
+const OVERDUE: Duration = Duration::from_secs(1);
+
 /// Returns how long a task may still wait for its first run. `None` if it has begun, or does not expire.
 fn expiry(status: &TaskStatus) -> Option<Duration> {
     let waits = matches!(status.state, StoredState::Scheduled | StoredState::Waiting);
-    let at = status.expires_at.filter(|_| waits && status.attempt == 0)?;
+    let at = status.expires_at.filter(|_| waits && status.attempt == 0)? + OVERDUE;
     Some(at.duration_since(clock::now()).unwrap_or_default())
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,6 +23,8 @@ pub enum Fault {
     Delay(Duration),
     /// It resets a connection after so many bytes.
     CutAfter(usize),
+    /// It resets a connection instead of passing on a part with these bytes, such as an answer.
+    CutAt(&'static [u8]),
 }
 
 /// A link, on a port of its own. It ends with this.
@@ -29,6 +32,8 @@ pub enum Fault {
 pub struct FaultyLink {
     address: SocketAddr,
     fault: watch::Sender<Fault>,
+    /// Whether the connections are dead that were made since the last of them was.
+    abandoned: watch::Sender<Arc<AtomicBool>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -43,16 +48,28 @@ impl FaultyLink {
         let address = listener.local_addr().expect("an address");
         let fault = watch::Sender::new(Fault::None);
         let faults = fault.clone();
+        let abandoned = watch::Sender::new(Arc::new(AtomicBool::new(false)));
+        let current = abandoned.subscribe();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(connect(client, port, faults.subscribe()));
+                let is_dead = current.borrow().clone();
+                tokio::spawn(connect(client, port, faults.subscribe(), is_dead));
             }
         });
         Self {
             address,
             fault,
+            abandoned,
             task,
         }
+    }
+
+    /// Has the connections that there are pass nothing on any more, without a word, as when a server's machine is lost
+    /// and another one takes over its address. New ones work.
+    pub fn abandon(&self) {
+        let next = Arc::new(AtomicBool::new(false));
+        let dead = self.abandoned.send_replace(next);
+        dead.store(true, Ordering::Relaxed);
     }
 
     /// The port on which it listens.
@@ -72,7 +89,12 @@ impl Drop for FaultyLink {
     }
 }
 
-async fn connect(client: TcpStream, port: u16, faults: watch::Receiver<Fault>) {
+async fn connect(
+    client: TcpStream,
+    port: u16,
+    faults: watch::Receiver<Fault>,
+    is_dead: Arc<AtomicBool>,
+) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
         return;
     };
@@ -82,8 +104,8 @@ async fn connect(client: TcpStream, port: u16, faults: watch::Receiver<Fault>) {
     let (from_server, to_server) = server.into_split();
     let count = Arc::default();
     tokio::select! {
-        () = pass(from_client, to_server, faults.clone(), Arc::clone(&count)) => {}
-        () = pass(from_server, to_client, faults, count) => {}
+        () = pass(from_client, to_server, faults.clone(), Arc::clone(&count), &is_dead) => {}
+        () = pass(from_server, to_client, faults, count, &is_dead) => {}
     }
 }
 
@@ -91,7 +113,8 @@ async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     mut faults: watch::Receiver<Fault>,
-    passed: Arc<std::sync::atomic::AtomicUsize>,
+    passed: Arc<AtomicUsize>,
+    is_dead: &AtomicBool,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     let mut counted_from = None;
@@ -112,6 +135,9 @@ async fn pass(
             return;
         }
         let mut part = &buffer[..read];
+        if is_dead.load(Ordering::Relaxed) {
+            continue;
+        }
         match fault {
             Fault::None | Fault::Reset => {}
             Fault::Silence => {
@@ -123,8 +149,13 @@ async fn pass(
                 }
             }
             Fault::Delay(wait) => tokio::time::sleep(wait).await,
+            Fault::CutAt(bytes) => {
+                if part.windows(bytes.len()).any(|found| found == bytes) {
+                    return;
+                }
+            }
             Fault::CutAfter(bytes) => {
-                let before = passed.fetch_add(read, std::sync::atomic::Ordering::Relaxed);
+                let before = passed.fetch_add(read, Ordering::Relaxed);
                 let begin = *counted_from.get_or_insert(before);
                 let left = bytes.saturating_sub(before - begin);
                 if left < read {

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bg_runtime::durable::{Postgres, SecretKey, Store, StoredState};
-use bg_runtime::{Background, TaskId};
+use bg_runtime::{Background, TaskExt, TaskId};
+use futures_util::future::join_all;
 use tests::durable::{Fault, FaultyLink, PostgresServer};
 use tests::within;
 
@@ -152,4 +153,130 @@ async fn a_network_that_is_slow_loses_no_task() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_cuts_messages_loses_no_task() {
     a_fault_in_the_middle("cut", &[Fault::CutAfter(100), Fault::CutAfter(3000)]).await;
+}
+
+/// P-DURABLE-10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_die_without_a_word_are_given_up() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let link = FaultyLink::to(server.port()).await;
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", link.port());
+    let background = background(&Lab::new(), &url, "dead_flows");
+    // More at once than there are connections.
+    let store = || (0..8).map(|number| background.enqueue(Note::new(format!("{number}"))));
+    for stored in join_all(store()).await {
+        stored.unwrap();
+    }
+    link.abandon();
+    // Those in use are waited for until storing has taken too long.
+    join_all(store()).await;
+    let again = async {
+        while background.enqueue(Note::new("again")).await.is_err() {
+            // As a client that asks again.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within("tasks are stored again", again).await;
+}
+
+/// P-DURABLE-46
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_whose_answer_is_lost_is_not_said_to_be_too_late() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let link = FaultyLink::to(server.port()).await;
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", link.port());
+    let background = background(&Lab::new(), &url, "lost_answers");
+    let id = background.enqueue(Note::new("waits")).await.unwrap();
+    let task = background.stored().get(id);
+    link.set(Fault::CutAt(b"UPDATE 1\0"));
+    let cancelled = task.cancel().await;
+    link.set(Fault::None);
+    assert!(cancelled.is_err(), "{cancelled:?}");
+    let state = task.status().await.unwrap().unwrap().state;
+    assert_eq!(state, StoredState::Cancelled);
+    link.set(Fault::CutAt(b"DELETE 1\0"));
+    let deleted = background.stored().delete_all().await;
+    link.set(Fault::None);
+    assert!(deleted.is_err(), "{deleted:?}");
+    assert!(task.status().await.unwrap().is_none());
+}
+
+/// How long a task takes to begin that another process has stored.
+async fn begin_after(lab: &Lab, creator: &Background, task: impl bg_runtime::IntoTask) -> Duration {
+    let before = lab.timeline.names().len();
+    creator.enqueue(task).await.unwrap();
+    let begun = Instant::now();
+    tests::eventually("the task begins", || lab.timeline.names().len() > before).await;
+    begun.elapsed()
+}
+
+/// P-DURABLE-10
+#[test]
+fn a_runtime_that_nobody_drives_keeps_no_bell_from_ringing() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    // The connections are of the first one, and it alone serves them.
+    let own = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let other = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let lab = Lab::new();
+    let [creator, worker] = [(); 2].map(|()| background(&lab, &server.url(), "bell"));
+    own.block_on(async {
+        // Its worker would look at once.
+        worker.start().await.unwrap();
+        creator.enqueue(Note::new("connects")).await.unwrap();
+        lab.timeline.reached("connects").await;
+    });
+    other
+        .block_on(creator.enqueue(Note::new("silenced")))
+        .unwrap();
+    own.block_on(async {
+        lab.timeline.reached("silenced").await;
+        let mut soon = 0;
+        let begun = Instant::now();
+        // Without the bell, a task waits for the next poll, which is a second after the last.
+        while soon < 3 {
+            assert!(
+                begun.elapsed() < Duration::from_secs(20),
+                "the bell is silent"
+            );
+            let took = begin_after(&lab, &creator, Note::new("soon")).await;
+            soon = if took < Duration::from_millis(400) {
+                soon + 1
+            } else {
+                0
+            };
+        }
+        within("the shutdown", worker.shutdown()).await;
+    });
+}
+
+/// P-DURABLE-7
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_was_due_before_it_is_stored_wakes_a_worker() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let lab = Lab::new();
+    let [creator, worker] = [(); 2].map(|()| background(&lab, &server.url(), "due_before"));
+    worker.start().await.unwrap();
+    let mut took = Duration::ZERO;
+    for _ in 0..10 {
+        let due = std::time::SystemTime::now() - Duration::from_secs(5);
+        took += begin_after(&lab, &creator, Note::new("late").at(due)).await;
+    }
+    // Each would wait for the next poll, which is a second after the last.
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    within("the shutdown", worker.shutdown()).await;
 }

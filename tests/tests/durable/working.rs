@@ -425,6 +425,13 @@ on_each_store! {
         assert!(nul.to_string().contains("U+0000"), "{nul}");
         let large = background.enqueue(Note::new("x".repeat(2 << 20))).await.unwrap_err();
         assert!(matches!(large, EnqueueError::TooLarge { limit: 1_048_576, .. }), "{large}");
+        for queue in ["", "Slow", "very slow", "slow-", "a\0b", &"x".repeat(65)] {
+            let queue = background.enqueue(Note::new("a").queue(queue.to_owned())).await.unwrap_err();
+            assert!(queue.to_string().contains("has no name of one"), "{queue}");
+        }
+        let packs = lab.builder(place).baggage(|| [("a".to_owned(), "b\0c".to_owned())]);
+        let nul = packs.build().unwrap().enqueue(Unpack::new()).await.unwrap_err();
+        assert!(nul.to_string().contains("in its baggage, a text has the character U+0000"), "{nul}");
         assert!(background.stored().list().await.unwrap().tasks.is_empty());
     }
 }

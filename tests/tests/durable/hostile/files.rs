@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use axum::response::IntoResponse;
 use bg_runtime::durable::{EnqueueError, Sqlite, StartError, StoredState};
 use bg_runtime::sqlx::{self, Connection, SqliteConnection};
+use futures_util::StreamExt;
 use tests::within;
 
 use super::{background, start_error, works};
@@ -234,4 +235,52 @@ async fn a_transaction_on_another_file_is_refused_as_a_mistake() {
         transaction.commit().await.unwrap();
     }
     within("the shutdown", background.shutdown()).await;
+}
+
+/// P-DURABLE-22
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_link_to_a_file_ends_are_heard_of_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let [file, link] = ["file.db", "link.db"].map(|name| directory.path().join(name));
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let (creator, worker) = (
+        background(Sqlite::file(&link)),
+        background(Sqlite::file(&link)),
+    );
+    worker.start().await.unwrap();
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let id = creator.enqueue(Note::new("hears")).await.unwrap();
+        within("the end", creator.stored().get(id).outcome())
+            .await
+            .unwrap();
+    }
+    // Who hears nothing looks after 5 seconds, each time.
+    assert!(
+        begun.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        begun.elapsed()
+    );
+    within("the shutdown", worker.shutdown()).await;
+}
+
+/// P-DURABLE-22
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn progress_that_nobody_takes_keeps_nobody_from_storing() {
+    let directory = tempfile::tempdir().unwrap();
+    let background = background(Sqlite::file(directory.path().join("tasks.db")).enqueue_only());
+    let id = background.enqueue(Note::new("waits")).await.unwrap();
+    // More clients than there are connections, each of which takes something for a moment and then nothing.
+    let mut clients = Vec::new();
+    for _ in 0..12 {
+        let mut progress = background.stored().get(id).progress();
+        for millis in 1..6 {
+            let next = tokio::time::timeout(Duration::from_millis(millis), progress.next());
+            assert!(next.await.is_err(), "it has not begun");
+        }
+        clients.push(progress);
+    }
+    background.enqueue(Note::new("another")).await.unwrap();
+    drop(clients);
 }

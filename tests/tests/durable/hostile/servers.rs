@@ -385,3 +385,28 @@ fn a_server_whose_disk_is_full_refuses_tasks_until_there_is_room() {
         background.shutdown().await;
     });
 }
+
+/// P-DURABLE-58
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_wait_for_tasks_one_connection_listens_for_them() {
+    let Some(server) = PostgresServer::start_with(&["max_connections=20"], &[]) else {
+        return;
+    };
+    let background = background(Postgres::url(server.url()).connections(5).enqueue_only());
+    let id = background.enqueue(Note::new("waits")).await.unwrap();
+    let task = background.stored().get(id);
+    let mut all = futures_util::future::join_all((0..40).map(|_| task.outcome()));
+    let waited = tokio::time::timeout(Duration::from_secs(2), &mut all).await;
+    assert!(waited.is_err(), "nobody runs it");
+    let mut other = connect(&server.url()).await;
+    let ours = "select count(*) from pg_stat_activity where application_name like 'bg:%'";
+    let ours: i64 = sqlx::query_scalar(ours)
+        .fetch_one(&mut other)
+        .await
+        .unwrap();
+    assert!(ours <= 5, "{ours} connections");
+    task.cancel().await.unwrap();
+    for outcome in within("the ends", all).await {
+        outcome.unwrap_err();
+    }
+}

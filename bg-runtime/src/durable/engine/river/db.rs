@@ -10,6 +10,7 @@ use riverqueue::{Client, ClientBuilder};
 use super::dialect::Dialect;
 #[cfg(feature = "postgres")]
 use super::events;
+use super::events::Ears;
 use super::kinds::Rename;
 #[cfg(feature = "postgres")]
 use super::wake::Bell;
@@ -55,6 +56,7 @@ pub(super) struct Db {
     /// Whether who listens on a connection hears anything.
     #[cfg(feature = "postgres")]
     pub(super) hears: bool,
+    pub(super) ears: Ears,
     /// Who stores. Several, because each of them tells workers of a queue once in a [`COOLDOWN`] only: what it stores
     /// meanwhile would wait for their next poll.
     clients: Vec<Client>,
@@ -90,6 +92,7 @@ impl Db {
             table: None,
             #[cfg(feature = "postgres")]
             hears: true,
+            ears: Ears::default(),
             next: AtomicUsize::new(0),
         })
     }
@@ -146,6 +149,54 @@ pub(super) enum Bind {
 #[cfg(feature = "postgres")]
 pub(super) const CUT: usize = 10;
 
+/// Returns a connection that was there a moment ago, for what may not run twice.
+#[cfg(feature = "postgres")]
+pub(super) async fn alive(
+    pool: &sqlx::PgPool,
+) -> Result<sqlx::pool::PoolConnection<sqlx::Postgres>, sqlx::Error> {
+    let mut tries = 0;
+    loop {
+        let mut connection = pool.acquire().await?;
+        match sqlx::Connection::ping(&mut *connection).await {
+            Err(error) if super::failure::is_cut(&error) && tries < CUT => {
+                connection.close_on_drop();
+                tries += 1;
+            }
+            answered => return answered.map(|()| connection),
+        }
+    }
+}
+
+/// As [`fetch`], of what may not run twice because its rows say what it has done.
+macro_rules! fetch_once {
+    ($db:expr, $row:ty, $sql:expr, $binds:expr) => {{
+        let sql: String = $sql;
+        let binds: Vec<$crate::durable::engine::river::db::Bind> = $binds;
+        let rows: Result<Vec<$row>, sqlx::Error> = match &$db.pool {
+            #[cfg(feature = "postgres")]
+            $crate::durable::engine::river::db::Pool::Postgres(database) => {
+                let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
+                match $crate::durable::engine::river::db::alive(database.pool()).await {
+                    Ok(mut connection) => {
+                        $crate::durable::engine::river::db::bound!(query, binds)
+                            .fetch_all(&mut *connection)
+                            .await
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            #[cfg(feature = "sqlite")]
+            $crate::durable::engine::river::db::Pool::Sqlite(pool) => {
+                let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
+                $crate::durable::engine::river::db::bound!(query, binds)
+                    .fetch_all(pool)
+                    .await
+            }
+        };
+        rows
+    }};
+}
+
 /// Runs a query with its parameters and returns its rows, on either database. It may run more than once.
 macro_rules! fetch {
     ($db:expr, $row:ty, $sql:expr, $binds:expr) => {{
@@ -197,4 +248,4 @@ macro_rules! bound {
     }};
 }
 
-pub(super) use {bound, fetch};
+pub(super) use {bound, fetch, fetch_once};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use riverqueue::jiff::Timestamp;
 
-use super::db::{Bind, Db, Pool, fetch};
+use super::db::{Bind, Db, Pool, fetch, fetch_once};
 use super::dialect::Columns;
 use super::row;
 use crate::durable::TaskStatus;
@@ -46,7 +46,7 @@ pub(super) async fn claim(
         task_id = words.task_id,
         columns = words.columns,
     );
-    let rows = fetch!(db, Columns, sql, vec![Bind::Int(now), Bind::Int(stale)])?;
+    let rows = fetch_once!(db, Columns, sql, vec![Bind::Int(now), Bind::Int(stale)])?;
     Ok(rows.into_iter().map(row::status).collect())
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -14,6 +14,8 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use riverqueue::{Client, Event, EventKind, EventReceiver, EventRecvError, JobState};
 #[cfg(feature = "sqlite")]
 use sqlx::SqlitePool;
+use tokio::sync::broadcast;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::db::{Db, Pool};
 use super::failure;
@@ -29,6 +31,9 @@ pub(super) const CHANNEL: &str = "bg_events";
 
 /// How many outcomes are told at once: each takes 38 bytes, and a notification has less than 8000.
 const AT_ONCE: usize = 200;
+
+/// How long it may take to tell of outcomes: by then, whoever waits for them has looked.
+const TELLING: Duration = Duration::from_secs(5);
 
 /// How many bytes of a message are told.
 const MESSAGE: usize = 1024;
@@ -175,23 +180,78 @@ impl Teller {
 
     async fn send(&mut self) {
         let ended = std::mem::take(&mut self.ended);
-        match tell_ended(&self.db, &ended).await {
-            Ok(()) => self.is_lost = false,
-            Err(error) => {
-                if !std::mem::replace(&mut self.is_lost, true) {
-                    tracing::warn!(
-                        target: RUNTIME,
-                        "who waits for tasks of this worker hears of their end after some seconds: {}",
-                        failure::text(error),
-                    );
-                }
+        // A connection may be dead without a word, and the claims that are recorded wait to be forgotten behind this.
+        let why = match tokio::time::timeout(TELLING, tell_ended(&self.db, &ended)).await {
+            Ok(Ok(())) => {
+                self.is_lost = false;
+                return;
             }
+            Ok(Err(error)) => failure::text(error),
+            Err(_) => format!("no answer within {TELLING:?}"),
+        };
+        if !std::mem::replace(&mut self.is_lost, true) {
+            tracing::warn!(
+                target: RUNTIME,
+                "who waits for tasks of this worker hears of their end after some seconds: {why}"
+            );
         }
     }
 }
 
+/// Those of this process who listen: one ear hears for all of them, whose connection and looks would otherwise be as
+/// many as they are.
+#[derive(Default)]
+pub(super) struct Ears(tokio::sync::Mutex<Weak<SharedEar>>);
+
+/// Ends with the last who listens, or with its runtime, which those who listen on another one are told of.
+struct SharedEar {
+    heard: broadcast::Receiver<StoreEvent>,
+    ear: AbortOnDropHandle<()>,
+}
+
+/// How many events may be on their way to whoever listens. Who is slower is told of a gap.
+const WAITING: usize = 1024;
+
 /// Listens, from when it returns.
-pub(super) async fn listen(db: &Db) -> Result<BoxStream<'static, StoreEvent>, StoreError> {
+pub(super) async fn listen(db: &Arc<Db>) -> Result<BoxStream<'static, StoreEvent>, StoreError> {
+    // By itself, because others wait for the same, and the caller may be polled no more.
+    let shared = tokio::spawn(share(db.clone())).await;
+    let shared = shared.map_err(StoreError::refused)??;
+    let listener = (shared.heard.resubscribe(), shared);
+    let events = stream::unfold(listener, async |(mut heard, shared)| {
+        let event = match heard.recv().await {
+            Ok(event) => event,
+            Err(broadcast::error::RecvError::Lagged(_)) => StoreEvent::Gap,
+            Err(broadcast::error::RecvError::Closed) => return None,
+        };
+        Some((event, (heard, shared)))
+    });
+    Ok(events.boxed())
+}
+
+/// Returns the ear that there is, or a new one.
+async fn share(db: Arc<Db>) -> Result<Arc<SharedEar>, StoreError> {
+    let ears = &mut *db.ears.0.lock().await;
+    if let Some(shared) = ears.upgrade().filter(|shared| !shared.ear.is_finished()) {
+        return Ok(shared);
+    }
+    let mut events = listen_alone(&db).await?;
+    let (tell, heard) = broadcast::channel(WAITING);
+    let ear = tokio::spawn(async move {
+        while let Some(event) = events.next().await {
+            // Whoever has the ear has a receiver.
+            let _ = tell.send(event);
+        }
+    });
+    let shared = Arc::new(SharedEar {
+        heard,
+        ear: AbortOnDropHandle::new(ear),
+    });
+    *ears = Arc::downgrade(&shared);
+    Ok(shared)
+}
+
+async fn listen_alone(db: &Db) -> Result<BoxStream<'static, StoreEvent>, StoreError> {
     match &db.pool {
         #[cfg(feature = "postgres")]
         Pool::Postgres(_) if !db.hears => Ok(stream::unfold((), async |()| {

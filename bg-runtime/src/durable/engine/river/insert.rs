@@ -113,7 +113,10 @@ impl Open<'_> {
             #[cfg(feature = "postgres")]
             Self::Postgres(transaction) => {
                 batch::insert(db, &mut **transaction, tasks).await?;
-                let due = tasks.iter().filter(|task| task.due.is_none());
+                let now = std::time::SystemTime::now();
+                let due = tasks
+                    .iter()
+                    .filter(|task| task.due.is_none_or(|due| due <= now));
                 let queues = due.map(|task| &*task.queue);
                 Ok(wake::wake_later(db, &mut *transaction, queues).await?)
             }

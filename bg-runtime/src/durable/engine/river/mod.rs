@@ -258,7 +258,10 @@ impl River {
 
     /// Tells workers of tasks that were stored.
     fn wake(&self, db: &Arc<Db>, stored: &[Stored]) {
-        let due = stored.iter().filter(|task| task.due.is_none());
+        let now = SystemTime::now();
+        let due = stored
+            .iter()
+            .filter(|task| task.due.is_none_or(|due| due <= now));
         let queues = due.map(|task| &*task.queue);
         self.wake_own(queues.clone());
         match &db.pool {

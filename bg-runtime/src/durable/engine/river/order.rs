@@ -2,7 +2,7 @@
 
 use riverqueue::jiff::Timestamp;
 
-use super::db::{Bind, Db, Pool, fetch};
+use super::db::{Bind, Db, Pool, fetch, fetch_once};
 use super::list::Filter;
 use super::wake::{notify, wake_others};
 use super::{events, insert};
@@ -104,7 +104,7 @@ pub(super) async fn all(db: &Db, query: &Query, order: Order) -> Result<Orders, 
         }
         Order::Retry => retry(db, query, &filter),
     };
-    let done = fetch!(db, Done, sql, filter.binds)?;
+    let done = fetch_once!(db, Done, sql, filter.binds)?;
     let orders = Orders { done };
     match order {
         Order::Cancel => tell_cancelled(db, &orders).await?,

@@ -99,6 +99,7 @@ pub(super) async fn open(
         .acquire_timeout(ACQUIRE)
         .test_before_acquire(false)
         .before_acquire(|connection, of| Box::pin(answers(connection, of.idle_for)))
+        .after_release(|connection, _| Box::pin(answers_in_time(connection)))
         .connect_lazy_with(options);
     let is_shared = is_shared(&mut first, &pool).await;
     let is_shared = is_shared.map_err(|error| unreachable(explained(error)))?;
@@ -196,6 +197,15 @@ async fn answers(connection: &mut PgConnection, idle_for: Duration) -> Result<bo
         return Ok(true);
     }
     connection.ping().await.map(|()| true)
+}
+
+/// Gives up a connection whose server does not answer after whoever used it. The pool waits for that answer without a
+/// limit, and where no network says that a connection is dead, it would have none left for a quarter of an hour.
+async fn answers_in_time(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(ACQUIRE, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+    }
 }
 
 struct Preparation<'a> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use riverqueue::migrate::{MIGRATION_VERSION_LATEST, SqliteMigrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
 use super::db::{ACQUIRE, Db, Pool};
 use super::dialect::Dialect;
@@ -77,6 +77,7 @@ pub(super) async fn open(
         .acquire_timeout(ACQUIRE)
         // A file does not go away as a server does.
         .test_before_acquire(false)
+        .after_release(|connection, _| Box::pin(is_without_transaction(connection)))
         .after_connect(move |connection, _| {
             let worker = worker.clone();
             Box::pin(async move { add_triggers(connection, &worker, lease, fenced).await })
@@ -211,6 +212,16 @@ async fn warn_of_newer(migrator: &SqliteMigrator, store: &str) -> Result<(), Sta
     let versions = migrator.existing_versions().await.unwrap_or_default();
     super::warn_of_newer(&versions, MIGRATION_VERSION_LATEST, store);
     Ok(())
+}
+
+/// Gives up a connection that believes to be in a transaction. SQLite ends one by itself where a disk is full or fails,
+/// and sqlx, which does not know, refuses every other from then on.
+async fn is_without_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // Behind the end of a transaction that was dropped.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 async fn add_triggers(

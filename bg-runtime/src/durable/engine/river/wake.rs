@@ -7,11 +7,13 @@
 
 use std::collections::BTreeSet;
 #[cfg(feature = "postgres")]
-use std::mem::{replace, take};
+use std::mem::take;
 #[cfg(feature = "postgres")]
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+#[cfg(feature = "postgres")]
+use std::time::Instant;
 
 use riverqueue::protocol::NOTIFICATION_TOPIC_INSERT;
 use riverqueue::{Client, QueueConfig};
@@ -78,8 +80,14 @@ pub(super) struct Bell(Mutex<Due>);
 #[derive(Default)]
 struct Due {
     queues: BTreeSet<String>,
-    is_ringing: bool,
+    /// Since when somebody is about it. Who takes longer than [`PATIENCE`] is not waited for: his connection may be
+    /// dead without a word, or his runtime may be one that nobody drives any more.
+    ringing: Option<Instant>,
 }
+
+/// By then workers have looked themselves.
+#[cfg(feature = "postgres")]
+const PATIENCE: Duration = Duration::from_secs(1);
 
 #[cfg(feature = "postgres")]
 impl Bell {
@@ -92,16 +100,19 @@ impl Bell {
                     due.queues.insert(queue.to_owned());
                 }
             }
-            if due.queues.is_empty() || replace(&mut due.is_ringing, true) {
+            let is_ringing = due.ringing.is_some_and(|since| since.elapsed() < PATIENCE);
+            if due.queues.is_empty() || is_ringing {
                 return;
             }
+            due.ringing = Some(Instant::now());
         }
         let mut ringing = Ringing(Some(self.clone()));
         let db = db.clone();
         tokio::spawn(async move {
             while let Some(queues) = ringing.next() {
                 // Whoever stores is told of an outage; the workers look themselves.
-                let _ = wake_others(&db, queues.iter().map(|queue| &**queue)).await;
+                let told = wake_others(&db, queues.iter().map(|queue| &**queue));
+                let _ = tokio::time::timeout(PATIENCE, told).await;
             }
         });
     }
@@ -110,8 +121,8 @@ impl Bell {
     fn next(&self) -> Option<BTreeSet<String>> {
         let due = &mut *self.0.lock();
         let queues = take(&mut due.queues);
-        due.is_ringing = !queues.is_empty();
-        due.is_ringing.then_some(queues)
+        due.ringing = (!queues.is_empty()).then(Instant::now);
+        due.ringing.is_some().then_some(queues)
     }
 }
 
@@ -135,7 +146,7 @@ impl Ringing {
 impl Drop for Ringing {
     fn drop(&mut self) {
         if let Some(bell) = &self.0 {
-            bell.0.lock().is_ringing = false;
+            bell.0.lock().ringing = None;
         }
     }
 }
