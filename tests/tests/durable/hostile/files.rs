@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use axum::response::IntoResponse;
 use bg_runtime::durable::{EnqueueError, Sqlite, StartError, StoredState};
 use bg_runtime::sqlx::{self, Connection, SqliteConnection};
-use futures_util::StreamExt;
 use tests::within;
 
 use super::{background, start_error, works};
