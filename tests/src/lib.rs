@@ -43,7 +43,7 @@ pub use diary::Diary;
 pub use flavours::Flavour;
 pub use http1::Http1;
 pub use http2::Http2;
-pub use own_process::in_own_process;
+pub use own_process::{in_own_process, run_again};
 pub use served::Served;
 pub use server::{Server, Serving, Setup, on_every_setup};
 pub use timeline::{Moment, Timeline, eventually, within};

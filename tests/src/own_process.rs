@@ -17,9 +17,20 @@ pub fn in_own_process(name: &str, test: impl AsyncFnOnce()) {
             .build();
         return runtime.expect("a runtime").block_on(test());
     }
-    let output = Command::new(std::env::current_exe().expect("the path of this program"))
+    let program = std::env::current_exe().expect("the path of this program");
+    run_again(Command::new(program), CHILD, name);
+}
+
+/// Runs one test of this program in another process, in which `child` is set. `program` starts it, and gets its
+/// arguments.
+///
+/// # Panics
+///
+/// If the test fails there. Its output is part of the message.
+pub fn run_again(mut program: Command, child: &str, name: &str) {
+    let output = program
         .args(["--exact", name, "--nocapture"])
-        .env(CHILD, "")
+        .env(child, "")
         .output()
         .expect("it starts");
     let said = String::from_utf8_lossy(&output.stdout);

@@ -10,6 +10,8 @@ mod place;
 #[cfg(feature = "postgres")]
 mod postgres_server;
 mod program;
+#[cfg(feature = "postgres")]
+mod server_process;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 

@@ -1,12 +1,11 @@
 //! A PgBouncer before a server of the test's.
 
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::{env, thread};
 
 use super::PostgresServer;
-use super::postgres_server::{as_other_user, free_port, own_directory, write_private};
+use super::server_process::{free_port, own_directory, run_server, write_private};
 
 /// The first version that can keep prepared statements, as sqlx needs it in transaction mode.
 const KEEPS_STATEMENTS: (u32, u32) = (1, 21);
@@ -69,27 +68,13 @@ impl PgBouncer {
             settings.join("\n"),
         );
         write_private(&file, &text);
-        // The shell lives as long as its standard input, which ends with this process, and ends the pooler then.
-        let script = r#""$0" "$@" & pooler=$!; cat >/dev/null; kill -KILL $pooler 2>/dev/null; wait $pooler"#;
-        let mut shell = as_other_user(Path::new("sh"));
-        shell.arg("-c").arg(script).arg(program).arg(&file);
-        shell.current_dir(directory.path());
-        let running = shell
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut running = running.expect("a shell");
-        let mut log = BufReader::new(running.stderr.take().expect("it is piped"));
-        let mut said = String::new();
-        while !said.contains("process up") {
-            let read = log.read_line(&mut said).expect("a log");
-            assert!(read > 0, "PgBouncer did not start:\n{said}");
-        }
-        // Or it would wait for somebody to read its log.
-        thread::spawn(move || {
-            let _ = log.read_to_end(&mut Vec::new());
-        });
+        let running = run_server(
+            program,
+            &[file.as_os_str()],
+            &directory,
+            "KILL",
+            "process up",
+        );
         Self {
             port,
             running,

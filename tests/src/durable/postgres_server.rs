@@ -1,13 +1,15 @@
 //! A PostgreSQL of one's own, in a directory of its own, on a free port of the loopback.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
+use std::ffi::OsStr;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::OnceLock;
 use std::{env, fs, thread};
+
+use super::server_process::{
+    as_other_user, free_port, other_user, own_directory, run_server, write_private,
+};
 
 /// Where Debian, and others, put the programs of a server.
 const FOLDERS: [&str; 3] = ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt"];
@@ -154,42 +156,19 @@ impl PostgresServer {
     ///
     /// Panics if it does not start.
     pub fn run(&mut self) {
-        // The shell lives as long as its standard input, which ends with this process, and ends the server then.
-        let script = r#""$0" "$@" & server=$!; cat >/dev/null; kill -QUIT $server 2>/dev/null; wait $server"#;
-        let mut shell = as_other_user(Path::new("sh"));
-        shell.arg("-c").arg(script);
-        shell.arg(self.programs.join("postgres"));
-        shell.arg("-D").arg(self.directory.path().join("data"));
-        shell.arg("-k").arg(self.directory.path());
-        shell.arg("-p").arg(self.port.to_string());
-        shell.args(["-c", "listen_addresses=127.0.0.1"]);
-        shell.args(["-c", "max_connections=300"]);
-        for setting in &self.settings {
-            shell.args(["-c", setting]);
+        let (data, port) = (self.directory.path().join("data"), self.port.to_string());
+        let mut arguments: Vec<&OsStr> = ["-D".as_ref(), data.as_os_str()].to_vec();
+        arguments.extend(["-k".as_ref(), self.directory.path().as_os_str()]);
+        arguments.extend(["-p", &port].map(OsStr::new));
+        let always = ["listen_addresses=127.0.0.1", "max_connections=300"];
+        let own = self.settings.iter().map(String::as_str);
+        for setting in always.into_iter().chain(own) {
+            arguments.extend(["-c", setting].map(OsStr::new));
         }
-        shell.current_dir(self.directory.path());
-        let running = shell
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn();
-        let mut running = running.expect("a shell");
-        let mut log = BufReader::new(running.stderr.take().expect("it is piped"));
-        let mut said = String::new();
-        loop {
-            let mut line = String::new();
-            let read = log.read_line(&mut line).expect("a log");
-            assert!(read > 0, "PostgreSQL did not start:\n{said}");
-            // A standby is ready to accept those that only read.
-            if line.contains("ready to accept ") {
-                break;
-            }
-            said.push_str(&line);
-        }
-        // Or the server would wait for somebody to read its log.
-        thread::spawn(move || {
-            let _ = log.read_to_end(&mut Vec::new());
-        });
+        let program = self.programs.join("postgres");
+        // A standby is ready to accept those that only read.
+        let ready = "ready to accept ";
+        let running = run_server(&program, &arguments, &self.directory, "QUIT", ready);
         self.running = Some(running);
     }
 }
@@ -201,31 +180,6 @@ impl Drop for PostgresServer {
             let _ = running.wait();
         }
     }
-}
-
-/// A directory of the user under whom servers run.
-pub(super) fn own_directory() -> tempfile::TempDir {
-    let directory = tempfile::tempdir().expect("a directory");
-    if let Some(user) = other_user() {
-        chown(directory.path(), Some(user), None).expect("root may");
-        let mode = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(directory.path(), mode).expect("root may");
-    }
-    directory
-}
-
-/// Writes a file that only the user may read under whom servers run, as they ask of those with secrets.
-pub(super) fn write_private(path: &Path, content: &str) {
-    fs::write(path, content).expect("a file");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its owner may");
-    if let Some(user) = other_user() {
-        chown(path, Some(user), None).expect("root may");
-    }
-}
-
-pub(super) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
 }
 
 /// The folder of the newest server that is installed.
@@ -241,27 +195,4 @@ fn programs() -> Option<PathBuf> {
     });
     let mut folders = installed.chain(on_path);
     folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
-}
-
-/// A user that is not root, under whom PostgreSQL does not run. `None` if this process is somebody else.
-fn other_user() -> Option<u32> {
-    let own = fs::metadata("/proc/self").ok()?;
-    let is_root = std::os::unix::fs::MetadataExt::uid(&own) == 0;
-    let users = fs::read_to_string("/etc/passwd").ok()?;
-    let uid = |name: &str| {
-        let line = users
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))?;
-        line.split(':').nth(2)?.parse().ok()
-    };
-    is_root.then(|| uid("postgres").or_else(|| uid("nobody")))?
-}
-
-pub(super) fn as_other_user(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    if let Some(user) = other_user() {
-        command.uid(user);
-    }
-    command.env_remove("PGDATA").env("LC_ALL", "C");
-    command
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs, thread};
 
-use tests::within;
+use tests::{run_again, within};
 
 const CHILD: &str = "BG_TESTS_OWN_MOUNTS";
 
@@ -38,19 +38,9 @@ pub(super) fn in_own_mounts(name: &str, test: impl AsyncFnOnce()) {
         eprintln!("not run: {test}, because a process may not have mounts of its own here");
         return;
     }
-    let output = unshare()
-        .arg(env::current_exe().expect("the path of this program"))
-        .args(["--exact", name, "--nocapture"])
-        .env(CHILD, "")
-        .output()
-        .expect("it starts");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let logged = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}\n{logged}");
-    assert!(
-        said.contains("1 passed"),
-        "no test is called {name}: {said}"
-    );
+    let mut program = unshare();
+    program.arg(env::current_exe().expect("the path of this program"));
+    run_again(program, CHILD, name);
 }
 
 /// Mounts a disk of this size, or mounts it anew with other options.
