@@ -28,6 +28,7 @@ mod sqlite;
 mod status;
 mod store;
 mod stored;
+mod stored_progress;
 mod stored_queue;
 mod stored_task;
 mod stored_tasks;
@@ -44,8 +45,9 @@ pub use self::postgres::Postgres;
 pub use self::sqlite::Sqlite;
 pub use self::status::{StoredError, StoredState, TaskStatus};
 pub use self::store::{Queue, Store};
+pub use self::stored_progress::StoredProgress;
 pub use self::stored_queue::StoredQueue;
-pub use self::stored_task::{StoredFailure, StoredProgress, StoredTask};
+pub use self::stored_task::{StoredFailure, StoredTask};
 pub use self::stored_tasks::{Cancelled, Cursor, Page, StoredTasks};
 
 pub(crate) use self::desk::Desk;

@@ -31,6 +31,13 @@ pub(crate) struct Stored {
     pub(crate) key: Option<String>,
 }
 
+impl Stored {
+    /// Returns when it is due, if that is later.
+    pub(crate) fn later_than(&self, now: SystemTime) -> Option<SystemTime> {
+        self.due.filter(|due| *due > now)
+    }
+}
+
 /// At most `slots` tasks with this value are unfinished at once.
 #[derive(Debug, Clone)]
 pub(crate) struct Unique {

@@ -1,30 +1,22 @@
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::stream::{self, BoxStream, Stream};
+use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
-use tokio::sync::broadcast;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::engine::StoreEvent;
 use super::query::{Obeyed, Order, Query};
 use super::stored_tasks::known;
-use super::{Cancelled, Ends, LookError, OpenStore, StoredState, TaskStatus};
+use super::{Cancelled, Ends, LookError, OpenStore, StoredProgress, StoredState, TaskStatus};
 use crate::clock;
-use crate::task::{FailureKind, Progress, SkipReason, TaskId};
+use crate::task::{FailureKind, SkipReason, TaskId};
 
 /// How often who waits for a task looks at it, because an event may be missed.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// How long who waits for a task waits before it asks a store again that has failed.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// How many reports of progress are kept for who does not take them.
-const LATEST: usize = 16;
 
 /// A stored task, from any process that has its store. From
 /// [`StoredTasks::get`](super::StoredTasks::get).
@@ -126,26 +118,21 @@ impl StoredTask {
             let first = task.status().await.ok().flatten();
             let has_ended = first.as_ref().is_none_or(|status| status.state.is_final());
             let latest = first.and_then(|status| status.progress);
-            let ended = has_ended.then_some(()).map_or_else(
-                || {
-                    let task = task.clone();
-                    async move { drop(task.outcome().await) }.boxed()
-                },
-                |()| std::future::ready(()).boxed(),
-            );
             let id = task.id;
+            let ended = async move {
+                if !has_ended {
+                    drop(task.outcome().await);
+                }
+            };
             let later = events.filter_map(move |event| {
                 std::future::ready(match event {
                     StoreEvent::Progress(of, progress) if of == id => Some(progress),
                     _ => None,
                 })
             });
-            stream::iter(latest).chain(later.take_until(ended))
+            stream::iter(latest).chain(later.take_until(ended.boxed()))
         };
-        StoredProgress {
-            reports: by_itself(reports.flatten_stream()).fuse().boxed(),
-            last: None,
-        }
+        StoredProgress::new(reports.flatten_stream())
     }
 
     /// Cancels the task: one that waits will not run; the worker of one that runs is told, which cancels its
@@ -181,40 +168,14 @@ impl StoredTask {
     }
 }
 
-/// Polls a stream in a task of its own, as long as the result lives, which has the latest of its items. Whoever takes
-/// them may be slow, or take none for a while: polled by him, what asks the store would keep a connection meanwhile.
-fn by_itself(
-    reports: impl Stream<Item = Progress> + Send + 'static,
-) -> impl Stream<Item = Progress> + Send {
-    let begin = async move {
-        let (sender, receiver) = broadcast::channel(LATEST);
-        let task = tokio::spawn(async move {
-            let mut reports = std::pin::pin!(reports);
-            while let Some(progress) = reports.next().await {
-                let _ = sender.send(progress);
-            }
-        });
-        let begun = (receiver, AbortOnDropHandle::new(task));
-        stream::unfold(begun, async |(mut receiver, task)| {
-            loop {
-                match receiver.recv().await {
-                    Ok(progress) => return Some((progress, (receiver, task))),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return None,
-                }
-            }
-        })
-    };
-    begin.flatten_stream()
-}
-
 /// How long after its time whoever waits for a task says that it has expired: a worker that takes it says so itself.
 const OVERDUE: Duration = Duration::from_secs(1);
 
 /// Returns how long a task may still wait for its first run. `None` if it has begun, or does not expire.
 fn expiry(status: &TaskStatus) -> Option<Duration> {
     let waits = matches!(status.state, StoredState::Scheduled | StoredState::Waiting);
-    let at = status.expires_at.filter(|_| waits && status.attempt == 0)? + OVERDUE;
+    let at = status.expires_at.filter(|_| waits && status.attempt == 0)?;
+    let at = at.checked_add(OVERDUE)?;
     Some(at.duration_since(clock::now()).unwrap_or_default())
 }
 
@@ -296,64 +257,3 @@ impl fmt::Display for StoredFailure {
 }
 
 impl std::error::Error for StoredFailure {}
-
-/// The progress of a stored task: see [`StoredTask::progress`].
-#[must_use = "streams do nothing unless they are polled"]
-pub struct StoredProgress {
-    reports: BoxStream<'static, Progress>,
-    last: Option<Progress>,
-}
-
-impl StoredProgress {
-    /// Waits for the next report. Returns `None`, also when called again, once the task has ended.
-    ///
-    /// Cancel safe: nothing is lost if the future is dropped before it is ready.
-    pub async fn next(&mut self) -> Option<Progress> {
-        poll_fn(|cx| self.poll_report(cx)).await
-    }
-
-    fn poll_report(&mut self, cx: &mut Context<'_>) -> Poll<Option<Progress>> {
-        loop {
-            let report = ready!(self.reports.poll_next_unpin(cx));
-            // What the store knew at first may come as an event as well.
-            if report.is_none() || report != self.last {
-                self.last.clone_from(&report);
-                return Poll::Ready(report);
-            }
-        }
-    }
-}
-
-impl Stream for StoredProgress {
-    type Item = Progress;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Progress>> {
-        self.poll_report(cx)
-    }
-}
-
-impl fmt::Debug for StoredProgress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredProgress").finish_non_exhaustive()
-    }
-}
-
-#[cfg(all(test, not(shuttle)))]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_report_that_comes_twice_in_a_row_is_passed_on_once() {
-        let report = |done| Progress::new(done, 2, "counting".to_owned());
-        let reports = stream::iter([0, 1, 1, 2, 2, 1].map(report));
-        let mut progress = StoredProgress {
-            reports: reports.fuse().boxed(),
-            last: None,
-        };
-        for done in [0, 1, 2, 1] {
-            assert_eq!(progress.next().await, Some(report(done)));
-        }
-        assert_eq!(progress.next().await, None);
-        assert_eq!(progress.next().await, None);
-    }
-}

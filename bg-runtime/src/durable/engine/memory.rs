@@ -491,13 +491,9 @@ impl Tables {
             }
             Verdict::Unreadable { failure, wait } => {
                 row.unreadable = Some((row.attempt, now, failure.to_string()));
-                row.due = now.checked_add(wait).unwrap_or(now);
-                row.state = waiting(row.due, now);
+                row.go_back(wait, now);
             }
-            Verdict::Returned { wait } => {
-                row.due = now.checked_add(wait).unwrap_or(now);
-                row.state = waiting(row.due, now);
-            }
+            Verdict::Returned { wait } => row.go_back(wait, now),
         }
         row.state.is_final().then_some(row.stored.id)
     }
@@ -580,6 +576,11 @@ impl TaskRow {
             && (name.as_ref()).is_none_or(|pattern| matches(pattern, self.stored.name))
             && (queue.as_ref()).is_none_or(|queue| *queue == self.stored.queue)
             && (key.as_ref()).is_none_or(|key| self.stored.key.as_ref() == Some(key))
+    }
+
+    fn go_back(&mut self, wait: Duration, now: SystemTime) {
+        self.due = now.checked_add(wait).unwrap_or(now);
+        self.state = waiting(self.due, now);
     }
 
     fn claimed(&self) -> Claimed {

@@ -72,7 +72,7 @@ impl<'a> NewRow<'a> {
             metadata: Json(RowMetadata { bg: Bg::of(task) }),
             priority: i16::from(task.priority.clamp(1, 4)),
             queue: &task.queue,
-            due: task.due.filter(|due| *due > now).map(micros),
+            due: task.later_than(now).map(micros),
         }
     }
 }

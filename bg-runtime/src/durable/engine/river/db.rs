@@ -8,8 +8,6 @@ use std::time::Duration;
 use riverqueue::{Client, ClientBuilder};
 
 use super::dialect::Dialect;
-#[cfg(feature = "postgres")]
-use super::events;
 use super::events::Ears;
 use super::kinds::Rename;
 #[cfg(feature = "postgres")]
@@ -45,9 +43,6 @@ impl Pool {
 pub(super) struct Db {
     pub(super) pool: Pool,
     pub(super) sql: Dialect,
-    /// The schema of PostgreSQL, which its channels are named for.
-    #[cfg(feature = "postgres")]
-    pub(super) schema: String,
     #[cfg(feature = "postgres")]
     pub(super) bell: Arc<Bell>,
     /// The table of tasks, as it was at the start.
@@ -74,15 +69,6 @@ impl Db {
         };
         let clients = (0..clients).map(|_| pool.client().insert_middleware(Rename).build());
         Ok(Self {
-            #[cfg(feature = "postgres")]
-            schema: match &pool {
-                Pool::Postgres(database) => {
-                    let schema = database.schema().as_deref();
-                    schema.unwrap_or_default().to_owned()
-                }
-                #[cfg(feature = "sqlite")]
-                Pool::Sqlite(_) => String::new(),
-            },
             clients: clients.collect::<Result<_, _>>()?,
             pool,
             sql,
@@ -125,10 +111,15 @@ impl Db {
         client
     }
 
-    /// The channel of PostgreSQL on which outcomes and progress are told of.
+    /// Returns a channel of PostgreSQL, which is named for the schema as well.
     #[cfg(feature = "postgres")]
-    pub(super) fn channel(&self) -> String {
-        format!("{}.{}", self.schema, events::CHANNEL)
+    pub(super) fn channel(&self, topic: &str) -> String {
+        let schema = match &self.pool {
+            Pool::Postgres(database) => database.schema().as_deref(),
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => None,
+        };
+        format!("{}.{topic}", schema.unwrap_or_default())
     }
 
     /// Returns a client that runs nothing.
@@ -167,52 +158,23 @@ pub(super) async fn alive(
     }
 }
 
-/// As [`fetch`], of what may not run twice because its rows say what it has done.
-macro_rules! fetch_once {
-    ($db:expr, $row:ty, $sql:expr, $binds:expr) => {{
-        let sql: String = $sql;
-        let binds: Vec<$crate::durable::engine::river::db::Bind> = $binds;
-        let rows: Result<Vec<$row>, sqlx::Error> = match &$db.pool {
-            #[cfg(feature = "postgres")]
-            $crate::durable::engine::river::db::Pool::Postgres(database) => {
-                let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
-                match $crate::durable::engine::river::db::alive(database.pool()).await {
-                    Ok(mut connection) => {
-                        $crate::durable::engine::river::db::bound!(query, binds)
-                            .fetch_all(&mut *connection)
-                            .await
-                    }
-                    Err(error) => Err(error),
-                }
-            }
-            #[cfg(feature = "sqlite")]
-            $crate::durable::engine::river::db::Pool::Sqlite(pool) => {
-                let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
-                $crate::durable::engine::river::db::bound!(query, binds)
-                    .fetch_all(pool)
-                    .await
-            }
-        };
-        rows
-    }};
-}
-
 /// Runs a query with its parameters and returns its rows, on either database. It may run more than once.
 macro_rules! fetch {
     ($db:expr, $row:ty, $sql:expr, $binds:expr) => {{
-        let sql: String = $sql;
+        let sql: std::sync::Arc<str> = std::sync::Arc::from($sql);
         let binds: Vec<$crate::durable::engine::river::db::Bind> = $binds;
         let rows: Result<Vec<$row>, sqlx::Error> = match &$db.pool {
             #[cfg(feature = "postgres")]
             $crate::durable::engine::river::db::Pool::Postgres(database) => {
-                let sql: std::sync::Arc<str> = sql.into();
                 let mut tries = 0;
                 loop {
-                    let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql.clone()));
-                    let rows = $crate::durable::engine::river::db::bound!(query, binds.clone())
-                        .fetch_all(database.pool())
-                        .await;
-                    match rows {
+                    let (sql, binds) = (sql.clone(), binds.clone());
+                    match $crate::durable::engine::river::db::ask!(
+                        $row,
+                        sql,
+                        binds,
+                        database.pool()
+                    ) {
                         Err(error)
                             if $crate::durable::engine::river::failure::is_cut(&error)
                                 && tries < $crate::durable::engine::river::db::CUT =>
@@ -225,13 +187,42 @@ macro_rules! fetch {
             }
             #[cfg(feature = "sqlite")]
             $crate::durable::engine::river::db::Pool::Sqlite(pool) => {
-                let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe(sql));
-                $crate::durable::engine::river::db::bound!(query, binds)
-                    .fetch_all(pool)
-                    .await
+                $crate::durable::engine::river::db::ask!($row, sql, binds, pool)
             }
         };
         rows
+    }};
+}
+
+/// As [`fetch`], of what may not run twice because its rows say what it has done.
+macro_rules! fetch_once {
+    ($db:expr, $row:ty, $sql:expr, $binds:expr) => {{
+        let (sql, binds): (String, Vec<$crate::durable::engine::river::db::Bind>) = ($sql, $binds);
+        let rows: Result<Vec<$row>, sqlx::Error> = match &$db.pool {
+            #[cfg(feature = "postgres")]
+            $crate::durable::engine::river::db::Pool::Postgres(database) => {
+                match $crate::durable::engine::river::db::alive(database.pool()).await {
+                    Ok(mut connection) => {
+                        $crate::durable::engine::river::db::ask!($row, sql, binds, &mut *connection)
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            #[cfg(feature = "sqlite")]
+            $crate::durable::engine::river::db::Pool::Sqlite(pool) => {
+                $crate::durable::engine::river::db::ask!($row, sql, binds, pool)
+            }
+        };
+        rows
+    }};
+}
+
+macro_rules! ask {
+    ($row:ty, $sql:expr, $binds:expr, $of:expr) => {{
+        let query = sqlx::query_as::<_, $row>(sqlx::AssertSqlSafe($sql));
+        $crate::durable::engine::river::db::bound!(query, $binds)
+            .fetch_all($of)
+            .await
     }};
 }
 
@@ -248,4 +239,4 @@ macro_rules! bound {
     }};
 }
 
-pub(super) use {bound, fetch, fetch_once};
+pub(super) use {ask, bound, fetch, fetch_once};

@@ -95,7 +95,7 @@ pub(super) fn tell_ended<'a>(
                 Pool::Postgres(database) => {
                     let lines: Vec<_> = tasks.iter().map(|task| ended_line(*task)).collect();
                     sqlx::query("select pg_notify($1, $2)")
-                        .bind(db.channel())
+                        .bind(db.channel(CHANNEL))
                         .bind(lines.join("\n"))
                         .execute(database.pool())
                         .await?;
@@ -261,7 +261,7 @@ async fn listen_alone(db: &Db) -> Result<BoxStream<'static, StoreEvent>, StoreEr
         .boxed()),
         #[cfg(feature = "postgres")]
         Pool::Postgres(database) => {
-            let ear = PostgresEar::new(database.pool().clone(), db.channel()).await?;
+            let ear = PostgresEar::new(database.pool().clone(), db.channel(CHANNEL)).await?;
             let events = stream::unfold(ear, async |mut ear| {
                 let events = ear.next().await;
                 Some((stream::iter(events), ear))

@@ -114,9 +114,7 @@ impl Open<'_> {
             Self::Postgres(transaction) => {
                 batch::insert(db, &mut **transaction, tasks).await?;
                 let now = std::time::SystemTime::now();
-                let due = tasks
-                    .iter()
-                    .filter(|task| task.due.is_none_or(|due| due <= now));
+                let due = tasks.iter().filter(|task| task.later_than(now).is_none());
                 let queues = due.map(|task| &*task.queue);
                 Ok(wake::wake_later(db, &mut *transaction, queues).await?)
             }
@@ -267,7 +265,7 @@ fn row(task: &Stored, slot: Option<(&Unique, u32)>) -> Result<(PutJob, InsertOpt
         .with_metadata(metadata)
         .with_priority(task.priority.clamp(1, 4).into())
         .with_queue(task.queue.clone());
-    if let Some(due) = task.due.filter(|due| *due > std::time::SystemTime::now()) {
+    if let Some(due) = task.later_than(std::time::SystemTime::now()) {
         opts = opts.with_scheduled_at(Timestamp::try_from(due).unwrap_or(Timestamp::MAX));
     }
     if let Some((unique, _)) = slot {

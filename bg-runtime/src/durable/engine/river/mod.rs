@@ -8,6 +8,7 @@
 //!                           events <── outcomes, progress
 //! ```
 
+mod advice;
 #[cfg(feature = "postgres")]
 mod batch;
 mod beat;
@@ -27,6 +28,8 @@ mod list;
 mod metadata;
 mod migrations;
 mod order;
+#[cfg(feature = "postgres")]
+mod pooler;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod row;
@@ -259,9 +262,7 @@ impl River {
     /// Tells workers of tasks that were stored.
     fn wake(&self, db: &Arc<Db>, stored: &[Stored]) {
         let now = SystemTime::now();
-        let due = stored
-            .iter()
-            .filter(|task| task.due.is_none_or(|due| due <= now));
+        let due = stored.iter().filter(|task| task.later_than(now).is_none());
         let queues = due.map(|task| &*task.queue);
         self.wake_own(queues.clone());
         match &db.pool {
@@ -393,7 +394,9 @@ impl River {
                      returning id) select pg_notify($4, $5)::text from kept"
                 );
                 let query = sqlx::query(sqlx::AssertSqlSafe(sql));
-                let query = bound!(query, binds).bind(db.channel()).bind(line);
+                let query = bound!(query, binds)
+                    .bind(db.channel(events::CHANNEL))
+                    .bind(line);
                 query.execute(database.pool()).await?;
             }
             #[cfg(feature = "sqlite")]
@@ -479,7 +482,7 @@ impl Engine for River {
         Box::pin(async move {
             match self.store_all(&batch).await {
                 #[cfg(feature = "postgres")]
-                Err(StoreError::Unreachable(error)) if failure::is_without_connection(&*error) => {
+                Err(StoreError::Unreachable(error)) if advice::is_without_connection(&*error) => {
                     Err(self.without_connection(error).await)
                 }
                 stored => stored,

@@ -8,9 +8,10 @@ use riverqueue::migrate::{MIGRATION_VERSION_LATEST, SqliteMigrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, SqliteConnection, SqlitePool};
 
+use super::advice::{explained, explained_migration};
 use super::db::{ACQUIRE, Db, Pool};
 use super::dialect::Dialect;
-use super::failure::{explained, explained_migration, is_away};
+use super::failure::is_away;
 use super::{events, fence};
 use crate::durable::error::StartError;
 use crate::durable::settings::StoreSettings;

@@ -207,7 +207,7 @@ async fn postgres_notify(
     lines: &[String],
 ) -> Result<(), sqlx::Error> {
     sqlx::query("select pg_notify($1, line) from unnest($2::text[]) as line")
-        .bind(format!("{}.{topic}", db.schema))
+        .bind(db.channel(topic))
         .bind(lines)
         .execute(on)
         .await

@@ -90,6 +90,10 @@ impl Worker<Any> for Bench {
                 run.ended.await
             }
         };
+        let go_back = |wait| {
+            context.metadata_set(returns_key(attempt.into()), run.returns + 1)?;
+            Ok(WorkOutcome::Snooze(wait))
+        };
         match &*verdict {
             Verdict::Completed => Ok(WorkOutcome::Complete),
             // River says so itself, of what it has heard of.
@@ -113,13 +117,9 @@ impl Worker<Any> for Bench {
             Verdict::Unreadable { failure, wait } => {
                 let said = (millis(SystemTime::now()), failure.to_string());
                 context.metadata_set(UNREADABLE, said)?;
-                context.metadata_set(returns_key(attempt.into()), run.returns + 1)?;
-                Ok(WorkOutcome::Snooze(*wait))
+                go_back(*wait)
             }
-            Verdict::Returned { wait } => {
-                context.metadata_set(returns_key(attempt.into()), run.returns + 1)?;
-                Ok(WorkOutcome::Snooze(*wait))
-            }
+            Verdict::Returned { wait } => go_back(*wait),
         }
     }
 }
