@@ -31,6 +31,8 @@ pub fn run_again(mut program: Command, child: &str, name: &str) {
     let output = program
         .args(["--exact", name, "--nocapture"])
         .env(child, "")
+        // What it says is said again by this one, and shall not be lost in it.
+        .env("RUST_BACKTRACE", "0")
         .output()
         .expect("it starts");
     let said = String::from_utf8_lossy(&output.stdout);

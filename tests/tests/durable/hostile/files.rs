@@ -151,6 +151,18 @@ fn a_disk_that_only_reads_is_told_of_at_the_start() {
         before.start().await.unwrap();
         before.shutdown().await;
         drop(before);
+        // As a process leaves it that is killed.
+        let left = directory.path().join("left.db");
+        let mut connection = connect(&file).await;
+        sqlx::raw_sql("pragma user_version = 1")
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        for part in ["", "-wal", "-shm"] {
+            let [from, to] = [&file, &left].map(|file| format!("{}{part}", file.display()));
+            fs::copy(from, to).unwrap();
+        }
+        connection.close().await.unwrap();
         // As long as a connection is open, the disk is in use.
         tests::eventually("a disk that only reads", || {
             let mut mount = std::process::Command::new("mount");
@@ -158,7 +170,7 @@ fn a_disk_that_only_reads_is_told_of_at_the_start() {
             mount.output().unwrap().status.success()
         })
         .await;
-        for path in [file, directory.path().join("new.db")] {
+        for path in [file, left, directory.path().join("new.db")] {
             let error = start_error(Sqlite::file(&path)).await;
             assert!(error.contains("cannot be reached: the file"), "{error}");
         }

@@ -93,10 +93,9 @@ pub(super) async fn open(
 
 /// What can only be read is found out now, and not by the first task that is to be stored.
 async fn is_writable(pool: &SqlitePool) -> Result<(), sqlx::Error> {
-    match sqlx::raw_sql("begin immediate; rollback")
-        .execute(pool)
-        .await
-    {
+    // Beside a log that somebody has left, a transaction alone begins on a disk that only reads.
+    let change = "begin immediate; create table bg_is_writable (id); rollback";
+    match sqlx::raw_sql(change).execute(pool).await {
         // Somebody writes.
         Err(error) if is_busy(&error) => Ok(()),
         tried => tried.map(drop),
