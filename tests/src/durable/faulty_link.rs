@@ -25,6 +25,8 @@ pub enum Fault {
     CutAfter(usize),
     /// It resets a connection instead of passing on a part with these bytes, such as an answer.
     CutAt(&'static [u8]),
+    /// It keeps a connection open, and passes nothing on from a part with these bytes on, whatever follows.
+    DieAt(&'static [u8]),
 }
 
 /// A link, on a port of its own. It ends with this.
@@ -34,6 +36,8 @@ pub struct FaultyLink {
     fault: watch::Sender<Fault>,
     /// Whether the connections are dead that were made since the last of them was.
     abandoned: watch::Sender<Arc<AtomicBool>>,
+    /// How many connections have died by themselves.
+    died: watch::Sender<usize>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -50,16 +54,23 @@ impl FaultyLink {
         let faults = fault.clone();
         let abandoned = watch::Sender::new(Arc::new(AtomicBool::new(false)));
         let current = abandoned.subscribe();
+        let died = watch::Sender::new(0);
+        let count = died.clone();
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let is_dead = current.borrow().clone();
-                tokio::spawn(connect(client, port, faults.subscribe(), is_dead));
+                let death = Death {
+                    of_many: current.borrow().clone(),
+                    of_one: AtomicBool::new(false),
+                    count: count.clone(),
+                };
+                tokio::spawn(connect(client, port, faults.subscribe(), death));
             }
         });
         Self {
             address,
             fault,
             abandoned,
+            died,
             task,
         }
     }
@@ -70,6 +81,16 @@ impl FaultyLink {
         let next = Arc::new(AtomicBool::new(false));
         let dead = self.abandoned.send_replace(next);
         dead.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until a connection has died at what it was to pass on.
+    ///
+    /// # Panics
+    ///
+    /// Never: the count lives as long as the link.
+    pub async fn died(&self) {
+        let mut died = self.died.subscribe();
+        died.wait_for(|died| *died > 0).await.expect("the link");
     }
 
     /// The port on which it listens.
@@ -89,12 +110,25 @@ impl Drop for FaultyLink {
     }
 }
 
-async fn connect(
-    client: TcpStream,
-    port: u16,
-    faults: watch::Receiver<Fault>,
-    is_dead: Arc<AtomicBool>,
-) {
+/// Whether a connection is dead.
+struct Death {
+    of_many: Arc<AtomicBool>,
+    of_one: AtomicBool,
+    count: watch::Sender<usize>,
+}
+
+impl Death {
+    fn is_there(&self) -> bool {
+        self.of_many.load(Ordering::Relaxed) || self.of_one.load(Ordering::Relaxed)
+    }
+
+    fn comes(&self) {
+        self.of_one.store(true, Ordering::Relaxed);
+        self.count.send_modify(|died| *died += 1);
+    }
+}
+
+async fn connect(client: TcpStream, port: u16, faults: watch::Receiver<Fault>, death: Death) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else {
         return;
     };
@@ -104,8 +138,8 @@ async fn connect(
     let (from_server, to_server) = server.into_split();
     let count = Arc::default();
     tokio::select! {
-        () = pass(from_client, to_server, faults.clone(), Arc::clone(&count), &is_dead) => {}
-        () = pass(from_server, to_client, faults, count, &is_dead) => {}
+        () = pass(from_client, to_server, faults.clone(), Arc::clone(&count), &death) => {}
+        () = pass(from_server, to_client, faults, count, &death) => {}
     }
 }
 
@@ -114,7 +148,7 @@ async fn pass(
     mut to: OwnedWriteHalf,
     mut faults: watch::Receiver<Fault>,
     passed: Arc<AtomicUsize>,
-    is_dead: &AtomicBool,
+    death: &Death,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     let mut counted_from = None;
@@ -135,11 +169,16 @@ async fn pass(
             return;
         }
         let mut part = &buffer[..read];
-        if is_dead.load(Ordering::Relaxed) {
+        if let Fault::DieAt(bytes) = fault
+            && part.windows(bytes.len()).any(|found| found == bytes)
+        {
+            death.comes();
+        }
+        if death.is_there() {
             continue;
         }
         match fault {
-            Fault::None | Fault::Reset => {}
+            Fault::None | Fault::Reset | Fault::DieAt(_) => {}
             Fault::Silence => {
                 // What was read is lost with the connection, unless the link recovers.
                 while *faults.borrow_and_update() == Fault::Silence {

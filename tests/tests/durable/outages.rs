@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use bg_runtime::durable::{Postgres, SecretKey, Store, StoredState};
 use bg_runtime::{Background, TaskExt, TaskId};
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream;
 use tests::durable::{Fault, FaultyLink, PostgresServer};
 use tests::within;
 
-use crate::tasks::{KEY, Lab, Note};
+use crate::tasks::{Hold, KEY, Lab, Note, Number};
 
 /// How long storing may take in these tests.
 const STORE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -69,10 +71,11 @@ async fn survives(url: &str, schema: &'static str, outage: impl AsyncFnOnce()) -
     .await;
     stop.send_replace(true);
     let (stored, refused) = within("the last task", storing).await.unwrap();
-    for id in &stored {
+    let ended = stream::iter(&stored).for_each_concurrent(20, async |id| {
         let outcome = within("the end of a task", creator.stored().get(*id).outcome()).await;
         outcome.unwrap_or_else(|failure| panic!("{id}: {failure}"));
-    }
+    });
+    ended.await;
     let completed = creator.stored().state(StoredState::Completed);
     let counts = completed.counts().await.unwrap();
     assert!(counts[0].1 >= stored.len() as u64, "{counts:?}");
@@ -157,6 +160,18 @@ async fn a_network_that_cuts_messages_loses_no_task() {
 
 /// P-DURABLE-10
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_all_lost_without_a_word_lose_no_task() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let link = FaultyLink::to(server.port()).await;
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", link.port());
+    let (stored, refused) = survives(&url, "abandoned", async || link.abandon()).await;
+    println!("abandoned: stored={stored} refused={refused} lost=0");
+}
+
+/// P-DURABLE-10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_die_without_a_word_are_given_up() {
     let Some(server) = PostgresServer::shared() else {
         return;
@@ -179,6 +194,61 @@ async fn connections_that_die_without_a_word_are_given_up() {
         }
     };
     within("tasks are stored again", again).await;
+}
+
+/// P-DURABLE-10
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_claim_is_never_answered_takes_tasks_again() {
+    let Some(server) = PostgresServer::shared() else {
+        return;
+    };
+    let link = FaultyLink::to(server.port()).await;
+    let url = format!("postgres://postgres@127.0.0.1:{}/postgres", link.port());
+    let lab = Lab::new();
+    let schema = "unanswered";
+    let creator = background(&lab, &server.url(), schema);
+    let store = Postgres::url(url)
+        .schema(schema)
+        .secret_keys([SecretKey::new(KEY)])
+        .concurrency(2);
+    let worker = Background::builder().state(lab.clone()).durable(store);
+    let worker = worker.build().expect("nothing to refuse");
+    worker.start().await.unwrap();
+    let long = creator.enqueue(Hold::new("long")).await.unwrap();
+    lab.timeline.reached("long 1").await;
+    // A claim says of which queue it is, and for how many there is room.
+    link.set(Fault::DieAt(b"default\0\0\0\x04\0\0\0\x01"));
+    within("a claim", link.died()).await;
+    link.set(Fault::None);
+    let mut numbers = Vec::new();
+    for number in [1, 2] {
+        numbers.push(creator.enqueue(Number::new(number)).await.unwrap());
+    }
+    let begun = || {
+        let names = lab.timeline.names();
+        names
+            .iter()
+            .filter(|name| name.starts_with("number"))
+            .count()
+    };
+    let claimed = async {
+        for id in &numbers {
+            let task = creator.stored().get(*id);
+            while task.status().await.unwrap().unwrap().state != StoredState::Running {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    };
+    within("both are claimed", claimed).await;
+    // No more than two run at once, whichever client has claimed them.
+    assert!(begun() <= 1, "{:?}", lab.timeline);
+    // Those that run are let through in the order in which they came to the gate.
+    lab.gate.add_permits(3);
+    for id in numbers.into_iter().chain([long]) {
+        let outcome = within("the end", creator.stored().get(id).outcome()).await;
+        outcome.unwrap();
+    }
+    within("the shutdown", worker.shutdown()).await;
 }
 
 /// P-DURABLE-46

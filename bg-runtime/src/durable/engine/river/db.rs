@@ -101,6 +101,20 @@ impl Db {
         }
     }
 
+    /// Closes the connections that nobody uses. Those who do may go on, and open others.
+    pub(super) fn close_unused(&self) {
+        match &self.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(database) => {
+                while let Some(mut unused) = database.pool().try_acquire() {
+                    unused.close_on_drop();
+                }
+            }
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => {}
+        }
+    }
+
     /// Returns a client that works.
     pub(super) fn worker(&self) -> ClientBuilder {
         let client = self.pool.client();

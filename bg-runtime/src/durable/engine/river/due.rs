@@ -69,6 +69,9 @@ pub(super) async fn release(db: &Db, tasks: &[TaskId]) -> Result<Orders, StoreEr
 /// How often a worker looks for what is due.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long a look may take: its connection may be dead without a word.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// How many are made available at once.
 const AT_ONCE: usize = 1_000;
 
@@ -76,7 +79,8 @@ const AT_ONCE: usize = 1_000;
 pub(super) async fn keep_up(db: &Db, queues: &[String], waker: &Waker) -> Infallible {
     loop {
         // If it fails, so do the fetches of River, which tells the log of that.
-        let due = make_available(db, queues).await.unwrap_or_default();
+        let due = tokio::time::timeout(ANSWER, make_available(db, queues)).await;
+        let due = due.ok().and_then(Result::ok).unwrap_or_default();
         let woken: BTreeSet<_> = due.iter().map(|(queue,)| &**queue).collect();
         waker.wake(woken.into_iter());
         if due.len() < AT_ONCE {

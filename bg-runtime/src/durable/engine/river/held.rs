@@ -24,6 +24,8 @@ struct Claims {
 
 struct Claim {
     task: TaskId,
+    /// Which client of River has it: one may take over from another.
+    client: u64,
     /// How many attempts of this process wait for the run: more than one if it was rescued here while it ran here.
     open: u32,
     run: Option<Run>,
@@ -39,14 +41,16 @@ pub(super) struct Run {
 
 impl Held {
     /// Notes a claim, before River asks how long it may take.
-    pub(super) fn claim(self: &Arc<Self>, row: i64, task: TaskId) -> Attempt {
+    pub(super) fn claim(self: &Arc<Self>, row: i64, task: TaskId, client: u64) -> Attempt {
         let claims = &mut *self.0.lock();
         claims.rows.insert(task, row);
         let claim = claims.by_row.entry(row).or_insert(Claim {
             task,
+            client,
             open: 0,
             run: None,
         });
+        claim.client = client;
         claim.open += 1;
         Attempt {
             held: self.clone(),
@@ -56,6 +60,11 @@ impl Held {
 
     pub(super) fn has(&self, row: i64) -> bool {
         self.0.lock().by_row.contains_key(&row)
+    }
+
+    pub(super) fn has_any_of(&self, client: u64) -> bool {
+        let claims = &*self.0.lock();
+        claims.by_row.values().any(|claim| claim.client == client)
     }
 
     pub(super) fn row_of(&self, task: TaskId) -> Option<i64> {

@@ -8,6 +8,7 @@
 //!                           events <── outcomes, progress
 //! ```
 
+mod address;
 mod advice;
 #[cfg(feature = "postgres")]
 mod batch;
@@ -32,9 +33,12 @@ mod order;
 mod pooler;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod relief;
+mod room;
 mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod standstill;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod wake;
@@ -49,17 +53,16 @@ use sqlx::Connection;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
-use self::beat::Beat;
+pub(crate) use self::address::Address;
 use self::db::{Bind, Db, Pool, bound, fetch};
 use self::held::Held;
 use self::insert::Open;
 use self::wake::Waker;
-use self::worker::Working;
 use super::{Engine, StoreEvent, StoreTransaction, Tally};
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::StoreSettings;
-use crate::durable::{Desk, Kept, MigrationSql, Stored, StoredState, TaskStatus};
+use crate::durable::{Desk, Kept, Stored, StoredState, TaskStatus};
 use crate::log_target::RUNTIME;
 use crate::sync::Mutex;
 use crate::task::{Progress, TaskId};
@@ -67,110 +70,13 @@ use crate::task::{Progress, TaskId};
 /// How often a batch is stored anew that another transaction was in the way of.
 const COLLISIONS: u32 = 5;
 
-/// Where the tables are.
-#[derive(Clone)]
-pub(crate) enum Address {
-    #[cfg(feature = "sqlite")]
-    Sqlite(std::path::PathBuf),
-    #[cfg(feature = "postgres")]
-    Postgres(Box<sqlx::postgres::PgConnectOptions>),
-    /// What was given for one of PostgreSQL is none.
-    #[cfg(feature = "postgres")]
-    Invalid(Arc<sqlx::Error>),
-}
-
-/// Without the password, which the options of sqlx would show.
-impl std::fmt::Debug for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.describe())
-    }
-}
-
-impl Address {
-    fn describe(&self) -> String {
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(path) => format!("SQLite ({})", path.display()),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(options) => {
-                let host = match options.get_socket() {
-                    Some(socket) => socket.display().to_string(),
-                    None => options.get_host().to_owned(),
-                };
-                let port = match options.get_port() {
-                    5432 => String::new(),
-                    port => format!(":{port}"),
-                };
-                let database = options.get_database();
-                let database = database.unwrap_or_else(|| options.get_username());
-                format!("PostgreSQL ({host}{port}/{database})")
-            }
-            #[cfg(feature = "postgres")]
-            Self::Invalid(_) => "PostgreSQL".to_owned(),
-        }
-    }
-
-    pub(crate) fn open(self, settings: &StoreSettings) -> Arc<dyn Engine> {
-        Arc::new(River::new(self, settings.clone()))
-    }
-
-    /// Returns the SQL that makes the tables. `Err` says why there is none.
-    pub(crate) fn migration_sql(
-        &self,
-        settings: &StoreSettings,
-    ) -> Result<Vec<MigrationSql>, StartError> {
-        if let Some(problem) = self.problem(settings) {
-            return Err(StartError::Unreachable {
-                store: self.describe(),
-                error: Arc::from(crate::task::BoxError::from(problem)),
-            });
-        }
-        Ok(match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => migrations::sqlite(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => migrations::postgres(&postgres::schema_name(settings)),
-            #[cfg(feature = "postgres")]
-            Self::Invalid(_) => Vec::new(),
-        })
-    }
-
-    /// Returns what cannot be, whatever is at the address.
-    pub(crate) fn problem(&self, settings: &StoreSettings) -> Option<String> {
-        let _ = settings;
-        match self {
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(path) => {
-                if path.as_os_str().is_empty() {
-                    return Some("`Sqlite::file(\"\")` names no file".to_owned());
-                }
-                let is_memory = path.as_os_str() == ":memory:";
-                is_memory.then(|| {
-                    "`Sqlite::file(\":memory:\")` would be a file of that name: the store for tests is `testing::Memory`"
-                        .to_owned()
-                })
-            }
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => postgres::problem(settings),
-            #[cfg(feature = "postgres")]
-            Self::Invalid(error) => {
-                let error = crate::task::Chain(&**error);
-                Some(format!(
-                    "what was given to `Postgres::url(..)` is no URL of PostgreSQL, as \
-                     `postgres://user:password@host/database` is: {}",
-                    crate::one_line::OneLine(error)
-                ))
-            }
-        }
-    }
-}
-
 struct River {
     address: Address,
     settings: StoreSettings,
     /// Of this worker, and of each of its connections. New with each process.
     name: String,
-    db: OnceCell<Arc<Db>>,
+    /// Another one when the connections of the one before do not answer.
+    db: OnceCell<Mutex<Arc<Db>>>,
     held: Arc<Held>,
     waker: Mutex<Option<Arc<Waker>>>,
 }
@@ -188,10 +94,26 @@ impl River {
     }
 
     /// Connects and migrates, once.
-    async fn open(&self) -> Result<&Arc<Db>, StartError> {
+    async fn open(&self) -> Result<Arc<Db>, StartError> {
+        let open = async || self.connect().await.map(Mutex::new);
+        let db = self.db.get_or_try_init(open).await?;
+        Ok(db.lock().clone())
+    }
+
+    /// Opens new connections, and leaves those that there are to what uses them.
+    async fn reconnect(&self) -> Result<Arc<Db>, StartError> {
+        let db = self.connect().await?;
+        if let Some(current) = self.db.get() {
+            let before = std::mem::replace(&mut *current.lock(), db.clone());
+            before.close_unused();
+        }
+        Ok(db)
+    }
+
+    async fn connect(&self) -> Result<Arc<Db>, StartError> {
         let store = self.address.describe();
         let (settings, name) = (&self.settings, &*self.name);
-        let open = async || match &self.address {
+        let db = match &self.address {
             #[cfg(feature = "sqlite")]
             Address::Sqlite(path) => sqlite::open(path, settings, name, &store).await,
             #[cfg(feature = "postgres")]
@@ -204,12 +126,10 @@ impl River {
                 error: error.clone(),
             }),
         };
-        self.db
-            .get_or_try_init(async || open().await.map(Arc::new))
-            .await
+        db.map(Arc::new)
     }
 
-    async fn db(&self) -> Result<&Arc<Db>, StoreError> {
+    async fn db(&self) -> Result<Arc<Db>, StoreError> {
         self.open().await.map_err(|error| match error {
             StartError::Unreachable { error, .. } => StoreError::Unreachable(error),
             other => StoreError::refused(other),
@@ -218,7 +138,7 @@ impl River {
 
     /// As [`db`](Self::db). A transaction of the caller's may have the lock that a file is opened with, and waits for
     /// this meanwhile.
-    async fn db_beside(&self, transaction: &StoreTransaction<'_>) -> Result<&Arc<Db>, StoreError> {
+    async fn db_beside(&self, transaction: &StoreTransaction<'_>) -> Result<Arc<Db>, StoreError> {
         match transaction {
             #[cfg(feature = "sqlite")]
             StoreTransaction::Sqlite(_) => {
@@ -243,7 +163,8 @@ impl River {
         &self,
         error: Arc<dyn std::error::Error + Send + Sync>,
     ) -> StoreError {
-        match self.db.get().map(|db| &db.pool) {
+        let pool = self.db.get().map(|db| db.lock().pool.clone());
+        match pool {
             Some(Pool::Postgres(database)) => {
                 StoreError::unreachable(postgres::why_without_connection(database.pool()).await)
             }
@@ -280,15 +201,15 @@ impl River {
         }
         let db = self.db().await?;
         #[cfg(feature = "postgres")]
-        if let Some(stored) = insert::insert_at_once(db, batch).await {
+        if let Some(stored) = insert::insert_at_once(&db, batch).await {
             stored?;
-            self.wake(db, batch);
+            self.wake(&db, batch);
             return Ok(vec![Kept::Stored; batch.len()]);
         }
         let mut tries = 0;
         let kept = loop {
-            let mut into = Open::begin(db).await?;
-            match insert::insert(db, &mut into, batch).await {
+            let mut into = Open::begin(&db).await?;
+            match insert::insert(&db, &mut into, batch).await {
                 Ok(kept) => {
                     into.commit().await?;
                     break kept;
@@ -303,7 +224,7 @@ impl River {
                 Err(error) => return Err(error.into()),
             }
         };
-        self.wake(db, batch);
+        self.wake(&db, batch);
         Ok(kept)
     }
 
@@ -344,30 +265,9 @@ impl River {
             #[allow(unreachable_patterns, reason = "with one of the two features only")]
             _ => return Err(of_another("it is of another kind of database".to_owned())),
         };
-        let kept = insert::insert(db, &mut into, batch).await?;
+        let kept = insert::insert(&db, &mut into, batch).await?;
         into.commit().await?;
         Ok(kept)
-    }
-
-    async fn work_until(&self, desk: Arc<Desk>, stop: CancellationToken) -> Result<(), StoreError> {
-        let db = self.db().await?;
-        let held = &self.held;
-        if desk.queues.is_empty() || desk.names.is_empty() {
-            stop.cancelled().await;
-            return Ok(());
-        }
-        let working = Working::new(db, desk, held, &self.name, &self.settings)?;
-        let beat = Beat::start(
-            db.clone(),
-            held.clone(),
-            self.name.clone(),
-            self.settings.lease,
-        );
-        let _beat = beat.map_err(StoreError::refused)?;
-        *self.waker.lock() = Some(working.waker.clone());
-        let ended = working.run(stop).await;
-        let _waker = self.waker.lock().take();
-        ended
     }
 
     async fn keep_progress(&self, task: TaskId, progress: &Progress) -> Result<(), StoreError> {
@@ -512,16 +412,16 @@ impl Engine for River {
         after: Option<Row>,
         limit: u32,
     ) -> BoxFuture<'_, Result<Found, StoreError>> {
-        Box::pin(async move { list::list(self.db().await?, &query, after, limit).await })
+        Box::pin(async move { list::list(&*self.db().await?, &query, after, limit).await })
     }
 
     fn counts(&self, query: Query) -> BoxFuture<'_, Result<Vec<(StoredState, u64)>, StoreError>> {
-        Box::pin(async move { list::counts(self.db().await?, &query).await })
+        Box::pin(async move { list::counts(&*self.db().await?, &query).await })
     }
 
     fn order(&self, task: TaskId, order: Order) -> BoxFuture<'_, Result<Obeyed, StoreError>> {
         Box::pin(async move {
-            let (obeyed, orders) = order::one(self.db().await?, task, order).await?;
+            let (obeyed, orders) = order::one(&*self.db().await?, task, order).await?;
             self.wake_own(orders.queues());
             Ok(obeyed)
         })
@@ -529,7 +429,7 @@ impl Engine for River {
 
     fn order_all(&self, query: Query, order: Order) -> BoxFuture<'_, Result<u64, StoreError>> {
         Box::pin(async move {
-            let orders = order::all(self.db().await?, &query, order).await?;
+            let orders = order::all(&*self.db().await?, &query, order).await?;
             self.wake_own(orders.queues());
             Ok(orders.count())
         })
@@ -544,7 +444,7 @@ impl Engine for River {
     }
 
     fn events(&self) -> BoxFuture<'_, Result<BoxStream<'static, StoreEvent>, StoreError>> {
-        Box::pin(async move { events::listen(self.db().await?).await })
+        Box::pin(async move { events::listen(&self.db().await?).await })
     }
 
     fn postpone(
@@ -552,12 +452,12 @@ impl Engine for River {
         tasks: Vec<TaskId>,
         due: SystemTime,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { due::postpone(self.db().await?, &tasks, due).await })
+        Box::pin(async move { due::postpone(&*self.db().await?, &tasks, due).await })
     }
 
     fn release(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let orders = due::release(self.db().await?, &tasks).await?;
+            let orders = due::release(&*self.db().await?, &tasks).await?;
             self.wake_own(orders.queues());
             Ok(())
         })
@@ -568,22 +468,22 @@ impl Engine for River {
         limit: u32,
         again_after: Duration,
     ) -> BoxFuture<'_, Result<Vec<TaskStatus>, StoreError>> {
-        Box::pin(async move { dead::claim(self.db().await?, limit, again_after).await })
+        Box::pin(async move { dead::claim(&*self.db().await?, limit, again_after).await })
     }
 
     fn note_told(&self, tasks: Vec<TaskId>) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { dead::note_told(self.db().await?, &tasks).await })
+        Box::pin(async move { dead::note_told(&*self.db().await?, &tasks).await })
     }
 
     fn tallies(&self) -> BoxFuture<'_, Result<Vec<Tally>, StoreError>> {
-        Box::pin(async move { list::tallies(self.db().await?).await })
+        Box::pin(async move { list::tallies(&*self.db().await?).await })
     }
 
     fn unknown_names(
         &self,
         known: &'static [&'static str],
     ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
-        Box::pin(async move { list::unknown_names(self.db().await?, known).await })
+        Box::pin(async move { list::unknown_names(&*self.db().await?, known).await })
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
@@ -591,6 +491,6 @@ impl Engine for River {
     }
 
     fn oldest(&self) -> BoxFuture<'_, Result<Vec<(String, Duration)>, StoreError>> {
-        Box::pin(async move { list::oldest(self.db().await?).await })
+        Box::pin(async move { list::oldest(&*self.db().await?).await })
     }
 }

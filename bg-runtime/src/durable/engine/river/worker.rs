@@ -22,6 +22,7 @@ use super::file_changes::FileChanges;
 use super::held::{Held, Run};
 use super::kinds::Any;
 use super::metadata::{Metadata, UNREADABLE, error_key, millis, returns_key, system_time};
+use super::room::Rooms;
 use super::row::{Losses, RESCUED, cancelled};
 use super::wake::Waker;
 use crate::durable::error::StoreError;
@@ -37,10 +38,12 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// What may wait so long for the next poll: notifications do not reach everybody.
 const POLL: Duration = Duration::from_secs(1);
 
-/// Runs what is claimed.
-struct Bench {
+/// Runs what is claimed, for one client of River after the other.
+#[derive(Clone)]
+pub(super) struct Bench {
     desk: Arc<Desk>,
     held: Arc<Held>,
+    pub(super) rooms: Arc<Rooms>,
 }
 
 /// The failure of a run after which there is another one.
@@ -125,14 +128,31 @@ impl Worker<Any> for Bench {
 }
 
 impl Bench {
+    pub(super) fn new(desk: Arc<Desk>, held: Arc<Held>) -> Self {
+        Self {
+            rooms: Arc::new(Rooms::new(&desk.queues)),
+            desk,
+            held,
+        }
+    }
+
+    /// The names of the tasks that are run.
+    pub(super) fn names(&self) -> &'static [&'static str] {
+        self.desk.names
+    }
+
     fn begin(&self, job: Job<Any>) -> Run {
         let stop = StopOrder::default();
         let attempt = job.row.attempt;
         let claimed = claimed(job, stop.clone());
         let returns = i64::from(claimed.attempt) - i64::from(attempt);
         let desk = self.desk.clone();
+        let seat = self.rooms.enter(&claimed.queue);
         // Asked on the first poll, not here: a lock is held.
-        let run = async move { Arc::new(desk.run(claimed).await) };
+        let run = async move {
+            let _seat = seat.await;
+            Arc::new(desk.run(claimed).await)
+        };
         Run {
             ended: run.boxed().shared(),
             stop,
@@ -170,7 +190,10 @@ pub(super) fn number(attempt: i64) -> u32 {
 }
 
 /// Notes what is claimed here, before the worker is asked how long it may take.
-struct Note(Arc<Held>);
+struct Note {
+    bench: Bench,
+    client: u64,
+}
 
 impl WorkMiddleware for Note {
     async fn work(
@@ -180,36 +203,38 @@ impl WorkMiddleware for Note {
         next: WorkNext<'_>,
     ) -> Result<WorkOutcome, WorkError> {
         let task = Metadata::of_row(&job).bg.id;
-        let _attempt = self.0.claim(job.id, task);
+        self.bench.rooms.stir(&job.queue);
+        let _attempt = self.bench.held.claim(job.id, task, self.client);
         next.run(job).await
     }
 }
 
 pub(super) struct Working {
+    /// Those of one process are numbered.
+    number: u64,
     client: Client,
     pub(super) waker: Arc<Waker>,
     teller: Teller,
     lookout: Lookout,
     db: Arc<Db>,
+    held: Arc<Held>,
     /// Those that are looked at here.
     queues: Vec<String>,
 }
 
 impl Working {
     pub(super) fn new(
+        number: u64,
         db: &Arc<Db>,
-        desk: Arc<Desk>,
-        held: &Arc<Held>,
+        bench: &Bench,
         name: &str,
         settings: &StoreSettings,
     ) -> Result<Self, riverqueue::Error> {
-        let (names, queues) = (desk.names, desk.queues.clone());
-        let bench = Bench {
-            desk,
-            held: held.clone(),
-        };
+        let (desk, held) = (&bench.desk, &bench.held);
         let mut workers = Workers::new();
-        Any::named(names, || workers.add::<Any, _>(bench).map(drop))?;
+        Any::named(desk.names, || {
+            workers.add::<Any, _>(bench.clone()).map(drop)
+        })?;
         let lease = settings.lease;
         let maintenance = MaintenanceConfig::default()
             .with_rescue_after(lease)
@@ -220,48 +245,73 @@ impl Working {
             .with_discarded_job_retention(Retention::DeleteAfter(settings.keep_dead))
             // A queue stays paused however long nobody works.
             .with_queue_retention(FOR_EVER);
+        let note = Note {
+            bench: bench.clone(),
+            client: number,
+        };
         let mut client = db
             .worker()
             .id(name)
             .workers(workers)
-            .work_middleware(Note(held.clone()))
+            .work_middleware(note)
             .without_job_timeout()
             .fetch_only_known_kinds(true)
             .job_stuck_threshold(FOR_EVER)
             .maintenance(maintenance);
-        let names = queues.iter().map(|(queue, _)| queue.clone()).collect();
-        for (queue, at_once) in queues {
-            let at_once = at_once.clamp(1, riverqueue::QUEUE_NUM_WORKERS_MAX);
+        for (queue, at_once) in &desk.queues {
+            let at_once = (*at_once).clamp(1, riverqueue::QUEUE_NUM_WORKERS_MAX);
             let config = QueueConfig::new(at_once).with_fetch_poll_interval(POLL);
             client = client.queue(queue, config);
         }
         let client = client.build()?;
         let waker = Waker::new(client.clone(), POLL);
         Ok(Self {
+            number,
             teller: Teller::new(db, held, &client)?,
             lookout: Lookout::of(db),
             db: db.clone(),
-            queues: names,
+            held: held.clone(),
+            queues: desk.queues.iter().map(|(name, _)| name.clone()).collect(),
             waker: Arc::new(waker),
             client,
         })
     }
 
-    /// Works until `stop` is cancelled and everything that ran is recorded.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), StoreError> {
+    /// Claims until `relief` is cancelled, as it is if `shutdown` is, and returns when everything that ran is recorded.
+    pub(super) async fn run(
+        mut self,
+        relief: CancellationToken,
+        shutdown: CancellationToken,
+    ) -> Result<(), StoreError> {
         loop {
             let mut run = self
                 .client
-                .start_with_graceful_stop(stop.clone().cancelled_owned())?;
+                .start_with_graceful_stop(relief.clone().cancelled_owned())?;
+            let (db, queues, waker) = (&self.db, &self.queues, &self.waker);
+            let lookout = &mut self.lookout;
+            let look = relief.run_until_cancelled(async {
+                tokio::join!(lookout.keep_waking(waker), due::keep_up(db, queues, waker))
+            });
+            let look = look.then(|_| std::future::pending::<()>());
             let ended = tokio::select! {
-                ended = run.wait() => ended,
+                ended = run.wait() => Some(ended),
                 never = self.teller.tell() => match never {},
-                never = self.lookout.keep_waking(&self.waker) => match never {},
-                never = due::keep_up(&self.db, &self.queues, &self.waker) => match never {},
+                () = look => None,
+                () = nothing_held(&self.held, self.number, &shutdown) => None,
             };
             self.teller.tell_the_rest().await;
+            let Some(ended) = ended else {
+                // Dropped, it would cancel what the answer brings.
+                run.detach();
+                tracing::warn!(
+                    target: RUNTIME,
+                    "a claim was not answered before the shutdown ended: if it took tasks, they run when their lease is \
+                     over"
+                );
+                return Ok(());
+            };
             let Err(error) = ended else { return Ok(()) };
-            if stop.is_cancelled() {
+            if relief.is_cancelled() {
                 return Err(error.into());
             }
             tracing::warn!(
@@ -271,6 +321,18 @@ impl Working {
             );
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
+    }
+}
+
+/// Returns in a shutdown, when a client has recorded all that it ran, and should have ended: it waits for the answer to
+/// a claim, on a connection that may be dead.
+async fn nothing_held(held: &Held, client: u64, shutdown: &CancellationToken) {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const LOOK: Duration = Duration::from_millis(100);
+    shutdown.cancelled().await;
+    tokio::time::sleep(PATIENCE).await;
+    while held.has_any_of(client) {
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -1,0 +1,106 @@
+//! Working, with one client of River after the other: where claims stand still, the next one goes on with new
+//! connections, and relieves the one before, which records what it runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio_util::sync::CancellationToken;
+
+use super::River;
+use super::beat::Beat;
+use super::db::Db;
+use super::standstill::Standstill;
+use super::worker::{Bench, Working};
+use crate::durable::Desk;
+use crate::durable::error::StoreError;
+use crate::log_target::RUNTIME;
+use crate::one_line::OneLine;
+
+/// How long it may take to open new connections.
+const RECONNECT: Duration = Duration::from_secs(30);
+
+impl River {
+    pub(super) async fn work_until(
+        &self,
+        desk: Arc<Desk>,
+        stop: CancellationToken,
+    ) -> Result<(), StoreError> {
+        let mut db = self.db().await?;
+        if desk.queues.is_empty() || desk.names.is_empty() {
+            stop.cancelled().await;
+            return Ok(());
+        }
+        let beat = Beat::start(
+            db.clone(),
+            self.held.clone(),
+            self.name.clone(),
+            self.settings.lease,
+        );
+        let _beat = beat.map_err(StoreError::refused)?;
+        let bench = Bench::new(desk, self.held.clone());
+        let mut standstill = Standstill::new();
+        let mut relieved = FuturesUnordered::new();
+        let mut number = 0;
+        loop {
+            let working = Working::new(number, &db, &bench, &self.name, &self.settings)?;
+            *self.waker.lock() = Some(working.waker.clone());
+            let relief = stop.child_token();
+            let mut run = Box::pin(working.run(relief.clone(), stop.clone()));
+            tokio::select! {
+                ended = &mut run => {
+                    let _waker = self.waker.lock().take();
+                    all_ended(&mut relieved).await;
+                    return ended;
+                }
+                next = self.new_connections(&mut standstill, &db, &bench) => db = next,
+                never = all_ended(&mut relieved).then(|()| std::future::pending()) => match never {},
+            }
+            relief.cancel();
+            relieved.push(run);
+            number += 1;
+        }
+    }
+
+    /// Returns new connections when claims stand still.
+    async fn new_connections(
+        &self,
+        standstill: &mut Standstill,
+        db: &Db,
+        bench: &Bench,
+    ) -> Arc<Db> {
+        loop {
+            let queues = standstill.found(db, &bench.rooms, bench.names()).await;
+            let queues = OneLine(queues.join(", "));
+            match tokio::time::timeout(RECONNECT, self.reconnect()).await {
+                Ok(Ok(db)) => {
+                    tracing::warn!(
+                        target: RUNTIME,
+                        %queues,
+                        "tasks wait although there is room for them, and claims are not answered: this worker goes on with \
+                         new connections to the store",
+                    );
+                    return db;
+                }
+                Ok(Err(error)) => tracing::warn!(
+                    target: RUNTIME,
+                    %queues,
+                    %error,
+                    "tasks wait although there is room for them, and there are no new connections to the store",
+                ),
+                // The next look follows.
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Waits for clients that another one has relieved.
+async fn all_ended(relieved: &mut FuturesUnordered<impl Future<Output = Result<(), StoreError>>>) {
+    while let Some(ended) = relieved.next().await {
+        if let Err(error) = ended {
+            tracing::debug!(target: RUNTIME, %error, "a client of the store that was relieved has failed");
+        }
+    }
+}
