@@ -31,6 +31,7 @@ pub(crate) struct Stored {
     pub(crate) key: Option<String>,
 }
 
+#[cfg(feature = "river")]
 impl Stored {
     /// Returns when it is due, if that is later.
     pub(crate) fn later_than(&self, now: SystemTime) -> Option<SystemTime> {

@@ -9,6 +9,7 @@ use crate::durable::MigrationSql;
 use crate::durable::engine::Engine;
 use crate::durable::error::StartError;
 use crate::durable::settings::StoreSettings;
+#[cfg(feature = "postgres")]
 use crate::one_line::OneLine;
 
 /// Where the tables are.

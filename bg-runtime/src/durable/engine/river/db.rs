@@ -102,6 +102,7 @@ impl Db {
     }
 
     /// Closes the connections that nobody uses. Those who do may go on, and open others.
+    #[cfg(feature = "postgres")]
     pub(super) fn close_unused(&self) {
         match &self.pool {
             #[cfg(feature = "postgres")]

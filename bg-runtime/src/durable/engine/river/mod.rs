@@ -38,6 +38,7 @@ mod room;
 mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "postgres")]
 mod standstill;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
@@ -98,16 +99,6 @@ impl River {
         let open = async || self.connect().await.map(Mutex::new);
         let db = self.db.get_or_try_init(open).await?;
         Ok(db.lock().clone())
-    }
-
-    /// Opens new connections, and leaves those that there are to what uses them.
-    async fn reconnect(&self) -> Result<Arc<Db>, StartError> {
-        let db = self.connect().await?;
-        if let Some(current) = self.db.get() {
-            let before = std::mem::replace(&mut *current.lock(), db.clone());
-            before.close_unused();
-        }
-        Ok(db)
     }
 
     async fn connect(&self) -> Result<Arc<Db>, StartError> {

@@ -2,7 +2,6 @@
 //! connections, and relieves the one before, which records what it runs.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -10,16 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::River;
 use super::beat::Beat;
-use super::db::Db;
-use super::standstill::Standstill;
+use super::db::{Db, Pool};
 use super::worker::{Bench, Working};
 use crate::durable::Desk;
 use crate::durable::error::StoreError;
 use crate::log_target::RUNTIME;
-use crate::one_line::OneLine;
-
-/// How long it may take to open new connections.
-const RECONNECT: Duration = Duration::from_secs(30);
 
 impl River {
     pub(super) async fn work_until(
@@ -40,7 +34,6 @@ impl River {
         );
         let _beat = beat.map_err(StoreError::refused)?;
         let bench = Bench::new(desk, self.held.clone());
-        let mut standstill = Standstill::new();
         let mut relieved = FuturesUnordered::new();
         let mut number = 0;
         loop {
@@ -54,7 +47,7 @@ impl River {
                     all_ended(&mut relieved).await;
                     return ended;
                 }
-                next = self.new_connections(&mut standstill, &db, &bench) => db = next,
+                next = self.new_connections(&db, &bench, relieved.len()) => db = next,
                 never = all_ended(&mut relieved).then(|()| std::future::pending()) => match never {},
             }
             relief.cancel();
@@ -64,33 +57,17 @@ impl River {
     }
 
     /// Returns new connections when claims stand still.
-    async fn new_connections(
-        &self,
-        standstill: &mut Standstill,
-        db: &Db,
-        bench: &Bench,
-    ) -> Arc<Db> {
-        loop {
-            let queues = standstill.found(db, &bench.rooms, bench.names()).await;
-            let queues = OneLine(queues.join(", "));
-            match tokio::time::timeout(RECONNECT, self.reconnect()).await {
-                Ok(Ok(db)) => {
-                    tracing::warn!(
-                        target: RUNTIME,
-                        %queues,
-                        "tasks wait although there is room for them, and claims are not answered: this worker goes on with \
-                         new connections to the store",
-                    );
-                    return db;
-                }
-                Ok(Err(error)) => tracing::warn!(
-                    target: RUNTIME,
-                    %queues,
-                    %error,
-                    "tasks wait although there is room for them, and there are no new connections to the store",
-                ),
-                // The next look follows.
-                Err(_) => {}
+    async fn new_connections(&self, db: &Db, bench: &Bench, relieved: usize) -> Arc<Db> {
+        match &db.pool {
+            #[cfg(feature = "postgres")]
+            Pool::Postgres(database) => {
+                let pool = database.pool();
+                self.past_standstill(pool, db, bench, relieved).await
+            }
+            #[cfg(feature = "sqlite")]
+            Pool::Sqlite(_) => {
+                let _ = (bench, relieved);
+                std::future::pending().await
             }
         }
     }

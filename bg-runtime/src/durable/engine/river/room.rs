@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -53,7 +52,8 @@ impl Rooms {
     }
 
     /// Returns the queues that have had room, and of which nothing was claimed, for so long.
-    pub(super) fn idle_for(&self, long: Duration) -> Vec<&str> {
+    #[cfg(any(feature = "postgres", test))]
+    pub(super) fn idle_for(&self, long: std::time::Duration) -> Vec<&str> {
         let idle = self.0.iter().filter(|(_, room)| {
             room.free.available_permits() > 0 && room.stirred.lock().elapsed() >= long
         });

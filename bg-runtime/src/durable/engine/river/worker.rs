@@ -137,6 +137,7 @@ impl Bench {
     }
 
     /// The names of the tasks that are run.
+    #[cfg(feature = "postgres")]
     pub(super) fn names(&self) -> &'static [&'static str] {
         self.desk.names
     }
