@@ -21,6 +21,8 @@ mod open_store;
 mod postgres;
 mod put;
 mod query;
+#[cfg(feature = "redis")]
+mod redis;
 mod run_failure;
 mod settings;
 #[cfg(feature = "sqlite")]
@@ -41,6 +43,8 @@ pub use self::error::{EnqueueError, LookError, StartError};
 pub use self::migration_sql::MigrationSql;
 #[cfg(feature = "postgres")]
 pub use self::postgres::Postgres;
+#[cfg(feature = "redis")]
+pub use self::redis::Redis;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::Sqlite;
 pub use self::status::{StoredError, StoredState, TaskStatus};

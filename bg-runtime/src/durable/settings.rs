@@ -28,6 +28,9 @@ pub(crate) struct StoreSettings {
     pub(crate) hold_until_sent: bool,
     /// Of PostgreSQL.
     pub(crate) schema: Option<String>,
+    /// Of the keys in Redis.
+    #[cfg(feature = "redis")]
+    pub(crate) prefix: Option<String>,
     pub(crate) migrate: bool,
     pub(crate) secret_keys: SecretKeys,
     /// Whether the outcome of a worker is refused whose task was given to another. Off only where a test shows what
@@ -93,6 +96,8 @@ impl Default for StoreSettings {
             store_timeout: Duration::from_secs(5),
             hold_until_sent: false,
             schema: None,
+            #[cfg(feature = "redis")]
+            prefix: None,
             migrate: true,
             secret_keys: SecretKeys::default(),
             fence: true,

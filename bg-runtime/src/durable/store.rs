@@ -182,6 +182,16 @@ impl Store {
         self
     }
 
+    /// Sets how all keys begin. Redis only. `bg` by default.
+    ///
+    /// Stores with different prefixes know nothing of each other. In a cluster the keys of a store are on one node, so the
+    /// prefix is put between braces there, if it has none.
+    #[cfg(feature = "redis")]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.settings.prefix = Some(prefix.into());
+        self
+    }
+
     /// Sets whether the tables are created and brought up to date when this process starts. `true` by default.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.settings.migrate = migrate;

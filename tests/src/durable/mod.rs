@@ -10,7 +10,9 @@ mod place;
 #[cfg(feature = "postgres")]
 mod postgres_server;
 mod program;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "redis")]
+mod redis_server;
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod server_process;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
@@ -25,6 +27,8 @@ pub use self::place::Place;
 #[cfg(feature = "postgres")]
 pub use self::postgres_server::PostgresServer;
 pub use self::program::{Pen, run};
+#[cfg(feature = "redis")]
+pub use self::redis_server::RedisServer;
 
 /// Makes a test for each store of every function in it, which is given the [`Place`] of a store of its own.
 ///
@@ -73,6 +77,16 @@ macro_rules! on_each_shared_store {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 if let Some(place) = $crate::durable::Place::postgres() {
+                    super::$test(&place).await;
+                }
+            })+
+        }
+
+        #[cfg(feature = "redis")]
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                if let Some(place) = $crate::durable::Place::redis() {
                     super::$test(&place).await;
                 }
             })+

@@ -10,6 +10,8 @@ use bg_runtime::testing::Memory;
 
 #[cfg(feature = "postgres")]
 use super::PostgresServer;
+#[cfg(feature = "redis")]
+use super::RedisServer;
 
 /// How long after it was last heard of a worker of a test counts as lost.
 const LEASE: Duration = Duration::from_secs(1);
@@ -34,6 +36,14 @@ pub enum Place {
         url: String,
         /// Of this test alone.
         schema: String,
+    },
+    /// Under a prefix of the server that all tests of this process share.
+    #[cfg(feature = "redis")]
+    Redis {
+        /// Of the server.
+        url: String,
+        /// Of this test alone.
+        prefix: String,
     },
 }
 
@@ -66,6 +76,18 @@ impl Place {
         Some(Self::Postgres { url, schema })
     }
 
+    /// Returns an empty store on the server of this process. `None`, with a line that says so, where there is no Redis.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is none, and the variable `CI` is set and not empty.
+    #[cfg(feature = "redis")]
+    pub fn redis() -> Option<Self> {
+        let url = RedisServer::shared()?.url();
+        let prefix = format!("test_{:x}", fastrand::u64(..));
+        Some(Self::Redis { url, prefix })
+    }
+
     /// Returns what [`FromStr`] reads, for another process.
     ///
     /// # Panics
@@ -78,6 +100,8 @@ impl Place {
             Self::Sqlite { file, .. } => format!("sqlite:{}", file.display()),
             #[cfg(feature = "postgres")]
             Self::Postgres { url, schema } => format!("postgres:{schema}:{url}"),
+            #[cfg(feature = "redis")]
+            Self::Redis { url, prefix } => format!("redis:{prefix}:{url}"),
         }
     }
 
@@ -92,6 +116,8 @@ impl Place {
                 let store = bg_runtime::durable::Postgres::url(url);
                 store.schema(schema).connections(5)
             }
+            #[cfg(feature = "redis")]
+            Self::Redis { url, prefix } => bg_runtime::durable::Redis::url(url).prefix(prefix),
         };
         store.lease(LEASE)
     }
@@ -114,6 +140,14 @@ impl FromStr for Place {
                 Ok(Self::Postgres {
                     url: url.to_owned(),
                     schema: schema.to_owned(),
+                })
+            }
+            #[cfg(feature = "redis")]
+            Some(("redis", rest)) => {
+                let (prefix, url) = rest.split_once(':').ok_or("no prefix")?;
+                Ok(Self::Redis {
+                    url: url.to_owned(),
+                    prefix: prefix.to_owned(),
                 })
             }
             _ => Err(format!("no store is called {text}")),

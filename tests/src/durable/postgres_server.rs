@@ -5,10 +5,10 @@ use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::OnceLock;
-use std::{env, fs, thread};
+use std::{env, fs};
 
 use super::server_process::{
-    as_other_user, free_port, other_user, own_directory, run_server, write_private,
+    as_other_user, free_port, other_user, own_directory, run_server, say_missing, write_private,
 };
 
 /// Where Debian, and others, put the programs of a server.
@@ -36,10 +36,7 @@ impl PostgresServer {
         static SHARED: OnceLock<Option<PostgresServer>> = OnceLock::new();
         let shared = SHARED.get_or_init(Self::start).as_ref();
         if shared.is_none() {
-            let test = thread::current().name().unwrap_or("a test").to_owned();
-            let is_ci = env::var("CI").is_ok_and(|ci| !ci.is_empty());
-            assert!(!is_ci, "there is no PostgreSQL here for {test}");
-            eprintln!("not run: {test}, because there is no PostgreSQL here (Debian: postgresql)");
+            say_missing("PostgreSQL", "postgresql");
         }
         shared
     }

@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::{fs, thread};
+use std::{env, fs, thread};
 
 /// Starts a server in its directory, and waits until it says in its log that it is ready. It ends, by the signal, with
 /// the standard input of the result.
@@ -21,7 +21,7 @@ pub(super) fn run_server(
 ) -> Child {
     // The shell lives as long as its standard input, which ends with this process, and ends the server then.
     let script = format!(
-        r#""$0" "$@" & server=$!; cat >/dev/null; kill -{signal} $server 2>/dev/null; wait $server"#
+        r#""$0" "$@" >&2 & server=$!; cat >/dev/null; kill -{signal} $server 2>/dev/null; wait $server"#
     );
     let mut shell = as_other_user(Path::new("sh"));
     shell.arg("-c").arg(script).arg(program).args(arguments);
@@ -43,6 +43,18 @@ pub(super) fn run_server(
         let _ = log.read_to_end(&mut Vec::new());
     });
     running
+}
+
+/// Says that a test does not run, because there is no such server here, which `package` of Debian has.
+///
+/// # Panics
+///
+/// Panics if the variable `CI` is set and not empty.
+pub(super) fn say_missing(server: &str, package: &str) {
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    let is_ci = env::var("CI").is_ok_and(|ci| !ci.is_empty());
+    assert!(!is_ci, "there is no {server} here for {test}");
+    eprintln!("not run: {test}, because there is no {server} here (Debian: {package})");
 }
 
 /// A directory of the user under whom servers run.

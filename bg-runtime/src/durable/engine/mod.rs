@@ -13,12 +13,26 @@ use super::status::{StoredState, TaskStatus};
 use super::{Desk, Kept, Stored};
 use crate::task::{Progress, TaskId};
 
+#[cfg(feature = "engine")]
+mod beat;
+#[cfg(feature = "redis")]
+mod bullmq;
+#[cfg(feature = "engine")]
+mod ears;
+#[cfg(feature = "engine")]
+mod held;
 mod memory;
 mod place;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod river;
+#[cfg(feature = "engine")]
+mod room;
+#[cfg(feature = "engine")]
+mod told;
 mod transaction;
 
+#[cfg(feature = "redis")]
+pub(crate) use self::bullmq::RedisAddress;
 pub use self::memory::Memory;
 pub(crate) use self::place::Place;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]

@@ -12,6 +12,9 @@ pub(crate) enum Place {
     /// In PostgreSQL or SQLite.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     River(super::Address),
+    /// In Redis.
+    #[cfg(feature = "redis")]
+    BullMq(super::RedisAddress),
 }
 
 impl Place {
@@ -22,6 +25,8 @@ impl Place {
             Self::Memory(_) => None,
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             Self::River(address) => address.problem(settings),
+            #[cfg(feature = "redis")]
+            Self::BullMq(address) => address.problem(settings),
         }
     }
 
@@ -35,6 +40,8 @@ impl Place {
             Self::Memory(_) => Ok(Vec::new()),
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             Self::River(address) => address.migration_sql(settings),
+            #[cfg(feature = "redis")]
+            Self::BullMq(_) => Ok(Vec::new()),
         }
     }
 
@@ -44,6 +51,8 @@ impl Place {
             Self::Memory(memory) => memory.open(settings),
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
             Self::River(address) => address.open(settings),
+            #[cfg(feature = "redis")]
+            Self::BullMq(address) => address.open(settings),
         }
     }
 }

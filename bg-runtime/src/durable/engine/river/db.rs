@@ -8,10 +8,10 @@ use std::time::Duration;
 use riverqueue::{Client, ClientBuilder};
 
 use super::dialect::Dialect;
-use super::events::Ears;
 use super::kinds::Rename;
 #[cfg(feature = "postgres")]
 use super::wake::Bell;
+use crate::durable::engine::ears::Ears;
 
 /// How long is waited for a free connection, or for a lost one to come back: shorter than a store may take, so that
 /// what was not reached is known to be so.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -14,18 +14,19 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use riverqueue::{Client, Event, EventKind, EventReceiver, EventRecvError, JobState};
 #[cfg(feature = "sqlite")]
 use sqlx::SqlitePool;
-use tokio::sync::broadcast;
-use tokio_util::task::AbortOnDropHandle;
 
+use super::Held;
 use super::db::{Db, Pool};
 use super::failure;
 #[cfg(feature = "sqlite")]
 use super::file_changes::FileChanges;
-use super::held::Held;
 use crate::durable::engine::StoreEvent;
+#[cfg(feature = "postgres")]
+use crate::durable::engine::told::ended_line;
+use crate::durable::engine::told::parse;
 use crate::durable::error::StoreError;
 use crate::log_target::RUNTIME;
-use crate::task::{Progress, TaskId};
+use crate::task::TaskId;
 
 pub(super) const CHANNEL: &str = "bg_events";
 
@@ -34,9 +35,6 @@ const AT_ONCE: usize = 200;
 
 /// How long it may take to tell of outcomes: by then, whoever waits for them has looked.
 const TELLING: Duration = Duration::from_secs(5);
-
-/// How many bytes of a message are told.
-const MESSAGE: usize = 1024;
 
 /// Of one connection, like the fence: writes what has ended while somebody listens.
 #[cfg(feature = "sqlite")]
@@ -49,39 +47,6 @@ pub(super) const SQLITE_TRIGGER: &str = "
         insert into river_notification (payload, topic)
         values ('e' || json_extract(new.metadata, '$.bg.id'), 'bg_events');
     end;";
-
-/// Writes an event as a line.
-pub(super) fn progress_line(task: TaskId, progress: &Progress) -> String {
-    let mut message = progress.message();
-    while message.len() > MESSAGE {
-        let cut = message.char_indices().take_while(|(at, _)| *at < MESSAGE);
-        message = &message[..cut.last().map_or(0, |(at, _)| at)];
-    }
-    let parts = (progress.done(), progress.total(), message);
-    let parts = serde_json::to_string(&parts).unwrap_or_default();
-    format!("p{task}{parts}")
-}
-
-#[cfg(feature = "postgres")]
-fn ended_line(task: TaskId) -> String {
-    format!("e{task}")
-}
-
-fn parse(line: &str) -> Option<StoreEvent> {
-    const ID: usize = 36;
-    let (kind, rest) = line.split_at_checked(1)?;
-    let (task, rest) = rest.split_at_checked(ID)?;
-    let task = task.parse().ok()?;
-    match kind {
-        "e" => Some(StoreEvent::Ended(task)),
-        "p" => {
-            let (done, total, message) = serde_json::from_str(rest).ok()?;
-            let progress = Progress::new(done, total, message);
-            Some(StoreEvent::Progress(task, progress))
-        }
-        _ => None,
-    }
-}
 
 /// Tells others that tasks have ended, where no trigger does.
 pub(super) fn tell_ended<'a>(
@@ -171,7 +136,7 @@ impl Teller {
             event.job.state,
             JobState::Completed | JobState::Cancelled | JobState::Discarded
         );
-        if let Some(task) = self.held.recorded(event.job.id)
+        if let Some(task) = self.held.recorded(&event.job.id)
             && is_over
         {
             self.ended.push(task);
@@ -198,57 +163,12 @@ impl Teller {
     }
 }
 
-/// Those of this process who listen: one ear hears for all of them, whose connection and looks would otherwise be as
-/// many as they are.
-#[derive(Default)]
-pub(super) struct Ears(tokio::sync::Mutex<Weak<SharedEar>>);
-
-/// Ends with the last who listens, or with its runtime, which those who listen on another one are told of.
-struct SharedEar {
-    heard: broadcast::Receiver<StoreEvent>,
-    ear: AbortOnDropHandle<()>,
-}
-
-/// How many events may be on their way to whoever listens. Who is slower is told of a gap.
-const WAITING: usize = 1024;
-
 /// Listens, from when it returns.
 pub(super) async fn listen(db: &Arc<Db>) -> Result<BoxStream<'static, StoreEvent>, StoreError> {
-    // By itself, because others wait for the same, and the caller may be polled no more.
-    let shared = tokio::spawn(share(db.clone())).await;
-    let shared = shared.map_err(StoreError::refused)??;
-    let listener = (shared.heard.resubscribe(), shared);
-    let events = stream::unfold(listener, async |(mut heard, shared)| {
-        let event = match heard.recv().await {
-            Ok(event) => event,
-            Err(broadcast::error::RecvError::Lagged(_)) => StoreEvent::Gap,
-            Err(broadcast::error::RecvError::Closed) => return None,
-        };
-        Some((event, (heard, shared)))
-    });
-    Ok(events.boxed())
-}
-
-/// Returns the ear that there is, or a new one.
-async fn share(db: Arc<Db>) -> Result<Arc<SharedEar>, StoreError> {
-    let ears = &mut *db.ears.0.lock().await;
-    if let Some(shared) = ears.upgrade().filter(|shared| !shared.ear.is_finished()) {
-        return Ok(shared);
-    }
-    let mut events = listen_alone(&db).await?;
-    let (tell, heard) = broadcast::channel(WAITING);
-    let ear = tokio::spawn(async move {
-        while let Some(event) = events.next().await {
-            // Whoever has the ear has a receiver.
-            let _ = tell.send(event);
-        }
-    });
-    let shared = Arc::new(SharedEar {
-        heard,
-        ear: AbortOnDropHandle::new(ear),
-    });
-    *ears = Arc::downgrade(&shared);
-    Ok(shared)
+    let alone = db.clone();
+    db.ears
+        .listen(async move { listen_alone(&alone).await })
+        .await
 }
 
 async fn listen_alone(db: &Db) -> Result<BoxStream<'static, StoreEvent>, StoreError> {

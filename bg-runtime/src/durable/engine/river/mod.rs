@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! store ──> insert ──> kinds ──> River ──> worker ──> held ──> the desk
-//!                                            beat ──────┘ says what is still worked on
+//!                                            heart ─────┘ says what is still worked on
 //!           list, order ──> rows             fence        refuses whom nobody waits for
 //!                           events <── outcomes, progress
 //! ```
@@ -12,7 +12,6 @@ mod address;
 mod advice;
 #[cfg(feature = "postgres")]
 mod batch;
-mod beat;
 mod db;
 mod dead;
 mod dialect;
@@ -22,7 +21,7 @@ mod failure;
 mod fence;
 #[cfg(feature = "sqlite")]
 mod file_changes;
-mod held;
+mod heart;
 mod insert;
 mod kinds;
 mod list;
@@ -34,7 +33,6 @@ mod pooler;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod relief;
-mod room;
 mod row;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -54,12 +52,14 @@ use sqlx::Connection;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
+/// Rows by their number, claimed by the clients of this process, which are numbered as well.
+type Held = super::held::Held<i64, u64>;
+
 pub(crate) use self::address::Address;
 use self::db::{Bind, Db, Pool, bound, fetch};
-use self::held::Held;
 use self::insert::Open;
 use self::wake::Waker;
-use super::{Engine, StoreEvent, StoreTransaction, Tally};
+use super::{Engine, StoreEvent, StoreTransaction, Tally, told};
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::StoreSettings;
@@ -266,7 +266,7 @@ impl River {
             return Ok(());
         };
         let db = self.db().await?;
-        let line = events::progress_line(task, progress);
+        let line = told::progress_line(task, progress);
         let value = (progress.done(), progress.total(), progress.message());
         let value = serde_json::to_string(&value).map_err(StoreError::refused)?;
         let words = &db.sql;

@@ -8,10 +8,11 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::River;
-use super::beat::Beat;
 use super::db::{Db, Pool};
+use super::heart::RiverHeart;
 use super::worker::{Bench, Working};
 use crate::durable::Desk;
+use crate::durable::engine::beat::Beat;
 use crate::durable::error::StoreError;
 use crate::log_target::RUNTIME;
 
@@ -26,12 +27,13 @@ impl River {
             stop.cancelled().await;
             return Ok(());
         }
-        let beat = Beat::start(
-            db.clone(),
-            self.held.clone(),
-            self.name.clone(),
-            self.settings.lease,
-        );
+        let heart = RiverHeart {
+            db: db.clone(),
+            held: self.held.clone(),
+            worker: self.name.clone(),
+            line: None,
+        };
+        let beat = Beat::start(self.settings.lease, heart);
         let _beat = beat.map_err(StoreError::refused)?;
         let bench = Bench::new(desk, self.held.clone());
         let mut relieved = FuturesUnordered::new();

@@ -13,18 +13,19 @@ use riverqueue::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::Held;
 use super::db::{COOLDOWN, Db, Pool};
 use super::due;
 use super::events::Teller;
 use super::failure;
 #[cfg(feature = "sqlite")]
 use super::file_changes::FileChanges;
-use super::held::{Held, Run};
 use super::kinds::Any;
 use super::metadata::{Metadata, UNREADABLE, error_key, millis, returns_key, system_time};
-use super::room::Rooms;
 use super::row::{Losses, RESCUED, cancelled};
 use super::wake::Waker;
+use crate::durable::engine::held::Run;
+use crate::durable::engine::room::Rooms;
 use crate::durable::error::StoreError;
 use crate::durable::settings::StoreSettings;
 use crate::durable::stored::StopOrder;
@@ -75,7 +76,7 @@ impl Worker<Any> for Bench {
     /// River asks both when a task begins here, and when the leader wonders whether one that runs anywhere is stuck.
     /// The desk bounds those of this process, and of the others nothing but their heartbeat says whether they live.
     fn timeout(&self, job: &Job<Any>) -> WorkerTimeout {
-        if self.held.has(job.row.id) {
+        if self.held.has(&job.row.id) {
             WorkerTimeout::Disabled
         } else {
             WorkerTimeout::After(COOLDOWN)
@@ -84,7 +85,7 @@ impl Worker<Any> for Bench {
 
     async fn work(&self, context: WorkContext, job: Job<Any>) -> Result<WorkOutcome, BoxError> {
         let (row, attempt) = (job.row.id, job.row.attempt);
-        let mut run = self.held.run(row, || self.begin(job)).await;
+        let mut run = self.held.run(&row, || self.begin(job)).await;
         let told = context.cancellation_token();
         let verdict = tokio::select! {
             verdict = &mut run.ended => verdict,
@@ -332,7 +333,7 @@ async fn nothing_held(held: &Held, client: u64, shutdown: &CancellationToken) {
     const LOOK: Duration = Duration::from_millis(100);
     shutdown.cancelled().await;
     tokio::time::sleep(PATIENCE).await;
-    while held.has_any_of(client) {
+    while held.has_any_by(&client) {
         tokio::time::sleep(LOOK).await;
     }
 }

@@ -1,6 +1,7 @@
 //! The claims that this process has: what runs, and what has run and is not recorded yet.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, Shared};
@@ -13,19 +14,17 @@ use crate::task::TaskId;
 /// The end of a run, for every attempt that waits for it.
 pub(super) type Ended = Shared<BoxFuture<'static, Arc<Verdict>>>;
 
-#[derive(Default)]
-pub(super) struct Held(Mutex<Claims>);
+/// `R` is what the engine calls a row, and `B` by what it knows a claim of it.
+pub(super) struct Held<R, B>(Mutex<Claims<R, B>>);
 
-#[derive(Default)]
-struct Claims {
-    by_row: HashMap<i64, Claim>,
-    rows: HashMap<TaskId, i64>,
+struct Claims<R, B> {
+    by_row: HashMap<R, Claim<B>>,
+    rows: HashMap<TaskId, R>,
 }
 
-struct Claim {
+struct Claim<B> {
     task: TaskId,
-    /// Which client of River has it: one may take over from another.
-    client: u64,
+    by: B,
     /// How many attempts of this process wait for the run: more than one if it was rescued here while it ran here.
     open: u32,
     run: Option<Run>,
@@ -35,22 +34,31 @@ struct Claim {
 pub(super) struct Run {
     pub(super) ended: Ended,
     pub(super) stop: StopOrder,
-    /// How often the task had gone back to the store before.
+    /// How often the task had gone back to the store before, where the engine does not count that.
     pub(super) returns: i64,
 }
 
-impl Held {
-    /// Notes a claim, before River asks how long it may take.
-    pub(super) fn claim(self: &Arc<Self>, row: i64, task: TaskId, client: u64) -> Attempt {
+impl<R, B> Default for Held<R, B> {
+    fn default() -> Self {
+        Self(Mutex::new(Claims {
+            by_row: HashMap::new(),
+            rows: HashMap::new(),
+        }))
+    }
+}
+
+impl<R: Clone + Eq + Hash, B: Clone + PartialEq> Held<R, B> {
+    /// Notes a claim, before anybody asks about it.
+    pub(super) fn claim(self: &Arc<Self>, row: R, task: TaskId, by: B) -> Attempt<R, B> {
         let claims = &mut *self.0.lock();
-        claims.rows.insert(task, row);
-        let claim = claims.by_row.entry(row).or_insert(Claim {
+        claims.rows.insert(task, row.clone());
+        let claim = claims.by_row.entry(row.clone()).or_insert(Claim {
             task,
-            client,
+            by: by.clone(),
             open: 0,
             run: None,
         });
-        claim.client = client;
+        claim.by = by;
         claim.open += 1;
         Attempt {
             held: self.clone(),
@@ -58,32 +66,34 @@ impl Held {
         }
     }
 
-    pub(super) fn has(&self, row: i64) -> bool {
-        self.0.lock().by_row.contains_key(&row)
+    #[cfg(feature = "river")]
+    pub(super) fn has(&self, row: &R) -> bool {
+        self.0.lock().by_row.contains_key(row)
     }
 
-    pub(super) fn has_any_of(&self, client: u64) -> bool {
+    #[cfg(feature = "river")]
+    pub(super) fn has_any_by(&self, by: &B) -> bool {
         let claims = &*self.0.lock();
-        claims.by_row.values().any(|claim| claim.client == client)
+        claims.by_row.values().any(|claim| claim.by == *by)
     }
 
-    pub(super) fn row_of(&self, task: TaskId) -> Option<i64> {
-        self.0.lock().rows.get(&task).copied()
+    pub(super) fn row_of(&self, task: TaskId) -> Option<R> {
+        self.0.lock().rows.get(&task).cloned()
     }
 
     /// Returns the run that is under way, or one that `begin` makes. A run whose claim was lost is over for the claims
     /// that follow: its end is waited for first.
-    pub(super) async fn run(&self, row: i64, begin: impl FnOnce() -> Run) -> Run {
+    pub(super) async fn run(&self, row: &R, begin: impl FnOnce() -> Run) -> Run {
         loop {
             let lost = {
                 let claims = &mut *self.0.lock();
-                let run = claims.by_row.get(&row).and_then(|claim| claim.run.clone());
+                let run = claims.by_row.get(row).and_then(|claim| claim.run.clone());
                 match run {
                     Some(run) if !run.stop.lost.is_cancelled() => return run,
                     Some(run) if run.ended.peek().is_none() => run.ended,
                     _ => {
                         let run = begin();
-                        if let Some(claim) = claims.by_row.get_mut(&row) {
+                        if let Some(claim) = claims.by_row.get_mut(row) {
                             claim.run = Some(run.clone());
                         }
                         return run;
@@ -95,20 +105,23 @@ impl Held {
     }
 
     /// Forgets a claim whose outcome is recorded, unless it has been claimed again, and returns whose it was.
-    pub(super) fn recorded(&self, row: i64) -> Option<TaskId> {
+    pub(super) fn recorded(&self, row: &R) -> Option<TaskId> {
         let claims = &mut *self.0.lock();
-        let task = claims.by_row.get(&row)?.task;
+        let task = claims.by_row.get(row)?.task;
         claims.forget(row);
         Some(task)
     }
 
-    /// Returns the rows to beat for.
-    pub(super) fn rows(&self) -> Vec<i64> {
-        self.0.lock().by_row.keys().copied().collect()
+    /// Returns the rows to beat for, each with who has it.
+    pub(super) fn rows(&self) -> Vec<(R, B)> {
+        let claims = &*self.0.lock();
+        let rows = claims.by_row.iter();
+        rows.map(|(row, claim)| (row.clone(), claim.by.clone()))
+            .collect()
     }
 
     /// Tells the runs of these rows that somebody has cancelled them.
-    pub(super) fn cancelled(&self, rows: impl Iterator<Item = i64>) {
+    pub(super) fn cancelled(&self, rows: impl Iterator<Item = R>) {
         let stops: Vec<_> = {
             let claims = &*self.0.lock();
             let runs = rows.filter_map(|row| claims.by_row.get(&row)?.run.as_ref());
@@ -120,14 +133,15 @@ impl Held {
         }
     }
 
-    /// Tells the runs of these rows that they have no claim any more.
-    pub(super) fn lost(&self, rows: impl Iterator<Item = i64>) -> Vec<TaskId> {
+    /// Tells the runs of these rows that they have no claim any more, unless it is another one by now.
+    pub(super) fn lost(&self, rows: impl Iterator<Item = (R, B)>) -> Vec<TaskId> {
         let mut told = Vec::new();
         let mut stops = Vec::new();
         {
             let claims = &mut *self.0.lock();
-            for row in rows {
-                let Some(claim) = claims.by_row.get(&row) else {
+            for (row, by) in rows {
+                let claim = claims.by_row.get(&row);
+                let Some(claim) = claim.filter(|claim| claim.by == by) else {
                     continue;
                 };
                 if let Some(run) = &claim.run
@@ -136,7 +150,7 @@ impl Held {
                     told.push(claim.task);
                     stops.push(run.stop.clone());
                 }
-                claims.forget(row);
+                claims.forget(&row);
             }
         }
         // Outside the lock: this wakes tasks.
@@ -147,22 +161,23 @@ impl Held {
     }
 }
 
-impl Claims {
-    fn forget(&mut self, row: i64) {
-        let is_over = self.by_row.get(&row).is_some_and(|claim| claim.open == 0);
-        if is_over && let Some(claim) = self.by_row.remove(&row) {
+impl<R: Eq + Hash, B> Claims<R, B> {
+    fn forget(&mut self, row: &R) {
+        let is_over = self.by_row.get(row).is_some_and(|claim| claim.open == 0);
+        if is_over && let Some(claim) = self.by_row.remove(row) {
             self.rows.remove(&claim.task);
         }
     }
 }
 
-/// An attempt of this process. Dropped when it hands its verdict to River, which records it a moment later.
-pub(super) struct Attempt {
-    held: Arc<Held>,
-    row: i64,
+/// An attempt of this process. Dropped when it hands its verdict to the engine's client, which records it a moment
+/// later.
+pub(super) struct Attempt<R: Eq + Hash, B> {
+    held: Arc<Held<R, B>>,
+    row: R,
 }
 
-impl Drop for Attempt {
+impl<R: Eq + Hash, B> Drop for Attempt<R, B> {
     fn drop(&mut self) {
         let run = {
             let claims = &mut *self.held.0.lock();

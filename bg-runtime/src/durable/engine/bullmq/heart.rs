@@ -1,0 +1,69 @@
+//! What a heartbeat says to Redis.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Shared;
+use super::fields::{JobKey, wait};
+use super::link::Link;
+use super::scripts::call;
+use crate::durable::engine::beat::Heart;
+use crate::log_target::RUNTIME;
+
+/// How many are said at once.
+const AT_ONCE: usize = 300;
+
+pub(super) struct RedisHeart {
+    pub(super) shared: Arc<Shared>,
+    /// Its own.
+    pub(super) link: Link,
+}
+
+impl Heart for RedisHeart {
+    fn is_needed(&self) -> bool {
+        !self.shared.held.rows().is_empty()
+    }
+
+    async fn beat(&mut self) -> Result<(), String> {
+        for held in self.shared.held.rows().chunks(AT_ONCE) {
+            self.once(held)
+                .await
+                .map_err(|error| super::advice::explained(error).to_string())?;
+        }
+        Ok(())
+    }
+
+    async fn reconnect(&mut self) {
+        self.link.disconnect().await;
+    }
+
+    async fn close(self) {}
+}
+
+impl RedisHeart {
+    /// Says that these are still worked on, and tells those of them that are somebody else's by now, or that somebody has
+    /// cancelled.
+    async fn once(&self, held: &[(JobKey, String)]) -> Result<(), ::redis::RedisError> {
+        let mut script = call(&self.shared.prefix, |scripts| &scripts.beat);
+        script.arg(wait(self.shared.lease));
+        for (job, token) in held {
+            script.arg(&*job.queue).arg(&job.id).arg(token);
+        }
+        let (lost, cancelled): (HashSet<String>, HashSet<String>) =
+            self.link.run_again(&script).await?;
+        let cancelled = held.iter().filter(|(job, _)| cancelled.contains(&job.id));
+        let claims = &self.shared.held;
+        claims.cancelled(cancelled.map(|(job, _)| job.clone()));
+        // What BullMQ was told of has no lock any more, as soon as that is recorded.
+        let lost = held
+            .iter()
+            .filter(|(job, _)| lost.contains(&job.id) && !self.shared.unconfirmed.has(job));
+        for task in claims.lost(lost.cloned()) {
+            tracing::warn!(
+                target: RUNTIME,
+                "the task {task} runs here, and was given to another worker: this one was not heard of for too long"
+            );
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,177 @@
+//! Looking at tasks: pages, counts, and how long the oldest wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Shared;
+use super::failure::store_error;
+use super::fields::{self, Fields, JobKey, status};
+use super::scripts::call;
+use crate::durable::StoredState;
+use crate::durable::engine::Tally;
+use crate::durable::error::StoreError;
+use crate::durable::query::{Found, Query, Row};
+
+/// How many rows one step looks at.
+const STEP: u32 = 500;
+
+/// A task that was found.
+pub(super) struct Seen {
+    pub(super) job: JobKey,
+    pub(super) state: StoredState,
+    pub(super) fields: Fields,
+}
+
+/// What one step has found, newest first.
+pub(super) struct Step {
+    pub(super) seen: Vec<Seen>,
+    /// Behind which row the next step begins. `None` if this was the last.
+    pub(super) next: Option<Row>,
+}
+
+/// Looks at some rows.
+pub(super) async fn step(
+    shared: &Shared,
+    query: &Query,
+    after: Option<Row>,
+    most: u32,
+    is_brief: bool,
+) -> Result<Step, StoreError> {
+    let (name, begin) = match query
+        .name
+        .as_deref()
+        .map(|name| (name, name.strip_suffix('*')))
+    {
+        Some((_, Some(begin))) => ("", begin),
+        Some((name, None)) => (name, ""),
+        None => ("", ""),
+    };
+    let mut script = call(&shared.prefix, |scripts| &scripts.look);
+    script
+        .arg(after.map_or("+inf".to_owned(), |row| row.to_string()))
+        .arg(STEP)
+        .arg(most)
+        .arg(
+            query
+                .state
+                .map(|state| state.to_string())
+                .unwrap_or_default(),
+        )
+        .arg(name)
+        .arg(begin)
+        .arg(query.queue.as_deref().unwrap_or_default())
+        .arg(query.key.as_deref().unwrap_or_default())
+        .arg(if is_brief { "1" } else { "" })
+        .arg(query.id.map(|id| id.to_string()).unwrap_or_default());
+    let answer = shared.link.run_again(&script).await;
+    let answer: (String, Vec<(String, String, String, Fields)>) =
+        answer.map_err(|error| store_error(error, shared.limit))?;
+    let (last, found) = answer;
+    let seen = found.into_iter().map(|(queue, id, state, fields)| Seen {
+        job: JobKey {
+            queue: Arc::from(queue),
+            id,
+        },
+        state: fields::state(&state),
+        fields,
+    });
+    Ok(Step {
+        seen: seen.collect(),
+        next: last.parse().ok(),
+    })
+}
+
+pub(super) async fn list(
+    shared: &Shared,
+    query: &Query,
+    after: Option<Row>,
+    limit: u32,
+) -> Result<Found, StoreError> {
+    let (mut tasks, mut after) = (Vec::new(), after);
+    loop {
+        let room = limit.saturating_sub(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
+        let step = step(shared, query, after, room, false).await?;
+        let seen = step.seen.iter();
+        tasks.extend(seen.map(|seen| status(&seen.job, seen.state, &seen.fields)));
+        let is_full = tasks.len() >= limit as usize;
+        match step.next {
+            Some(next) if !is_full => after = Some(next),
+            // Whether there are more is known when they are looked for.
+            next => return Ok(Found { tasks, next }),
+        }
+    }
+}
+
+pub(super) async fn counts(
+    shared: &Shared,
+    query: &Query,
+) -> Result<Vec<(StoredState, u64)>, StoreError> {
+    let mut counts = std::collections::BTreeMap::new();
+    let mut after = None;
+    loop {
+        let step = step(shared, query, after, STEP, true).await?;
+        for seen in &step.seen {
+            *counts.entry(seen.state).or_insert(0) += 1;
+        }
+        match step.next {
+            Some(next) => after = Some(next),
+            None => return Ok(counts.into_iter().collect()),
+        }
+    }
+}
+
+/// What a queue has.
+type QueueTally = (String, i64, i64, i64, i64, i64, i64, i64, String);
+
+async fn tally(shared: &Shared) -> Result<Vec<QueueTally>, StoreError> {
+    let script = call(&shared.prefix, |scripts| &scripts.tally);
+    let answer = shared.link.run_again(&script).await;
+    answer.map_err(|error| store_error(error, shared.limit))
+}
+
+pub(super) async fn tallies(shared: &Shared) -> Result<Vec<Tally>, StoreError> {
+    let mut tallies = Vec::new();
+    for (queue, scheduled, waiting, running, retrying, _, dead, ..) in tally(shared).await? {
+        for (state, tasks) in [
+            (StoredState::Scheduled, scheduled),
+            (StoredState::Waiting, waiting),
+            (StoredState::Running, running),
+            (StoredState::Retrying, retrying),
+            (StoredState::Dead, dead),
+        ] {
+            let queue = queue.clone();
+            if let Ok(tasks @ 1..) = u64::try_from(tasks) {
+                tallies.push(Tally {
+                    queue,
+                    state,
+                    tasks,
+                });
+            }
+        }
+    }
+    Ok(tallies)
+}
+
+pub(super) async fn oldest(shared: &Shared) -> Result<Vec<(String, Duration)>, StoreError> {
+    let queues = tally(shared).await?.into_iter();
+    let oldest = queues.filter_map(|(queue, .., waited)| {
+        let waited = waited.parse().ok().map(Duration::from_millis)?;
+        Some((queue, waited))
+    });
+    Ok(oldest.collect())
+}
+
+pub(super) async fn unknown_names(
+    shared: &Shared,
+    known: &[&str],
+) -> Result<Vec<(String, u64)>, StoreError> {
+    const MOST: usize = 20;
+    let mut script = call(&shared.prefix, |scripts| &scripts.unknown);
+    script.arg(known);
+    let unknown = shared.link.run_again(&script).await;
+    let mut unknown: Vec<(String, u64)> =
+        unknown.map_err(|error| store_error(error, shared.limit))?;
+    unknown.sort_unstable();
+    unknown.truncate(MOST);
+    Ok(unknown)
+}

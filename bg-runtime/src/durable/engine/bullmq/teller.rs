@@ -1,0 +1,31 @@
+//! Tells other processes of the ends that BullMQ has recorded: scripts of ours tell of the others themselves.
+
+use std::convert::Infallible;
+
+use tokio::sync::mpsc;
+
+use super::Shared;
+use crate::durable::engine::told::ended_line;
+use crate::task::TaskId;
+
+/// How many are told at once.
+const AT_ONCE: usize = 200;
+
+pub(super) async fn keep_telling(
+    shared: &Shared,
+    mut ended: mpsc::UnboundedReceiver<TaskId>,
+) -> Infallible {
+    let mut tasks = Vec::with_capacity(AT_ONCE);
+    loop {
+        if ended.recv_many(&mut tasks, AT_ONCE).await == 0 {
+            return std::future::pending().await;
+        }
+        let lines: Vec<_> = tasks.drain(..).map(ended_line).collect();
+        let mut publish = ::redis::cmd("PUBLISH");
+        publish
+            .arg(shared.channel(super::TOLD))
+            .arg(lines.join("\n"));
+        // Whoever does not hear of it looks himself.
+        let _: Result<u64, _> = shared.link.command(&publish).await;
+    }
+}
