@@ -7,6 +7,8 @@ mod held;
 mod hostile;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod kill;
+#[cfg(feature = "redis")]
+mod lost_memory;
 mod misnamed;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod outages;

@@ -24,7 +24,7 @@ fn background(lab: &Lab, place: &Place) -> Background {
 }
 
 /// Stores tasks one after the other until it is told to stop. None may take much longer than storing may.
-async fn store_until(
+pub(crate) async fn store_until(
     background: Background,
     name: &'static str,
     stop: tokio::sync::watch::Receiver<bool>,
@@ -38,7 +38,11 @@ async fn store_until(
             .enqueue(Note::new(format!("{name} {number}")))
             .await
         {
-            Ok(id) => stored.push(id),
+            Ok(id) => {
+                stored.push(id);
+                // Of those that have completed Redis keeps ten thousand.
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
             Err(_) => {
                 refused += 1;
                 // As a client that asks again.
@@ -49,6 +53,38 @@ async fn store_until(
         assert!(took < STORE_TIMEOUT * 3, "storing a task took {took:?}");
     }
     (stored, refused)
+}
+
+/// P-DURABLE-12
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_success_whose_answer_is_lost_is_written_once_and_runs_once() {
+    use tests::durable::{Audit, RedisServer};
+
+    let Some((_, link)) = linked::<RedisServer>().await else {
+        return;
+    };
+    let (lab, place) = (
+        Lab::new(),
+        RedisServer::place_behind(link.port(), "unconfirmed"),
+    );
+    let background = background(&lab, &place);
+    background.start().await.unwrap();
+    let audit = Audit::begin(&place).await;
+    let id = background.enqueue(Number::new(1)).await.unwrap();
+    lab.timeline.reached("number 1").await;
+    // One of the keys of BullMQ's script, which no other asks for.
+    link.set(Fault::DieAfter(b":default:completed"));
+    lab.gate.add_permits(1);
+    within("the success", link.died()).await;
+    link.set(Fault::None);
+    let task = background.stored().get(id);
+    within("the end", task.outcome()).await.unwrap();
+    // Whatever the worker that has heard nothing says now.
+    within("the shutdown", background.shutdown()).await;
+    assert_eq!(lab.timeline.names(), ["number 1"]);
+    let records = audit.records().await;
+    assert_eq!(records.len(), 1, "{records:?}");
 }
 
 /// How long a task takes to begin that another process has stored.
