@@ -58,7 +58,11 @@ impl Link {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, RedisError> {
         match self.run(script).await {
-            Err(error) if failure::is_cut(&error) => self.run(script).await,
+            Err(error) if failure::is_cut(&error) => match self.run(script).await {
+                // What came of the first time is not known.
+                Err(second) if failure::is_not_connected(&second) => Err(error),
+                answer => answer,
+            },
             answer => answer,
         }
     }
@@ -91,7 +95,7 @@ impl Link {
         if let Some(connection) = &open.connection {
             return Ok((open.number, connection.clone()));
         }
-        let connection = self.connect().await?;
+        let connection = self.connect().await.map_err(failure::not_connected)?;
         open.number += 1;
         open.connection = Some(connection.clone());
         Ok((open.number, connection))
