@@ -17,6 +17,8 @@ mod program;
 #[cfg(feature = "redis")]
 pub mod redis_client;
 #[cfg(feature = "redis")]
+mod redis_cluster;
+#[cfg(feature = "redis")]
 mod redis_server;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod server_process;
@@ -35,6 +37,8 @@ pub use self::place::Place;
 #[cfg(feature = "postgres")]
 pub use self::postgres_server::PostgresServer;
 pub use self::program::{Pen, run};
+#[cfg(feature = "redis")]
+pub use self::redis_cluster::RedisCluster;
 #[cfg(feature = "redis")]
 pub use self::redis_server::RedisServer;
 

@@ -87,6 +87,54 @@ async fn a_success_whose_answer_is_lost_is_written_once_and_runs_once() {
     assert_eq!(records.len(), 1, "{records:?}");
 }
 
+/// Has this server of the test's own do something again and again, while tasks are stored and run.
+#[cfg(feature = "redis")]
+async fn survives_on_redis(name: &'static str, settings: &[&str], times: usize, what: &[&str]) {
+    use tests::durable::{RedisServer, redis_client};
+
+    let begin = ["--appendonly", "yes"];
+    let Some(server) = RedisServer::start_with(&[&begin, settings].concat()) else {
+        return;
+    };
+    survives(&server.place(name), name, async || {
+        for _ in 0..times {
+            for what in what {
+                let mut words = what.split(' ');
+                let mut command = ::redis::cmd(words.next().unwrap());
+                // An error is that of the connection which it has ended.
+                let asked: Result<::redis::Value, _> =
+                    redis_client::ask(&server.url(), command.arg(words.collect::<Vec<_>>())).await;
+                let _ = asked;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+/// P-DURABLE-10
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_forgets_its_scripts_loses_no_task() {
+    survives_on_redis("scripts", &[], 100, &["SCRIPT FLUSH"]).await;
+}
+
+/// P-DURABLE-10
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_ends_its_connections_loses_no_task() {
+    let kill = ["CLIENT KILL TYPE normal", "CLIENT KILL TYPE pubsub"];
+    survives_on_redis("ended", &[], 20, &kill).await;
+}
+
+/// P-DURABLE-10
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_stands_still_loses_no_task() {
+    let settings = ["--enable-debug-command", "yes"];
+    survives_on_redis("still", &settings, 1, &["DEBUG SLEEP 3"]).await;
+}
+
 /// How long a task takes to begin that another process has stored.
 async fn begin_after(lab: &Lab, creator: &Background, task: impl bg_runtime::IntoTask) -> Duration {
     let before = lab.timeline.names().len();

@@ -11,6 +11,8 @@ mod migrations;
 mod own_mounts;
 #[cfg(feature = "postgres")]
 mod poolers;
+#[cfg(feature = "redis")]
+mod redis;
 mod rows;
 #[cfg(feature = "postgres")]
 mod servers;
@@ -107,6 +109,40 @@ fn build_refuses_a_store_that_cannot_be_one() {
         ] {
             let error = build_error(Postgres::url("postgres://localhost/x").schema(schema));
             assert!(error.starts_with("`schema(..)` of the store"), "{error}");
+            assert!(error.contains(why), "{error}");
+        }
+    }
+    #[cfg(feature = "redis")]
+    {
+        use bg_runtime::durable::Redis;
+        for url in [
+            "",
+            "localhost",
+            "postgres://ada:s3cret@localhost/x",
+            "redis://ada:s3cret@localhost:port/",
+            "redis://ada:s3cret@localhost/first",
+            "redis://ada:s3cret@[/",
+        ] {
+            let error = build_error(Redis::url(url));
+            let begin = "what was given to `Redis::url(..)` is no URL of Redis";
+            assert!(error.starts_with(begin), "{url}: {error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        let error = build_error(Redis::cluster::<String>([]));
+        assert_eq!(error, "`Redis::cluster([..])` names no node");
+        let error = build_error(Redis::cluster(["redis://localhost", "localhost"]));
+        assert!(
+            error.contains("`Redis::cluster([..])` is no URL"),
+            "{error}"
+        );
+        for (prefix, why) in [
+            ("", "is empty"),
+            ("shop:tasks", "has the character `:`"),
+            ("a\0b", "has a control character"),
+            ("a\nb", "has a control character"),
+        ] {
+            let error = build_error(Redis::url("redis://localhost").prefix(prefix));
+            assert!(error.starts_with("`prefix(..)` of the store"), "{error}");
             assert!(error.contains(why), "{error}");
         }
     }
