@@ -116,15 +116,19 @@ impl Link {
                 let connection = client.get_multiplexed_async_connection_with_config(&config);
                 Ok(Connection::Server(connection.await?))
             }
-            RedisAddress::Cluster { nodes } => {
+            RedisAddress::Cluster { nodes, root } => {
                 let nodes: Result<Vec<_>, _> = nodes
                     .iter()
                     .map(|node| node.as_str().into_connection_info())
                     .collect();
                 let client = ClusterClientBuilder::new(nodes?)
                     .connection_timeout(CONNECT.min(self.limit))
-                    .response_timeout(self.limit)
-                    .build()?;
+                    .response_timeout(self.limit);
+                let client = match root {
+                    None => client,
+                    Some(root) => client.certs(super::address::certificates(root)),
+                };
+                let client = client.build()?;
                 Ok(Connection::Cluster(client.get_async_connection().await?))
             }
             RedisAddress::Invalid(why) => Err(failure::invalid(why.clone())),
