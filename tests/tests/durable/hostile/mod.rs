@@ -1,7 +1,10 @@
 //! Stores, rows and settings that cannot be worked with: each is told of in time, by name, with what to do, and nothing
 //! hangs or is lost.
 
-#[cfg(all(feature = "postgres-tls", target_os = "linux"))]
+#[cfg(all(
+    any(feature = "postgres-tls", feature = "redis-tls"),
+    target_os = "linux"
+))]
 mod encrypted;
 #[cfg(feature = "sqlite")]
 mod files;
