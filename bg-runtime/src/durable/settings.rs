@@ -31,6 +31,9 @@ pub(crate) struct StoreSettings {
     /// Of the keys in Redis.
     #[cfg(feature = "redis")]
     pub(crate) prefix: Option<String>,
+    /// As PEM, of whoever certifies a Redis.
+    #[cfg(feature = "redis")]
+    pub(crate) root_certificate: Option<std::sync::Arc<[u8]>>,
     pub(crate) migrate: bool,
     pub(crate) secret_keys: SecretKeys,
     /// Whether the outcome of a worker is refused whose task was given to another. Off only where a test shows what
@@ -98,6 +101,8 @@ impl Default for StoreSettings {
             schema: None,
             #[cfg(feature = "redis")]
             prefix: None,
+            #[cfg(feature = "redis")]
+            root_certificate: None,
             migrate: true,
             secret_keys: SecretKeys::default(),
             fence: true,

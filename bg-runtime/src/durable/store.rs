@@ -192,6 +192,15 @@ impl Store {
         self
     }
 
+    /// Sets the certificate, as PEM, of whoever certifies the Redis at a `rediss://` address. Default: those that web
+    /// browsers know.
+    #[cfg(feature = "redis-tls")]
+    #[must_use]
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.settings.root_certificate = Some(pem.into().into());
+        self
+    }
+
     /// Sets whether the tables are created and brought up to date when this process starts. `true` by default.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.settings.migrate = migrate;

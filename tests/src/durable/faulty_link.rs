@@ -27,6 +27,8 @@ pub enum Fault {
     CutAt(&'static [u8]),
     /// It keeps a connection open, and passes nothing on from a part with these bytes on, whatever follows.
     DieAt(&'static [u8]),
+    /// It passes on the part with these bytes, and nothing that comes after it, such as the answer.
+    DieAfter(&'static [u8]),
 }
 
 /// A link, on a port of its own. It ends with this.
@@ -179,6 +181,11 @@ async fn pass(
         }
         match fault {
             Fault::None | Fault::Reset | Fault::DieAt(_) => {}
+            Fault::DieAfter(bytes) => {
+                if part.windows(bytes.len()).any(|found| found == bytes) {
+                    death.comes();
+                }
+            }
             Fault::Silence => {
                 // What was read is lost with the connection, unless the link recovers.
                 while *faults.borrow_and_update() == Fault::Silence {

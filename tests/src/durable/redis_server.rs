@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 
-use super::server_process::{free_port, own_directory, run_server, say_missing};
+use super::server_process::{free_port, own_directory, run_server, say_missing, write_private};
 
 /// A server, which ends with this, and with the process that has it.
 #[derive(Debug)]
@@ -50,15 +50,29 @@ impl RedisServer {
     ///
     /// Panics if it does not start.
     pub fn start_with(settings: &[&str]) -> Option<Self> {
+        Self::start_beside(settings, &[])
+    }
+
+    /// Starts a server with these arguments, and these files in its directory: their names and contents. `None` where
+    /// there is no Redis.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not start.
+    pub fn start_beside(settings: &[&str], files: &[(&str, &str)]) -> Option<Self> {
         let path = env::var_os("PATH")?;
         let mut folders = env::split_paths(&path);
         let program = folders.find_map(|folder| {
             let program = folder.join("redis-server");
             program.exists().then_some(program)
         })?;
+        let directory = own_directory();
+        for (name, content) in files {
+            write_private(&directory.path().join(name), content);
+        }
         let mut server = Self {
             program,
-            directory: own_directory(),
+            directory,
             port: free_port(),
             settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
             running: None,

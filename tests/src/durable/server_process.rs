@@ -19,9 +19,10 @@ pub(super) fn run_server(
     signal: &str,
     ready: &str,
 ) -> Child {
-    // The shell lives as long as its standard input, which ends with this process, and ends the server then.
+    // The shell lives as long as its standard input, which ends with this process, and ends the server then. It leaves
+    // the log to the server, so that the log of one that does not start ends.
     let script = format!(
-        r#""$0" "$@" >&2 & server=$!; cat >/dev/null; kill -{signal} $server 2>/dev/null; wait $server"#
+        r#""$0" "$@" >&2 & server=$!; exec 2>/dev/null; cat >/dev/null; kill -{signal} $server; wait $server"#
     );
     let mut shell = as_other_user(Path::new("sh"));
     shell.arg("-c").arg(script).arg(program).args(arguments);

@@ -1,10 +1,7 @@
-//! Encrypted connections to PostgreSQL.
+//! Encrypted connections to servers.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use bg_runtime::durable::Postgres;
-use bg_runtime::sqlx::{self, Connection, PgConnection};
-use tests::durable::PostgresServer;
 
 use super::{start_error, works};
 
@@ -27,8 +24,13 @@ fn certificate() -> (String, String) {
 }
 
 /// P-DURABLE-61
+#[cfg(feature = "postgres-tls")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn encrypted_connections_work_and_certificates_are_verified() {
+    use bg_runtime::durable::Postgres;
+    use bg_runtime::sqlx::{self, Connection, PgConnection};
+    use tests::durable::PostgresServer;
+
     let (own, key) = certificate();
     let files = [
         ("server.crt", &*own),
@@ -96,4 +98,56 @@ async fn encrypted_connections_work_and_certificates_are_verified() {
         assert!(error.contains("cannot be reached"), "{error}");
         assert!(error.contains(why), "{rest}: {error}");
     }
+}
+
+/// P-DURABLE-61
+#[cfg(feature = "redis-tls")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn encrypted_connections_to_redis_verify_the_certificate() {
+    use bg_runtime::durable::Redis;
+    use tests::durable::RedisServer;
+
+    use super::build_error;
+
+    let (own, key) = certificate();
+    let files = [("server.crt", &*own), ("server.key", &*key)];
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let settings = format!(
+        "--appendonly yes --tls-port {port} --tls-cert-file server.crt --tls-key-file server.key \
+         --tls-ca-cert-file server.crt --tls-auth-clients no"
+    );
+    let settings: Vec<_> = settings.split(' ').collect();
+    let Some(server) = RedisServer::start_beside(&settings, &files) else {
+        return;
+    };
+    let url = |host: &str| format!("rediss://{host}:{port}");
+    works(Redis::url(url("localhost")).root_certificate(&*own)).await;
+    for (host, root) in [
+        ("localhost", None),
+        ("localhost", Some(certificate().0)),
+        ("127.0.0.1", Some(own.clone())),
+    ] {
+        let store = Redis::url(url(host));
+        let store = match root {
+            None => store,
+            Some(root) => store.root_certificate(root),
+        };
+        let error = start_error(store).await;
+        assert!(error.contains("cannot be reached"), "{error}");
+        assert!(error.contains("certificate"), "{host}: {error}");
+    }
+    // What expects no encryption, and what expects it.
+    let error = start_error(Redis::url(format!("rediss://localhost:{}", server.port()))).await;
+    assert!(error.contains("cannot be reached"), "{error}");
+    let error = start_error(Redis::url(format!("redis://localhost:{port}"))).await;
+    assert!(error.contains("an encrypted one"), "{error}");
+    let error = build_error(Redis::url(url("localhost")).root_certificate("none"));
+    assert!(error.contains("`root_certificate(..)`"), "{error}");
+    let error = build_error(Redis::url("redis://localhost").root_certificate(own));
+    assert!(
+        error.contains("of no use without a `rediss://` address"),
+        "{error}"
+    );
 }

@@ -1,7 +1,10 @@
 //! Stores, rows and settings that cannot be worked with: each is told of in time, by name, with what to do, and nothing
 //! hangs or is lost.
 
-#[cfg(all(feature = "postgres-tls", target_os = "linux"))]
+#[cfg(all(
+    any(feature = "postgres-tls", feature = "redis-tls"),
+    target_os = "linux"
+))]
 mod encrypted;
 #[cfg(feature = "sqlite")]
 mod files;
@@ -11,6 +14,8 @@ mod migrations;
 mod own_mounts;
 #[cfg(feature = "postgres")]
 mod poolers;
+#[cfg(feature = "redis")]
+mod redis;
 mod rows;
 #[cfg(feature = "postgres")]
 mod servers;
@@ -18,14 +23,14 @@ mod servers;
 use bg_runtime::Background;
 use bg_runtime::durable::{SecretKey, Store};
 use bg_runtime::testing::Memory;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 use tests::within;
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 use crate::tasks::Note;
 use crate::tasks::{KEY, Lab};
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 fn background(store: impl Into<Store>) -> Background {
     let store = store.into().secret_keys([SecretKey::new(KEY)]);
     let builder = Background::builder().state(Lab::new()).durable(store);
@@ -33,14 +38,14 @@ fn background(store: impl Into<Store>) -> Background {
 }
 
 /// Why nothing can be started on this store.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 async fn start_error(store: impl Into<Store>) -> String {
     let started = within("the start", background(store).start()).await;
     started.expect_err("it cannot start").to_string()
 }
 
 /// Has this store do all of its work once.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 async fn works(store: impl Into<Store>) {
     let background = background(store);
     within("the start", background.start()).await.unwrap();
@@ -107,6 +112,40 @@ fn build_refuses_a_store_that_cannot_be_one() {
         ] {
             let error = build_error(Postgres::url("postgres://localhost/x").schema(schema));
             assert!(error.starts_with("`schema(..)` of the store"), "{error}");
+            assert!(error.contains(why), "{error}");
+        }
+    }
+    #[cfg(feature = "redis")]
+    {
+        use bg_runtime::durable::Redis;
+        for url in [
+            "",
+            "localhost",
+            "postgres://ada:s3cret@localhost/x",
+            "redis://ada:s3cret@localhost:port/",
+            "redis://ada:s3cret@localhost/first",
+            "redis://ada:s3cret@[/",
+        ] {
+            let error = build_error(Redis::url(url));
+            let begin = "what was given to `Redis::url(..)` is no URL of Redis";
+            assert!(error.starts_with(begin), "{url}: {error}");
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+        let error = build_error(Redis::cluster::<String>([]));
+        assert_eq!(error, "`Redis::cluster([..])` names no node");
+        let error = build_error(Redis::cluster(["redis://localhost", "localhost"]));
+        assert!(
+            error.contains("`Redis::cluster([..])` is no URL"),
+            "{error}"
+        );
+        for (prefix, why) in [
+            ("", "is empty"),
+            ("shop:tasks", "has the character `:`"),
+            ("a\0b", "has a control character"),
+            ("a\nb", "has a control character"),
+        ] {
+            let error = build_error(Redis::url("redis://localhost").prefix(prefix));
+            assert!(error.starts_with("`prefix(..)` of the store"), "{error}");
             assert!(error.contains(why), "{error}");
         }
     }

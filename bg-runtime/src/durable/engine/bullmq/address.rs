@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use ::redis::{Client, IntoConnectionInfo, RedisError};
+use ::redis::{Client, IntoConnectionInfo, RedisError, TlsCertificates};
 
 use super::BullMq;
 use crate::durable::engine::Engine;
 use crate::durable::settings::StoreSettings;
 use crate::one_line::OneLine;
+
+/// Of whoever certifies a server, as PEM.
+pub(super) type Root = Arc<[u8]>;
 
 /// Where the keys of a store are.
 #[derive(Clone)]
@@ -15,9 +18,11 @@ pub(crate) enum RedisAddress {
     Server {
         client: Box<Client>,
         url: String,
+        root: Option<Root>,
     },
     Cluster {
         nodes: Vec<String>,
+        root: Option<Root>,
     },
     /// What was given is no address.
     Invalid(String),
@@ -36,6 +41,7 @@ impl RedisAddress {
             Ok(client) => Self::Server {
                 client: Box::new(client),
                 url: url.to_owned(),
+                root: None,
             },
             Err(error) => Self::Invalid(explained("`Redis::url(..)`", &error)),
         }
@@ -49,7 +55,7 @@ impl RedisAddress {
             .iter()
             .find_map(|node| node.as_str().into_connection_info().err());
         match wrong {
-            None => Self::Cluster { nodes },
+            None => Self::Cluster { nodes, root: None },
             Some(error) => Self::Invalid(explained("`Redis::cluster([..])`", &error)),
         }
     }
@@ -65,7 +71,7 @@ impl RedisAddress {
                 };
                 format!("Redis ({}{db})", show(info))
             }
-            Self::Cluster { nodes } => {
+            Self::Cluster { nodes, .. } => {
                 let nodes = nodes.iter();
                 let nodes = nodes.filter_map(|node| node.as_str().into_connection_info().ok());
                 let nodes: Vec<_> = nodes.map(|info| show(&info)).collect();
@@ -76,7 +82,57 @@ impl RedisAddress {
     }
 
     pub(crate) fn open(self, settings: &StoreSettings) -> Arc<dyn Engine> {
-        Arc::new(BullMq::new(self, settings.clone()))
+        let address = match &settings.root_certificate {
+            None => self,
+            Some(root) => self.trusting(root).unwrap_or_else(Self::Invalid),
+        };
+        Arc::new(BullMq::new(address, settings.clone()))
+    }
+
+    /// Returns the address of servers that this one certifies, or why that cannot be.
+    fn trusting(self, root: &Root) -> Result<Self, String> {
+        let wrong = |error: RedisError| {
+            let error = crate::task::Chain(&error);
+            format!(
+                "`root_certificate(..)` of the store cannot be read: {}",
+                OneLine(error)
+            )
+        };
+        if !self.is_encrypted() {
+            let why =
+                "`root_certificate(..)` of the store is of no use without a `rediss://` address";
+            return Err(why.to_owned());
+        }
+        // Nothing else is looked for, and none is no error of the client.
+        let begin = b"-----BEGIN CERTIFICATE-----";
+        if !root.windows(begin.len()).any(|found| found == begin) {
+            return Err("`root_certificate(..)` of the store has no certificate as PEM".to_owned());
+        }
+        Ok(match self {
+            Self::Server { url, .. } => Self::Server {
+                client: Box::new(client(&url, Some(root)).map_err(wrong)?),
+                url,
+                root: Some(root.clone()),
+            },
+            Self::Cluster { nodes, .. } => {
+                for node in &nodes {
+                    client(node, Some(root)).map_err(wrong)?;
+                }
+                Self::Cluster {
+                    nodes,
+                    root: Some(root.clone()),
+                }
+            }
+            Self::Invalid(why) => Self::Invalid(why),
+        })
+    }
+
+    fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Server { url, .. } => is_encrypted(url),
+            Self::Cluster { nodes, .. } => nodes.iter().any(|node| is_encrypted(node)),
+            Self::Invalid(_) => false,
+        }
     }
 
     /// Returns what cannot be, whatever is at the address.
@@ -92,21 +148,17 @@ impl RedisAddress {
                 prefix if prefix.contains(['\0', '\n', '\r']) => {
                     "cannot be used: it has a control character"
                 }
-                _ => return self.tls_problem(),
+                _ => return self.tls_problem(settings),
             };
             return Some(format!("`prefix(..)` of the store {why}"));
         }
-        self.tls_problem()
+        self.tls_problem(settings)
     }
 
-    fn tls_problem(&self) -> Option<String> {
-        let is_encrypted = match self {
-            Self::Server { url, .. } => is_encrypted(url),
-            Self::Cluster { nodes } => nodes.iter().any(|node| is_encrypted(node)),
-            Self::Invalid(_) => false,
-        };
-        if !is_encrypted || provide_cryptography() {
-            return None;
+    fn tls_problem(&self, settings: &StoreSettings) -> Option<String> {
+        if !self.is_encrypted() || provide_cryptography() {
+            let root = settings.root_certificate.as_ref()?;
+            return self.clone().trusting(root).err();
         }
         Some(
             "the address asks for an encrypted connection: switch the feature `redis-tls` on, or install a \
@@ -127,14 +179,39 @@ impl RedisAddress {
     /// Returns how the clients of BullMQ connect.
     pub(super) fn options(&self) -> ::bullmq::options::RedisConnectionOptions {
         let options = ::bullmq::options::RedisConnectionOptions::new();
-        match self {
-            Self::Server { url, .. } => options.url(url),
-            Self::Cluster { nodes } => ::bullmq::options::RedisConnectionOptions {
-                cluster_nodes: nodes.clone(),
-                ..options
-            },
-            Self::Invalid(_) => options,
+        let (options, root) = match self {
+            Self::Server { url, root, .. } => (options.url(url), root),
+            Self::Cluster { nodes, root } => {
+                let options = ::bullmq::options::RedisConnectionOptions {
+                    cluster_nodes: nodes.clone(),
+                    ..options
+                };
+                (options, root)
+            }
+            Self::Invalid(_) => return options,
+        };
+        match root {
+            None => options,
+            Some(root) => options.tls_certs(::bullmq::options::TlsCerts {
+                root_cert: Some(root.to_vec()),
+                ..Default::default()
+            }),
         }
+    }
+}
+
+/// Connects to nothing yet.
+pub(super) fn client(url: &str, root: Option<&Root>) -> Result<Client, RedisError> {
+    match root {
+        None => Client::open(url),
+        Some(root) => Client::build_with_tls(url, certificates(root)),
+    }
+}
+
+pub(super) fn certificates(root: &Root) -> TlsCertificates {
+    TlsCertificates {
+        client_tls: None,
+        root_cert: Some(root.to_vec()),
     }
 }
 
@@ -164,4 +241,26 @@ fn provide_cryptography() -> bool {
     }
     #[cfg(not(feature = "redis-tls"))]
     false
+}
+
+#[cfg(all(test, not(feature = "redis-tls")))]
+mod tests {
+    use crate::durable::Redis;
+
+    /// P-DURABLE-61
+    #[test]
+    fn an_address_that_asks_for_encryption_is_refused_without_redis_tls() {
+        for store in [
+            Redis::url("rediss://ada:s3cret@localhost"),
+            Redis::cluster(["redis://localhost", "rediss://ada:s3cret@localhost"]),
+        ] {
+            let builder = crate::Background::builder().durable(store);
+            let error = builder.build().unwrap_err().to_string();
+            assert!(
+                error.contains("switch the feature `redis-tls` on"),
+                "{error}"
+            );
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
 }

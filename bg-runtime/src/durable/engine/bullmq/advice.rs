@@ -3,6 +3,7 @@
 use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 
 use super::link::Link;
+use super::scripts::call;
 use crate::durable::error::StartError;
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
@@ -13,12 +14,15 @@ const OLDEST: (u32, u32) = (6, 2);
 
 /// Adds what to do about it.
 pub(super) fn explained(error: RedisError) -> BoxError {
+    let says = error.detail().unwrap_or_default();
     let advice = match (error.kind(), error.code()) {
+        // It was not connected to, which says enough.
+        (ErrorKind::Client, _) => return says.to_owned().into(),
         (ErrorKind::AuthenticationFailed, _) | (_, Some("WRONGPASS" | "NOAUTH")) => {
             "give the right user and password in the URL"
         }
-        (ErrorKind::Server(ServerErrorKind::NoPerm), _) => {
-            "its user needs the commands of scripts and channels: `ACL SETUSER .. ~bg:* &bg:* +@all -@admin` gives them"
+        _ if is_of_rights(&error) => {
+            "its user needs more rights: `ACL SETUSER .. ~bg* &bg:* +@all -@admin` gives them, where `bg` is the prefix"
         }
         (ErrorKind::Server(ServerErrorKind::ReadOnly), _) => {
             "it is a replica, which only reads: give the address of the primary server"
@@ -35,28 +39,48 @@ pub(super) fn explained(error: RedisError) -> BoxError {
         (ErrorKind::Server(ServerErrorKind::BusyLoading), _) => {
             "it reads its data, and can be asked when it has"
         }
+        _ if says.contains("max number of clients") => {
+            "it takes no more connections: raise its `maxclients`, or let fewer processes have some"
+        }
         _ => return error.into(),
     };
     format!("{}: {advice}", OneLine(Chain(&error))).into()
 }
 
+/// Returns whether its user may not do that. What a script may not do is said in words alone.
+fn is_of_rights(error: &RedisError) -> bool {
+    let says = error.detail().unwrap_or_default();
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm)
+        || says.contains("The user executing the script")
+        || says.contains("ACL failure in script")
+}
+
 /// Looks at a server for the first time.
-pub(super) async fn check(link: &Link, is_cluster: bool, store: &str) -> Result<(), StartError> {
+pub(super) async fn check(
+    link: &Link,
+    is_cluster: bool,
+    prefix: &str,
+    store: &str,
+) -> Result<(), StartError> {
     let unreachable = |error: BoxError| StartError::Unreachable {
         store: store.to_owned(),
         error: error.into(),
     };
-    let incompatible = |why: String| StartError::IncompatibleSchema {
+    let incompatible = |error: BoxError| StartError::IncompatibleSchema {
         store: store.to_owned(),
-        error: BoxError::from(why).into(),
+        error: error.into(),
+    };
+    let look = async || {
+        let script = call(prefix, |scripts| &scripts.check);
+        let looked: Result<u64, _> = link.run_again(&script).await;
+        looked.map(drop).map_err(|error| match error.code() {
+            Some("WRONGTYPE") => incompatible(explained(error)),
+            _ => unreachable(explained(error)),
+        })
     };
     if is_cluster {
         // Each node has settings of its own.
-        let mut ping = ::redis::cmd("PING");
-        let answer: Result<String, _> = link.command(ping.arg("bg")).await;
-        return answer
-            .map(drop)
-            .map_err(|error| unreachable(explained(error)));
+        return look().await;
     }
     let info: Result<String, _> = link.command(&::redis::cmd("INFO")).await;
     let info = info.map_err(|error| unreachable(explained(error)))?;
@@ -78,17 +102,19 @@ pub(super) async fn check(link: &Link, is_cluster: bool, store: &str) -> Result<
     }
     if says("cluster_enabled") == Some("1") {
         return Err(incompatible(
-            "it is a node of a cluster: use `Redis::cluster([..])`".to_owned(),
+            "it is a node of a cluster: use `Redis::cluster([..])`".into(),
         ));
     }
     if let Some(version) = says("redis_version")
         && older(version)
     {
         let (major, minor) = OLDEST;
-        return Err(incompatible(format!(
+        let why = format!(
             "its version is {version}, and {major}.{minor} is the oldest that has what is needed"
-        )));
+        );
+        return Err(incompatible(why.into()));
     }
+    look().await?;
     if says("aof_enabled") == Some("0") {
         tracing::warn!(
             target: RUNTIME,

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::redis::RedisError;
 use ::redis::aio::PubSub;
-use ::redis::{Client, RedisError};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tokio::time::timeout;
@@ -83,8 +83,9 @@ impl Ear {
 async fn connect(address: &RedisAddress, channel: &str) -> Result<PubSub, RedisError> {
     let clients = match address {
         RedisAddress::Server { client, .. } => vec![(**client).clone()],
-        RedisAddress::Cluster { nodes } => {
-            let nodes = nodes.iter().map(|node| Client::open(node.as_str()));
+        RedisAddress::Cluster { nodes, root } => {
+            let nodes = nodes.iter();
+            let nodes = nodes.map(|node| super::address::client(node, root.as_ref()));
             nodes.collect::<Result<_, _>>()?
         }
         RedisAddress::Invalid(why) => return Err(super::failure::invalid(why.clone())),

@@ -58,7 +58,11 @@ impl Link {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, RedisError> {
         match self.run(script).await {
-            Err(error) if failure::is_cut(&error) => self.run(script).await,
+            Err(error) if failure::is_cut(&error) => match self.run(script).await {
+                // What came of the first time is not known.
+                Err(second) if failure::is_not_connected(&second) => Err(error),
+                answer => answer,
+            },
             answer => answer,
         }
     }
@@ -91,7 +95,7 @@ impl Link {
         if let Some(connection) = &open.connection {
             return Ok((open.number, connection.clone()));
         }
-        let connection = self.connect().await?;
+        let connection = self.connect().await.map_err(failure::not_connected)?;
         open.number += 1;
         open.connection = Some(connection.clone());
         Ok((open.number, connection))
@@ -112,15 +116,19 @@ impl Link {
                 let connection = client.get_multiplexed_async_connection_with_config(&config);
                 Ok(Connection::Server(connection.await?))
             }
-            RedisAddress::Cluster { nodes } => {
+            RedisAddress::Cluster { nodes, root } => {
                 let nodes: Result<Vec<_>, _> = nodes
                     .iter()
                     .map(|node| node.as_str().into_connection_info())
                     .collect();
                 let client = ClusterClientBuilder::new(nodes?)
                     .connection_timeout(CONNECT.min(self.limit))
-                    .response_timeout(self.limit)
-                    .build()?;
+                    .response_timeout(self.limit);
+                let client = match root {
+                    None => client,
+                    Some(root) => client.certs(super::address::certificates(root)),
+                };
+                let client = client.build()?;
                 Ok(Connection::Cluster(client.get_async_connection().await?))
             }
             RedisAddress::Invalid(why) => Err(failure::invalid(why.clone())),

@@ -123,7 +123,9 @@ impl BullMq {
     async fn check(&self) -> Result<(), StartError> {
         let store = self.shared.address.describe();
         let is_cluster = matches!(self.shared.address, RedisAddress::Cluster { .. });
-        let check = async || advice::check(&self.shared.link, is_cluster, &store).await;
+        let check = async || {
+            advice::check(&self.shared.link, is_cluster, &self.shared.prefix, &store).await
+        };
         self.is_checked.get_or_try_init(check).await.map(drop)
     }
 
@@ -186,14 +188,18 @@ impl BullMq {
         let options = ::bullmq::QueueOptions::new()
             .connection(self.shared.address.options())
             .prefix(&self.shared.prefix);
+        let explained = |error| match error {
+            ::bullmq::Error::Redis(error) => store_error(error, self.shared.limit),
+            error => StoreError::refused(error),
+        };
         let queue = ::bullmq::Queue::with_options(queue, options)
             .await
-            .map_err(StoreError::unreachable)?;
+            .map_err(explained)?;
         let set = match is_paused {
             true => queue.pause().await,
             false => queue.resume().await,
         };
-        set.map_err(StoreError::refused)
+        set.map_err(explained)
     }
 }
 

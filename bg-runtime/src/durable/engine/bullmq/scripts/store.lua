@@ -18,6 +18,17 @@ local function holder(slot)
     end
   end
 end
+-- An error behind the first write would leave a part of it.
+local kinds = {wait = 'list', prioritized = 'zset', delayed = 'zset', marker = 'zset', events = 'stream', meta = 'hash', pc = 'string'}
+local checked = {}
+for first = 1, #ARGV, FIELDS do
+  local queue = ARGV[first + 2]
+  for key, kind in pairs(checked[queue] and {} or kinds) do
+    local is = call('TYPE', of_queue(queue) .. key).ok
+    if is ~= 'none' and is ~= kind then return redis.error_reply('WRONGTYPE ' .. of_queue(queue) .. key .. ' is a ' .. is) end
+  end
+  checked[queue] = true
+end
 for first = 1, #ARGV, FIELDS do
   local id, name, queue, data, opts, priority, due, key = unpack(ARGV, first, first + 7)
   local value, slots, period, from = unpack(ARGV, first + 8, first + 11)
