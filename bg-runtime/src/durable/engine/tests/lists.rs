@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_each_database!(
+on_each_store!(
     a_list_is_newest_first_and_its_pages_follow_each_other,
     every_filter_of_a_query_has_to_hold,
     counts_name_each_state_that_tasks_are_in,

@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_each_database!(
+on_each_store!(
     a_task_is_given_as_it_was_stored_and_ends_completed,
     a_failed_run_is_tried_again_after_its_wait,
     a_failure_without_another_run_is_dead_and_keeps_its_error,
@@ -11,10 +11,9 @@ on_each_database!(
     a_name_that_nobody_knows_waits_for_who_does,
     each_of_many_tasks_is_claimed_once_by_two_workers,
     a_task_that_is_due_later_waits_until_then,
-    what_is_due_begins_though_the_leader_has_died,
     a_stop_waits_for_verdicts_and_records_them,
     progress_and_ends_are_heard_by_another_process,
-    a_row_of_another_client_is_run_as_well,
+    what_another_client_stores_is_run_as_well,
 );
 
 async fn a_task_is_given_as_it_was_stored_and_ends_completed(lab: &Lab) {
@@ -193,38 +192,6 @@ async fn a_task_that_is_due_later_waits_until_then(lab: &Lab) {
     crew.stop().await;
 }
 
-/// P-DURABLE-65
-async fn what_is_due_begins_though_the_leader_has_died(lab: &Lab) {
-    let engine = lab.engine();
-    engine.start().await.unwrap();
-    let (now, later) = match lab {
-        #[cfg(feature = "sqlite")]
-        Lab::File(_) => (
-            "datetime('now', 'subsec')",
-            "datetime('now', 'subsec', '+1 hour')",
-        ),
-        #[cfg(feature = "postgres")]
-        Lab::Schema { .. } => ("now()", "now() + interval '1 hour'"),
-    };
-    lab.run(&format!(
-        "insert into {{}}river_leader (leader_id, elected_at, expires_at) values ('killed', {now}, {later})"
-    ))
-    .await;
-    let mut crew = Crew::start(&engine, &["mail"]);
-    let stored = Stored {
-        due: Some(SystemTime::now() + Duration::from_millis(300)),
-        runs: 2,
-        ..task("mail")
-    };
-    store_one(&engine, &stored).await;
-    let wait = Some(Duration::from_millis(300));
-    crew.take().await.end(failed("not this time", wait));
-    crew.take().await.end(Verdict::Completed);
-    until(&engine, stored.id, StoredState::Completed).await;
-    assert_eq!(lab.leader().await.as_deref(), Some("killed"));
-    crew.stop().await;
-}
-
 /// P-DURABLE-20
 async fn a_stop_waits_for_verdicts_and_records_them(lab: &Lab) {
     let engine = lab.engine();
@@ -308,13 +275,10 @@ async fn progress_and_ends_are_heard_by_another_process(lab: &Lab) {
     crew.stop().await;
 }
 
-async fn a_row_of_another_client_is_run_as_well(lab: &Lab) {
+async fn what_another_client_stores_is_run_as_well(lab: &Lab) {
     let engine = lab.engine();
     engine.start().await.unwrap();
-    // SQLite keeps it as text, which River reads as well.
-    let insert =
-        "insert into {}river_job (kind, args, max_attempts) values ('mail', '{\"a\":1}', 4)";
-    lab.run(insert).await;
+    lab.another_client_stores("mail", r#"{"a":1}"#, 4).await;
     let mut crew = Crew::start(&engine, &["mail"]);
     let claimed = crew.take().await.end(Verdict::Completed);
     assert_eq!((claimed.runs, claimed.envelope.get()), (4, "{}"));
