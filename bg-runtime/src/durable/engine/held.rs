@@ -77,21 +77,41 @@ impl<R: Clone + Eq + Hash, B: Clone + PartialEq> Held<R, B> {
         claims.by_row.values().any(|claim| claim.by == *by)
     }
 
+    /// Returns the row of a task, and who has it.
+    #[cfg(feature = "redis")]
+    pub(super) fn claim_of(&self, task: TaskId) -> Option<(R, B)> {
+        let claims = &*self.0.lock();
+        let row = claims.rows.get(&task)?;
+        let claim = claims.by_row.get(row)?;
+        Some((row.clone(), claim.by.clone()))
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().by_row.is_empty()
+    }
+
     pub(super) fn row_of(&self, task: TaskId) -> Option<R> {
         self.0.lock().rows.get(&task).cloned()
     }
 
     /// Returns the run that is under way, or one that `begin` makes. A run whose claim was lost is over for the claims
-    /// that follow: its end is waited for first.
+    /// that follow: its end is waited for first. One that has ended is not under way any more, though its attempt may not
+    /// have heard yet that its end is recorded: a claim that follows begins anew.
     pub(super) async fn run(&self, row: &R, begin: impl FnOnce() -> Run) -> Run {
         loop {
             let lost = {
                 let claims = &mut *self.0.lock();
                 let run = claims.by_row.get(row).and_then(|claim| claim.run.clone());
-                match run {
+                let run = match run {
+                    Some(run) if run.ended.peek().is_some() => None,
                     Some(run) if !run.stop.lost.is_cancelled() => return run,
-                    Some(run) if run.ended.peek().is_none() => run.ended,
-                    _ => {
+                    Some(run) => Some(run.ended),
+                    None => None,
+                };
+                match run {
+                    Some(ended) => ended,
+                    None => {
                         let run = begin();
                         if let Some(claim) = claims.by_row.get_mut(row) {
                             claim.run = Some(run.clone());
@@ -144,7 +164,9 @@ impl<R: Clone + Eq + Hash, B: Clone + PartialEq> Held<R, B> {
                 let Some(claim) = claim.filter(|claim| claim.by == by) else {
                     continue;
                 };
+                // What has ended is about to be recorded, or has been just now.
                 if let Some(run) = &claim.run
+                    && run.ended.peek().is_none()
                     && !run.stop.lost.is_cancelled()
                 {
                     told.push(claim.task);

@@ -23,7 +23,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// The shortest time between two workers.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a worker that ends is woken, which sleeps until something happens.
+/// How soon a worker that ends is woken, which sleeps until something happens.
 const NUDGE: Duration = Duration::from_millis(20);
 
 pub(super) struct Crew {
@@ -142,9 +142,12 @@ impl Crew {
             let mut wake = ::redis::cmd("ZADD");
             wake.arg(format!("{}:{}:marker", self.runs.shared.prefix, self.queue))
                 .arg(&["0", "0"]);
+            let mut wait = NUDGE;
             loop {
-                tokio::time::sleep(NUDGE).await;
+                tokio::time::sleep(wait).await;
                 let _: Result<i64, _> = self.runs.shared.link.command(&wake).await;
+                // It may be that it only waits for what it runs.
+                wait = (wait * 2).min(DRAIN);
             }
         };
         tokio::select! {
