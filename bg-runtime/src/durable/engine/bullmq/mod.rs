@@ -27,6 +27,8 @@ mod put;
 mod run;
 mod scripts;
 mod teller;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 mod upkeep;
 
 use std::sync::Arc;

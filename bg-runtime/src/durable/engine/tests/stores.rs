@@ -8,6 +8,7 @@ on_each_store!(
     n_slots_hold_n_tasks_whoever_stores_them,
     a_unique_value_stays_taken_for_its_period,
     two_alike_in_one_batch_are_one,
+    a_unique_value_is_one_over_all_queues,
 );
 
 /// P-DURABLE-16
@@ -120,4 +121,29 @@ async fn two_alike_in_one_batch_are_one(lab: &Lab) {
         kept,
         [Kept::Stored, Kept::Stored, Kept::Taken(Some(batch[0].id))]
     );
+}
+
+/// P-DURABLE-17
+async fn a_unique_value_is_one_over_all_queues(lab: &Lab) {
+    let engine = lab.engine();
+    let only = |queue: &'static str| Stored {
+        queue: queue.into(),
+        unique: unique("a", 1),
+        ..task("mail")
+    };
+    let first = only("slow");
+    store_one(&engine, &first).await;
+    let kept = store(&engine, &[only("default"), only("slow")]).await;
+    assert_eq!(kept, [Kept::Taken(Some(first.id)); 2]);
+    engine.order(first.id, Order::Cancel).await.unwrap();
+    let second = only("default");
+    store_one(&engine, &second).await;
+    // It is another's now.
+    let obeyed = engine.order(first.id, Order::Retry).await.unwrap();
+    assert_eq!(obeyed, Obeyed::TooLate);
+    engine.order(second.id, Order::Delete).await.unwrap();
+    let obeyed = engine.order(first.id, Order::Retry).await.unwrap();
+    assert_eq!(obeyed, Obeyed::Done);
+    let kept = store(&engine, &[only("default")]).await;
+    assert_eq!(kept, [Kept::Taken(Some(first.id))]);
 }

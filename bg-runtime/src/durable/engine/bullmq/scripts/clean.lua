@@ -4,6 +4,7 @@ local completed, dead, most, at_once = tonumber(ARGV[1]), tonumber(ARGV[2]), ton
 local at, gone = now(), 0
 -- How many dead ones are looked for behind those that were cancelled, and are kept for longer.
 local FAR = 20 * at_once
+local SOME = 20
 local function old(set, keep, from) return call('ZRANGEBYSCORE', set, '-inf', at - keep, 'LIMIT', from or 0, at_once) end
 for _, queue in ipairs(call('SMEMBERS', P .. '#queues')) do
   local q = of_queue(queue)
@@ -20,6 +21,10 @@ for _, queue in ipairs(call('SMEMBERS', P .. '#queues')) do
   for _, id in ipairs(old(q .. '#cancelled', completed)) do
     -- Another client may have had it run again.
     if call('ZSCORE', q .. 'failed', id) then drop(id) else call('ZREM', q .. '#cancelled', id) end
+  end
+  -- Some at a time: counts are of the set of ours.
+  for _, id in ipairs(call('ZRANDMEMBER', q .. '#cancelled', SOME)) do
+    if not call('ZSCORE', q .. 'failed', id) then call('ZREM', q .. '#cancelled', id) end
   end
   local from = 0
   repeat
