@@ -215,3 +215,63 @@ impl<R: Eq + Hash, B> Drop for Attempt<R, B> {
         drop(run);
     }
 }
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    type Numbers = Held<u32, u32>;
+
+    fn ends(verdict: Verdict) -> Run {
+        Run {
+            ended: std::future::ready(Arc::new(verdict)).boxed().shared(),
+            stop: StopOrder::default(),
+            returns: 0,
+        }
+    }
+
+    fn never() -> Run {
+        Run {
+            ended: std::future::pending().boxed().shared(),
+            stop: StopOrder::default(),
+            returns: 0,
+        }
+    }
+
+    /// Its attempt may hear later that its end is recorded than the next claim is there.
+    ///
+    /// P-DURABLE-13
+    #[tokio::test]
+    async fn a_claim_joins_what_runs_and_not_what_has_ended() {
+        let held = Arc::new(Numbers::default());
+        let task = TaskId::next_stored();
+        let wait = std::time::Duration::ZERO;
+        let _first = held.claim(1, task, 1);
+        let run = held.run(&1, || ends(Verdict::Returned { wait })).await;
+        let _verdict = run.ended.await;
+        let _second = held.claim(1, task, 2);
+        let run = held.run(&1, never).await;
+        assert!(run.ended.clone().now_or_never().is_none());
+        let _third = held.claim(1, task, 3);
+        let joined = held.run(&1, || panic!("it runs already")).await;
+        assert!(joined.ended.ptr_eq(&run.ended));
+    }
+
+    /// P-DURABLE-12
+    #[tokio::test]
+    async fn only_a_claim_that_is_lost_and_runs_is_told() {
+        let held = Arc::new(Numbers::default());
+        let tasks = [1, 2, 3].map(|row| (row, TaskId::next_stored()));
+        let _attempts = tasks.map(|(row, task)| held.claim(row, task, row));
+        let ended = held.run(&1, || ends(Verdict::Completed)).await;
+        let _verdict = ended.ended.clone().await;
+        let runs = [held.run(&2, never).await, held.run(&3, never).await];
+        // The last one has been claimed anew meanwhile.
+        let told = held.lost([(1, 1), (2, 2), (3, 0)].into_iter());
+        assert_eq!(told, [tasks[1].1]);
+        let is_lost = |run: &Run| run.stop.lost.is_cancelled();
+        assert!(is_lost(&runs[0]) && !is_lost(&runs[1]) && !is_lost(&ended));
+    }
+}
