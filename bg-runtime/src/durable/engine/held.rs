@@ -35,6 +35,7 @@ pub(super) struct Run {
     pub(super) ended: Ended,
     pub(super) stop: StopOrder,
     /// How often the task had gone back to the store before, where the engine does not count that.
+    #[cfg(feature = "river")]
     pub(super) returns: i64,
 }
 
@@ -228,6 +229,7 @@ mod tests {
         Run {
             ended: std::future::ready(Arc::new(verdict)).boxed().shared(),
             stop: StopOrder::default(),
+            #[cfg(feature = "river")]
             returns: 0,
         }
     }
@@ -236,6 +238,7 @@ mod tests {
         Run {
             ended: std::future::pending().boxed().shared(),
             stop: StopOrder::default(),
+            #[cfg(feature = "river")]
             returns: 0,
         }
     }

@@ -102,6 +102,7 @@ impl Runs {
         Run {
             ended: run.boxed().shared(),
             stop,
+            #[cfg(feature = "river")]
             returns: 0,
         }
     }

@@ -178,14 +178,15 @@ impl Lab {
     /// Waits until a worker leads the others, where one does.
     #[allow(clippy::unused_async, reason = "in Redis alone none does")]
     pub(in crate::durable::engine) async fn has_leader(&self) {
-        #[cfg(feature = "redis")]
-        #[allow(irrefutable_let_patterns, reason = "with the feature `redis` alone")]
-        if let Self::Keys { .. } = self {
-            return;
-        }
-        #[cfg(any(feature = "sqlite", feature = "postgres"))]
-        while self.leader().await.is_none() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Keys { .. } => {}
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            _ => {
+                while self.leader().await.is_none() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            }
         }
     }
 
@@ -212,10 +213,11 @@ impl Lab {
     /// who looks for it.
     #[allow(clippy::unused_async, reason = "a database alone is left as it is")]
     pub(in crate::durable::engine) async fn silence(&self) {
-        #[cfg(feature = "redis")]
-        #[allow(irrefutable_let_patterns, reason = "with the feature `redis` alone")]
-        if let Self::Keys { .. } = self {
-            self.age().await;
+        match self {
+            #[cfg(feature = "redis")]
+            Self::Keys { .. } => self.age().await,
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            _ => {}
         }
     }
 
