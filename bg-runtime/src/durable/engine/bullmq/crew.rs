@@ -142,12 +142,12 @@ impl Crew {
             let mut wake = ::redis::cmd("ZADD");
             wake.arg(format!("{}:{}:marker", self.runs.shared.prefix, self.queue))
                 .arg(&["0", "0"]);
-            let mut wait = NUDGE;
+            let begun = Instant::now();
             loop {
-                tokio::time::sleep(wait).await;
+                // Each wakes one worker, which may be another. From then on it only waits for what it runs.
+                let often = begun.elapsed() < DRAIN;
+                tokio::time::sleep(if often { NUDGE } else { DRAIN }).await;
                 let _: Result<i64, _> = self.runs.shared.link.command(&wake).await;
-                // It may be that it only waits for what it runs.
-                wait = (wait * 2).min(DRAIN);
             }
         };
         tokio::select! {

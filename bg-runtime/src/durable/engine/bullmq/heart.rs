@@ -16,6 +16,8 @@ pub(super) struct RedisHeart {
     pub(super) shared: Arc<Shared>,
     /// Its own.
     pub(super) link: Link,
+    /// The name of the worker.
+    pub(super) name: String,
 }
 
 impl Heart for RedisHeart {
@@ -44,7 +46,7 @@ impl RedisHeart {
     /// cancelled.
     async fn once(&self, held: &[(JobKey, String)]) -> Result<(), ::redis::RedisError> {
         let mut script = call(&self.shared.prefix, |scripts| &scripts.beat);
-        script.arg(wait(self.shared.lease));
+        script.arg(wait(self.shared.lease)).arg(&self.name);
         for (job, token) in held {
             script.arg(&*job.queue).arg(&job.id).arg(token);
         }

@@ -134,9 +134,10 @@ impl BullMq {
         let heart = RedisHeart {
             link: Link::new(shared.address.clone(), shared.limit),
             shared: shared.clone(),
+            name: self.name.clone(),
         };
         let _beat = Beat::start(shared.lease, heart).map_err(StoreError::refused)?;
-        let (ended, told) = mpsc::unbounded_channel();
+        let (ended, mut told) = mpsc::unbounded_channel();
         let runs = Arc::new(Runs {
             shared: shared.clone(),
             rooms: Rooms::new(&desk.queues),
@@ -153,12 +154,14 @@ impl BullMq {
         });
         let crews: Vec<_> = crews.collect();
         tokio::select! {
-            _ = join_all(crews.iter().map(|crew| crew.work(&stop))) => Ok(()),
+            _ = join_all(crews.iter().map(|crew| crew.work(&stop))) => {}
             never = upkeep::keep_up(&runs, &self.settings) => match never {},
             never = upkeep::hear(&runs) => match never {},
             never = confirm::keep_confirming(&runs) => match never {},
-            never = teller::keep_telling(shared, told) => match never {},
+            never = teller::keep_telling(shared, &mut told) => match never {},
         }
+        teller::tell_rest(shared, &mut told).await;
+        Ok(())
     }
 
     async fn keep_progress(&self, task: TaskId, progress: &Progress) -> Result<(), StoreError> {

@@ -384,3 +384,31 @@ async fn nothing_is_left_of_tasks_that_are_gone() {
     assert!(left.is_empty(), "{left:?}");
     lab.clear().await;
 }
+
+/// As after a Redis that was away for a lease, or that has dropped a lock: nobody else has the task.
+///
+/// P-DURABLE-12
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_back_first_keeps_what_it_runs() {
+    let Some(lab) = Lab::keys() else { return };
+    // Looks for what is lost each second, as it beats.
+    let engine = lab.engine_with(|store| store.lease(Duration::from_secs(3)));
+    let mut crew = Crew::start(&engine, &["mail"]);
+    let id = store_one(&engine, &task("mail")).await;
+    let taken = crew.take().await;
+    // Nobody looks meanwhile.
+    const HOLD: &str = "local t = redis.call('TIME')
+        redis.call('SET', KEYS[1], t[1] * 1000 + math.floor(t[2] / 1000))
+        if ARGV[1] == 'lose' then redis.call('DEL', KEYS[2]) end
+        return redis.call('EXISTS', KEYS[2])";
+    let lock = format!("{{}}default:{id}:lock");
+    let ask = |what| ["EVAL", HOLD, "2", "{}#rescue", &lock, what];
+    assert_eq!(lab.ask::<i64>(&ask("lose")).await, 0);
+    until_asked(&lab, &ask("look"), 1).await;
+    assert!(!taken.claimed.stop.lost.is_cancelled());
+    taken.end(Verdict::Completed);
+    let ended = until(&engine, id, StoredState::Completed).await;
+    assert_eq!((ended.attempt, ended.errors.len()), (1, 0));
+    crew.stop().await;
+    lab.clear().await;
+}

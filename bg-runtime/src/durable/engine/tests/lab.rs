@@ -209,15 +209,38 @@ impl Lab {
         }
     }
 
-    /// Has a worker that is silent count as lost where whoever claims says how long its silence may be, and not the one
-    /// who looks for it.
+    /// Has the worker of a task count as lost, once, where whoever claims says how long its silence may be, and not the
+    /// one who looks for it.
     #[allow(clippy::unused_async, reason = "a database alone is left as it is")]
-    pub(in crate::durable::engine) async fn silence(&self) {
+    pub(in crate::durable::engine) async fn silence(&self, id: TaskId) {
         match self {
             #[cfg(feature = "redis")]
-            Self::Keys { .. } => self.age().await,
+            Self::Keys { .. } => {
+                // Until somebody has noticed: the worker itself may say before that it is alive.
+                const LOSE: &str = "local job = KEYS[1]
+                    if redis.call('HEXISTS', job, 'finishedOn') == 1 then return '' end
+                    local losses = redis.call('HGET', job, 'stc') or '0'
+                    if ARGV[1] == '' or losses == ARGV[1] then redis.call('DEL', job .. ':lock') end
+                    return losses";
+                let job = format!("{{}}default:{id}");
+                let before: String = self.ask(&["EVAL", LOSE, "1", &job, ""]).await;
+                let noticed = timeout(PATIENCE, async {
+                    while self
+                        .ask::<String>(&["EVAL", LOSE, "1", &job, &before])
+                        .await
+                        == before
+                    {
+                        tokio::time::sleep(Duration::from_millis(10)).await;
+                    }
+                });
+                if !before.is_empty() {
+                    noticed.await.expect("it is noticed");
+                }
+            }
             #[cfg(any(feature = "sqlite", feature = "postgres"))]
-            _ => {}
+            _ => {
+                let _ = id;
+            }
         }
     }
 

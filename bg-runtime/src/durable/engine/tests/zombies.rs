@@ -87,7 +87,7 @@ pub(in crate::durable::engine) async fn stalls(lab: &Lab, verdict: Verdict, fenc
     };
     let id = store_one(&slow, &stored).await;
     let late = zombie.take().await;
-    lab.silence().await;
+    lab.silence(id).await;
     let quick = sleepy(lab, fence);
     let mut living = Crew::of(&quick, &["mail"], &[("default", 1)]);
     let taken = living.take().await;
@@ -133,7 +133,7 @@ async fn a_worker_whose_claim_is_gone_is_told(lab: &Lab) {
     let mut zombie = Crew::of(&slow, &["mail"], &[("default", 1)]);
     let id = store_one(&slow, &task("mail")).await;
     let late = zombie.take().await;
-    lab.silence().await;
+    lab.silence(id).await;
     let quick = sleepy(lab, true);
     let mut living = Crew::start(&quick, &["mail"]);
     let taken = living.take().await;
@@ -157,7 +157,7 @@ async fn a_rescued_task_of_the_same_process_joins_its_run(lab: &Lab) {
     let mut crew = Crew::start(&engine, &["mail"]);
     let id = store_one(&engine, &task("mail")).await;
     let taken = crew.take().await;
-    lab.silence().await;
+    lab.silence(id).await;
     let again = timeout(PATIENCE, async {
         while status(&engine, id).await.unwrap().attempt < 2 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -178,7 +178,7 @@ async fn a_stuck_task_that_the_leader_does_not_know_waits_again(lab: &Lab) {
     let mut zombie = Crew::of(&slow, &["mail"], &[("default", 1)]);
     let id = store_one(&slow, &task("mail")).await;
     let late = zombie.take().await;
-    lab.silence().await;
+    lab.silence(id).await;
     let waiting = until(&slow, id, StoredState::Waiting).await;
     assert_eq!(waiting.errors[0].kind, FailureKind::Lost);
     let quick = sleepy(lab, true);
@@ -244,7 +244,7 @@ async fn a_task_that_loses_its_worker_too_often_is_dead(lab: &Lab) {
             if seen.state == StoredState::Dead {
                 return seen;
             }
-            lab.silence().await;
+            lab.silence(id).await;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });

@@ -38,4 +38,13 @@ for _, queue in ipairs(call('SMEMBERS', P .. '#queues')) do
     if not call('ZSCORE', q .. 'delayed', id) then call('ZREM', q .. '#retrying', id) end
   end
 end
+-- Other clients remove tasks as well, which leave what is ours. Some at a time, as there are few.
+for _, member in ipairs(call('ZRANDMEMBER', P .. '#rows', SOME)) do
+  if call('EXISTS', P .. member) == 0 then call('ZREM', P .. '#rows', member) end
+end
+if call('EXISTS', P .. '#others') == 1 then
+  for _, name in ipairs(call('HRANDFIELD', P .. '#others', SOME)) do
+    if call('EXISTS', P .. call('HGET', P .. '#others', name)) == 0 then call('HDEL', P .. '#others', name) end
+  end
+end
 return gone
