@@ -539,7 +539,10 @@ impl Tables {
             (Order::Retry, state) if state.is_final() || state == StoredState::Retrying => {
                 row.due = now;
                 row.ended_at = None;
-                (row.forgiven, row.losses) = (row.errors.len(), 0);
+                // One that waits for its next run only waits no longer.
+                if state.is_final() {
+                    (row.forgiven, row.losses) = (row.errors.len(), 0);
+                }
                 row.state = StoredState::Waiting;
                 Obeyed::Done
             }

@@ -27,6 +27,8 @@ mod place;
 mod river;
 #[cfg(feature = "engine")]
 mod room;
+#[cfg(all(test, feature = "engine", not(shuttle)))]
+mod tests;
 #[cfg(feature = "engine")]
 mod told;
 mod transaction;
