@@ -20,11 +20,12 @@ pub struct Record {
     pub at: u64,
     /// Who had claimed the row.
     pub holder: String,
-    /// Whose connection has written it. Triggers of SQLite that every connection has know no connection.
+    /// Whose connection has written it. Triggers of SQLite that every connection has know no connection, and Redis does
+    /// not write it down.
     pub writer: Option<String>,
 }
 
-/// Triggers in a store that keep a [`Record`] of every end of a task.
+/// What keeps a [`Record`] of every end of a task: triggers in a store, or the file into which Redis writes everything.
 #[derive(Debug)]
 pub struct Audit<'a>(&'a Place);
 
@@ -37,46 +38,12 @@ impl<'a> Audit<'a> {
     /// # Panics
     ///
     /// Panics if the store is in memory.
+    #[allow(clippy::unused_async, reason = "with a store in Redis alone")]
     pub async fn begin(place: &'a Place) -> Self {
-        const FINAL: &str = "('completed', 'cancelled', 'discarded')";
-        let sql = match place {
-            Place::Memory(_) => panic!("it has no triggers"),
-            #[cfg(feature = "sqlite")]
-            Place::Sqlite { .. } => format!(
-                "create table audit (id integer primary key, record text not null);
-                 create trigger audit after update on river_job
-                 when (old.state in {FINAL} or new.state in {FINAL})
-                     and (new.state, new.finalized_at, new.attempt, new.errors)
-                         is not (old.state, old.finalized_at, old.attempt, old.errors)
-                 begin
-                     insert into audit (record) values (json_array(
-                         json_extract(new.args, '$.number'), old.state, new.state,
-                         new.attempt + coalesce(json_extract(new.metadata, '$.snoozes'), 0),
-                         strftime('%s', 'now') * 1000 + cast(substr(strftime('%f', 'now'), 4) as integer),
-                         coalesce(json_extract(old.attempted_by, '$[#-1]'), ''), null));
-                 end"
-            ),
-            #[cfg(feature = "postgres")]
-            Place::Postgres { .. } => format!(
-                "create table {{}}audit (id bigserial primary key, record text not null);
-                 create function {{}}audit() returns trigger language plpgsql as $audit$
-                 begin
-                     insert into {{}}audit (record) values (json_build_array(
-                         (new.args->>'number')::bigint, old.state, new.state,
-                         new.attempt + coalesce((new.metadata->>'snoozes')::bigint, 0),
-                         floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
-                         coalesce(old.attempted_by[array_upper(old.attempted_by, 1)], ''),
-                         current_setting('application_name'))::text);
-                     return null;
-                 end $audit$;
-                 create trigger audit after update on {{}}river_job for each row
-                 when ((old.state in {FINAL} or new.state in {FINAL})
-                     and (new.state, new.finalized_at, new.attempt, new.errors)
-                         is distinct from (old.state, old.finalized_at, old.attempt, old.errors))
-                 execute function {{}}audit()"
-            ),
-        };
-        place.execute(&sql).await;
+        #[cfg(any(feature = "sqlite", feature = "postgres"))]
+        if let Some(sql) = triggers(place) {
+            place.execute(&sql).await;
+        }
         Self(place)
     }
 
@@ -86,22 +53,78 @@ impl<'a> Audit<'a> {
     ///
     /// Panics if the store does not answer.
     pub async fn records(&self) -> Vec<Record> {
-        let texts = self.0.texts("select record from {}audit order by id").await;
-        let records = texts.iter().map(|text| {
-            let (number, before, after, attempt, at, holder, writer) =
-                serde_json::from_str(text).expect("a record");
-            Record {
-                number,
-                before,
-                after,
-                attempt,
-                at,
-                holder,
-                writer,
+        match self.0 {
+            #[cfg(feature = "redis")]
+            Place::Redis { .. } => super::append_only::records(self.0).await,
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            _ => {
+                let texts = self.0.texts("select record from {}audit order by id").await;
+                texts.iter().map(|text| record(text)).collect()
             }
-        });
-        records.collect()
+            #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+            Place::Memory(_) => panic!("it has no triggers"),
+        }
     }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn record(text: &str) -> Record {
+    let (number, before, after, attempt, at, holder, writer) =
+        serde_json::from_str(text).expect("a record");
+    Record {
+        number,
+        before,
+        after,
+        attempt,
+        at,
+        holder,
+        writer,
+    }
+}
+
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+fn triggers(place: &Place) -> Option<String> {
+    const FINAL: &str = "('completed', 'cancelled', 'discarded')";
+    let sql = match place {
+        #[cfg(feature = "redis")]
+        Place::Redis { .. } => return None,
+        Place::Memory(_) => panic!("it has no triggers"),
+        #[cfg(feature = "sqlite")]
+        Place::Sqlite { .. } => format!(
+            "create table audit (id integer primary key, record text not null);
+             create trigger audit after update on river_job
+             when (old.state in {FINAL} or new.state in {FINAL})
+                 and (new.state, new.finalized_at, new.attempt, new.errors)
+                     is not (old.state, old.finalized_at, old.attempt, old.errors)
+             begin
+                 insert into audit (record) values (json_array(
+                     json_extract(new.args, '$.number'), old.state, new.state,
+                     new.attempt + coalesce(json_extract(new.metadata, '$.snoozes'), 0),
+                     strftime('%s', 'now') * 1000 + cast(substr(strftime('%f', 'now'), 4) as integer),
+                     coalesce(json_extract(old.attempted_by, '$[#-1]'), ''), null));
+             end"
+        ),
+        #[cfg(feature = "postgres")]
+        Place::Postgres { .. } => format!(
+            "create table {{}}audit (id bigserial primary key, record text not null);
+             create function {{}}audit() returns trigger language plpgsql as $audit$
+             begin
+                 insert into {{}}audit (record) values (json_build_array(
+                     (new.args->>'number')::bigint, old.state, new.state,
+                     new.attempt + coalesce((new.metadata->>'snoozes')::bigint, 0),
+                     floor(extract(epoch from clock_timestamp()) * 1000)::bigint,
+                     coalesce(old.attempted_by[array_upper(old.attempted_by, 1)], ''),
+                     current_setting('application_name'))::text);
+                 return null;
+             end $audit$;
+             create trigger audit after update on {{}}river_job for each row
+             when ((old.state in {FINAL} or new.state in {FINAL})
+                 and (new.state, new.finalized_at, new.attempt, new.errors)
+                     is distinct from (old.state, old.finalized_at, old.attempt, old.errors))
+             execute function {{}}audit()"
+        ),
+    };
+    Some(sql)
 }
 
 impl Record {

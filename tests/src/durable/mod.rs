@@ -1,7 +1,11 @@
 //! Stores of durable tasks for tests: in memory, in a file, and on a server of the test's own.
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(feature = "redis")]
+mod append_only;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod audit;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod database_server;
 mod faulty_link;
 mod fleet;
 #[cfg(feature = "postgres")]
@@ -11,14 +15,18 @@ mod place;
 mod postgres_server;
 mod program;
 #[cfg(feature = "redis")]
+pub mod redis_client;
+#[cfg(feature = "redis")]
 mod redis_server;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod server_process;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod sql;
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 pub use self::audit::{Audit, Record};
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub use self::database_server::DatabaseServer;
 pub use self::faulty_link::{Fault, FaultyLink};
 pub use self::fleet::{Evidence, Node, Runs, post};
 #[cfg(feature = "postgres")]

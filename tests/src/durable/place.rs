@@ -121,6 +121,101 @@ impl Place {
         };
         store.lease(LEASE)
     }
+
+    /// Returns the process that leads the workers, once there is one. `None` where none leads.
+    ///
+    /// # Panics
+    ///
+    /// Panics if none does in time.
+    #[allow(clippy::unused_async, reason = "with a store in Redis alone")]
+    pub async fn leader(&self) -> Option<u32> {
+        match self {
+            Self::Memory(_) => None,
+            #[cfg(feature = "redis")]
+            Self::Redis { .. } => None,
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            _ => Some(self.elected().await),
+        }
+    }
+
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    async fn elected(&self) -> u32 {
+        let elected = async {
+            loop {
+                let leaders = self.texts("select leader_id from {}river_leader").await;
+                if let [leader] = leaders.as_slice() {
+                    return leader.clone();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        let leader = crate::within("a leader", elected).await;
+        // `bg:<process>:..`
+        let process = leader
+            .split(':')
+            .nth(1)
+            .map(|id| u32::from_str_radix(id, 16));
+        process.expect("its name has parts").expect("a number")
+    }
+
+    /// Has every task be due that waits for a time, as if that had come.
+    ///
+    /// # Panics
+    ///
+    /// Panics if that is not possible.
+    #[allow(clippy::unused_async, reason = "with a store in memory alone")]
+    pub async fn let_time_pass(&self) {
+        match self {
+            Self::Memory(_) => panic!("its time is the system's"),
+            // What is a retry, or waits for a worker that knows it, is delayed as well.
+            #[cfg(feature = "redis")]
+            Self::Redis { .. } => {
+                let due = "for _, queue in ipairs(call('SMEMBERS', P .. '#queues')) do
+                    local q = P .. queue .. ':'
+                    for _, id in ipairs(call('ZRANGE', q .. 'delayed', 0, -1)) do
+                        if not call('HGET', q .. id, '#w') then call('ZADD', q .. 'delayed', 0, id) end
+                    end
+                    call('ZADD', q .. 'marker', 0, '0')
+                end";
+                let () = self.lua(due).await;
+            }
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            _ => {
+                let due = "update {}river_job set scheduled_at = {now} where state = 'scheduled'";
+                self.execute(due).await;
+            }
+        }
+    }
+
+    /// Writes that all tasks have succeeded, as a worker would do that nothing refuses.
+    ///
+    /// # Panics
+    ///
+    /// Panics if that is not possible.
+    #[allow(clippy::unused_async, reason = "with a store in memory alone")]
+    pub async fn write_ends(&self) {
+        match self {
+            Self::Memory(_) => panic!("nothing can be written into it"),
+            #[cfg(feature = "redis")]
+            Self::Redis { .. } => {
+                let end = "local time = call('TIME')
+                    local now = time[1] * 1000 + math.floor(time[2] / 1000)
+                    for _, row in ipairs(call('ZRANGE', P .. '#rows', 0, -1)) do
+                        local queue, id = string.match(row, '^(.*):(.*)$')
+                        local q = P .. queue .. ':'
+                        call('LREM', q .. 'active', -1, id)
+                        call('ZADD', q .. 'completed', now, id)
+                        call('HSET', q .. id, 'finishedOn', now)
+                    end";
+                let () = self.lua(end).await;
+            }
+            #[cfg(any(feature = "sqlite", feature = "postgres"))]
+            _ => {
+                let end = "update {}river_job set state = 'completed', finalized_at = {now}";
+                self.execute(end).await;
+            }
+        }
+    }
 }
 
 impl FromStr for Place {

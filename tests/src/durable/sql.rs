@@ -13,6 +13,8 @@ impl Place {
     pub async fn execute(&self, sql: &str) {
         match self {
             Self::Memory(_) => panic!("it has no SQL"),
+            #[cfg(feature = "redis")]
+            Self::Redis { .. } => panic!("it has no SQL"),
             #[cfg(feature = "sqlite")]
             Self::Sqlite { file, .. } => {
                 let url = format!("sqlite://{}", file.display());
@@ -39,6 +41,8 @@ impl Place {
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         let found = match self {
             Self::Memory(_) => panic!("it has no SQL"),
+            #[cfg(feature = "redis")]
+            Self::Redis { .. } => panic!("it has no SQL"),
             #[cfg(feature = "sqlite")]
             Self::Sqlite { file, .. } => {
                 let url = format!("sqlite://{}", file.display());
@@ -54,40 +58,6 @@ impl Place {
             }
         };
         found.expect("an answer")
-    }
-
-    /// Returns the process that leads the workers, once there is one.
-    ///
-    /// # Panics
-    ///
-    /// Panics if none does in time.
-    pub async fn leader(&self) -> u32 {
-        let elected = async {
-            loop {
-                let leaders = self.texts("select leader_id from {}river_leader").await;
-                if let [leader] = leaders.as_slice() {
-                    return leader.clone();
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            }
-        };
-        let leader = crate::within("a leader", elected).await;
-        // `bg:<process>:..`
-        let process = leader
-            .split(':')
-            .nth(1)
-            .map(|id| u32::from_str_radix(id, 16));
-        process.expect("its name has parts").expect("a number")
-    }
-
-    /// Has every task be due that waits for a time, as if that had come.
-    ///
-    /// # Panics
-    ///
-    /// Panics if that is not possible.
-    pub async fn let_time_pass(&self) {
-        let sql = "update {}river_job set scheduled_at = {now} where state = 'scheduled'";
-        self.execute(sql).await;
     }
 
     /// Writes a statement in the words of this database.

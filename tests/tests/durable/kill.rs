@@ -198,6 +198,16 @@ async fn processes_on_a_server_are_killed_and_every_promise_is_kept() {
     every_promise_is_kept_though_processes_are_killed(&place, &HUNDRED, async |_| {}).await;
 }
 
+/// P-DURABLE-9, P-DURABLE-43
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_on_redis_are_killed_and_every_promise_is_kept() {
+    let Some(place) = Place::redis() else {
+        return;
+    };
+    every_promise_is_kept_though_processes_are_killed(&place, &HUNDRED, async |_| {}).await;
+}
+
 /// Two servers and three workers, one of which is killed every two seconds.
 const SOAK: Plan = Plan {
     servers: 2,
@@ -222,34 +232,44 @@ async fn soak_on_a_file() {
 }
 
 /// The server itself is restarted every minute, and crashes every other time.
-#[cfg(feature = "postgres")]
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "ten minutes"]
-async fn soak_on_a_server() {
-    let Some(mut server) = tests::durable::PostgresServer::start() else {
+#[cfg(any(feature = "postgres", feature = "redis"))]
+async fn soak_on_a_server_that_is_restarted<S: tests::durable::DatabaseServer>() {
+    let Some(mut server) = S::own() else {
         return;
     };
-    let place = Place::Postgres {
-        url: server.url(),
-        schema: "soak".to_owned(),
-    };
+    let place = server.place("soak");
     let mut restarts = 0;
     let restart = async |elapsed: Duration| {
         if elapsed.as_secs() / 60 > restarts {
             restarts += 1;
-            let mode = if restarts % 2 == 0 {
-                "immediate"
-            } else {
-                "fast"
+            let how = match restarts % 2 {
+                0 => S::CRASH,
+                _ => S::IN_ORDER,
             };
             tokio::task::block_in_place(|| {
-                server.stop(mode);
+                server.stop(how);
                 server.run();
             });
         }
     };
     every_promise_is_kept_though_processes_are_killed(&place, &SOAK, restart).await;
     println!("restarts={restarts}");
+}
+
+/// CONTRIBUTING.md says when.
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ten minutes"]
+async fn soak_on_a_server() {
+    soak_on_a_server_that_is_restarted::<tests::durable::PostgresServer>().await;
+}
+
+/// CONTRIBUTING.md says when.
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ten minutes"]
+async fn soak_on_redis() {
+    soak_on_a_server_that_is_restarted::<tests::durable::RedisServer>().await;
 }
 
 /// A worker that stands still for longer than its lease, and goes on in the middle of the run of another.
@@ -310,6 +330,15 @@ async fn a_worker_that_was_stopped_records_nothing_on_a_server() {
     }
 }
 
+/// P-DURABLE-12, P-DURABLE-43
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_was_stopped_records_nothing_on_redis() {
+    if let Some(place) = Place::redis() {
+        a_worker_that_was_stopped_records_nothing(&place).await;
+    }
+}
+
 on_each_shared_store! {
     /// Shows that the audit finds what must not be.
     ///
@@ -323,8 +352,7 @@ on_each_shared_store! {
         background.enqueue(Number::new(1)).await.unwrap();
         lab.timeline.reached("number 1").await;
         // As a worker does that was taken for dead, if nothing refuses it.
-        let end = "update {}river_job set state = 'completed', finalized_at = {now}";
-        place.execute(end).await;
+        place.write_ends().await;
         let faults = Record::faults(&audit.records().await, &Runs::new());
         assert!(faults[0].contains("its run had not ended"), "{faults:?}");
         lab.gate.add_permits(1);
@@ -332,7 +360,7 @@ on_each_shared_store! {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let ended = u64::try_from(now.as_millis()).unwrap();
         let runs = Runs::from([(1, [(1, ended)].into())]);
-        place.execute(end).await;
+        place.write_ends().await;
         let records = audit.records().await;
         assert_eq!(records.len(), 2, "the end of the run itself was refused: {records:?}");
         let faults = Record::faults(&records, &runs);

@@ -1,14 +1,14 @@
 //! Durable tasks: one suite for every store.
 
 mod dead;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod deploy;
 mod held;
 mod hostile;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod kill;
 mod misnamed;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod outages;
 mod outbox;
 mod refusals;

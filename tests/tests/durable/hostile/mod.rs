@@ -18,14 +18,14 @@ mod servers;
 use bg_runtime::Background;
 use bg_runtime::durable::{SecretKey, Store};
 use bg_runtime::testing::Memory;
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 use tests::within;
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 use crate::tasks::Note;
 use crate::tasks::{KEY, Lab};
 
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 fn background(store: impl Into<Store>) -> Background {
     let store = store.into().secret_keys([SecretKey::new(KEY)]);
     let builder = Background::builder().state(Lab::new()).durable(store);
@@ -33,14 +33,14 @@ fn background(store: impl Into<Store>) -> Background {
 }
 
 /// Why nothing can be started on this store.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 async fn start_error(store: impl Into<Store>) -> String {
     let started = within("the start", background(store).start()).await;
     started.expect_err("it cannot start").to_string()
 }
 
 /// Has this store do all of its work once.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 async fn works(store: impl Into<Store>) {
     let background = background(store);
     within("the start", background.start()).await.unwrap();
