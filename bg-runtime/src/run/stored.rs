@@ -219,7 +219,11 @@ fn compact_len(json: &str) -> usize {
             len += 1;
             continue;
         }
-        digits = if matches!(byte, b'0'..=b'9' | b'.') { digits + 1 } else { 0 };
+        digits = if matches!(byte, b'0'..=b'9' | b'.') {
+            digits + 1
+        } else {
+            0
+        };
         in_text = byte == b'"';
         if !byte.is_ascii_whitespace() && digits <= DIGITS {
             len += 1;
@@ -457,8 +461,14 @@ mod tests {
     #[test]
     fn spaces_and_digits_that_a_database_adds_do_not_count() {
         for (stored, read) in [
-            ("{\"a\":[1,2],\"b\":\"x y\"}", "{\"a\": [1, 2], \"b\": \"x y\"}"),
-            ("{\"a\":\"\\\"  \\\\\",\"b\":1}", "{\"a\": \"\\\"  \\\\\", \"b\": 1}"),
+            (
+                "{\"a\":[1,2],\"b\":\"x y\"}",
+                "{\"a\": [1, 2], \"b\": \"x y\"}",
+            ),
+            (
+                "{\"a\":\"\\\"  \\\\\",\"b\":1}",
+                "{\"a\": \"\\\"  \\\\\", \"b\": 1}",
+            ),
         ] {
             assert_eq!(compact_len(read), stored.len(), "{read}");
             assert_eq!(compact_len(stored), stored.len(), "{stored}");

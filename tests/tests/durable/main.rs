@@ -7,6 +7,8 @@ mod held;
 mod hostile;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod kill;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod kinvey;
 mod misnamed;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod outages;

@@ -879,7 +879,9 @@ impl Engine for MemoryEngine {
             let rows = tables.rows.values();
             let running = rows.filter(|row| row.state == StoredState::Running);
             for row in running.filter(|row| row.heard.elapsed() >= silent_for) {
-                *left.entry((row.worker_name(), row.stored.name)).or_insert(0) += 1;
+                *left
+                    .entry((row.worker_name(), row.stored.name))
+                    .or_insert(0) += 1;
             }
             let left = left.into_iter().take(20);
             let left = left.map(|((worker, name), tasks)| Left {
