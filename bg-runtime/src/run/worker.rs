@@ -206,8 +206,10 @@ async fn watch(
 /// Says which tasks were left by workers that are silent, as those are that a crash has ended. Looks once more when a
 /// worker has become silent that was still heard of just before this start.
 async fn warn_of_left(store: &OpenStore) {
-    // One that lives is heard of three times in a lease.
-    let silent_for = store.settings().lease / 2;
+    let lease = store.settings().lease;
+    // One that lives is heard of three times in a lease. Less than half of it, so that the second look finds what the
+    // first was too early for, and comes before that is taken back.
+    let silent_for = lease * 9 / 20;
     let mut told = BTreeSet::new();
     for is_last in [false, true] {
         let left = store.ask(store.engine().left(silent_for)).await;
@@ -226,7 +228,7 @@ async fn warn_of_left(store: &OpenStore) {
             );
         }
         if !is_last {
-            tokio::time::sleep(silent_for).await;
+            tokio::time::sleep(lease / 2).await;
         }
     }
 }
