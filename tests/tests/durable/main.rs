@@ -9,6 +9,7 @@ mod hostile;
 mod kill;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod kinvey;
+mod left;
 mod misnamed;
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod outages;
