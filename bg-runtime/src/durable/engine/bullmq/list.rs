@@ -8,7 +8,7 @@ use super::failure::store_error;
 use super::fields::{self, Fields, JobKey, status};
 use super::scripts::call;
 use crate::durable::StoredState;
-use crate::durable::engine::Tally;
+use crate::durable::engine::{Left, Tally};
 use crate::durable::error::StoreError;
 use crate::durable::query::{Found, Query, Row};
 
@@ -208,4 +208,23 @@ pub(super) async fn unknown_names(
     unknown.sort_unstable();
     unknown.truncate(MOST);
     Ok(unknown)
+}
+
+/// What workers run that were not heard of for so long, if their leases are as long as this one's.
+pub(super) async fn left(shared: &Shared, silent_for: Duration) -> Result<Vec<Left>, StoreError> {
+    let mut script = call(&shared.prefix, |scripts| &scripts.left);
+    script.arg(fields::wait(shared.lease.saturating_sub(silent_for)));
+    let left = shared.link.run_again(&script).await;
+    let left: Vec<(String, String, u64)> =
+        left.map_err(|error| store_error(error, shared.limit))?;
+    let mut left: Vec<_> = left
+        .into_iter()
+        .map(|(worker, name, tasks)| Left {
+            worker,
+            name,
+            tasks,
+        })
+        .collect();
+    left.sort_unstable();
+    Ok(left)
 }

@@ -51,7 +51,7 @@ use self::upkeep::Parked;
 use super::beat::Beat;
 use super::ears::Ears;
 use super::room::Rooms;
-use super::{Engine, StoreEvent, StoreTransaction, Tally, told};
+use super::{Engine, Left, StoreEvent, StoreTransaction, Tally, told};
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::StoreSettings;
@@ -302,6 +302,10 @@ impl Engine for BullMq {
         known: &'static [&'static str],
     ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
         Box::pin(list::unknown_names(&self.shared, known))
+    }
+
+    fn left(&self, silent_for: Duration) -> BoxFuture<'_, Result<Vec<Left>, StoreError>> {
+        Box::pin(list::left(&self.shared, silent_for))
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {
