@@ -198,7 +198,6 @@ impl Store {
     /// Sets the certificate, as PEM, of whoever certifies the Redis at a `rediss://` address. Default: those that web
     /// browsers know.
     #[cfg(feature = "redis-tls")]
-    #[must_use]
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.settings.root_certificate = Some(pem.into().into());
         self
