@@ -49,7 +49,7 @@ impl Background {
     /// committed, together with whatever else the transaction writes; if it is rolled back, there is no task.
     ///
     /// The transaction is `&mut` of an [sqlx](crate::sqlx) `Transaction` on the database of the store, of PostgreSQL
-    /// or SQLite.
+    /// or SQLite. A store in Redis refuses it.
     ///
     /// ```no_run
     /// # #[cfg(feature = "postgres")] mod example {
