@@ -146,7 +146,7 @@ impl Place {
                 if let [leader] = leaders.as_slice() {
                     return leader.clone();
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
         let leader = crate::within("a leader", elected).await;
