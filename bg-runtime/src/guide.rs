@@ -15,10 +15,11 @@
 //! | [`recipes`] | tasks of middleware and extractors, dependencies, errors with tasks |
 //! | [`openapi`] | routes with tasks in an OpenAPI description |
 //! | [`from_a_task_table`] | coming from a task table of one's own in PostgreSQL |
+//! | [`from_kinvey`] | coming from background-task of Kinvey, with Redis |
 //! | [`internals`] | how it all works, for contributors and the curious |
 //!
 //! Every Rust block on these pages is a test. Those about durable tasks are there with the features `sqlite` and
-//! `postgres`.
+//! `postgres`, and the one about Kinvey's library with `redis`.
 
 // The pages are also read as files of the repository, where their links lead to files. Here they have to
 // lead to modules: `links.md` defines them so, and comes first, because the first definition of a link
@@ -118,6 +119,14 @@ pub mod workers {}
     doc = "From a task table in PostgreSQL. This page needs the features `sqlite` and `postgres`."
 )]
 pub mod from_a_task_table {}
+
+#[doc = include_str!("docs/guide/links.md")]
+#[cfg_attr(feature = "redis", doc = include_str!("docs/guide/from_kinvey.md"))]
+#[cfg_attr(
+    not(feature = "redis"),
+    doc = "From Kinvey's background-task. This page needs the feature `redis`."
+)]
+pub mod from_kinvey {}
 
 #[doc = include_str!("docs/guide/links.md")]
 #[doc = include_str!("docs/guide/shutdown.md")]

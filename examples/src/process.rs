@@ -80,6 +80,16 @@ impl Process {
         Err(io::Error::other(error))
     }
 
+    /// Waits for its next line, whatever that is.
+    ///
+    /// # Errors
+    ///
+    /// If it ends first.
+    pub async fn next_line(&mut self) -> io::Result<String> {
+        let ended = || io::Error::other(format!("process {} ended", self.id));
+        self.lines.recv().await.ok_or_else(ended)
+    }
+
     /// Ends it at once, and gives it no time for anything: SIGKILL.
     ///
     /// # Errors

@@ -103,7 +103,7 @@ fn has_nul(json: &str) -> bool {
 }
 
 /// Returns whether a queue can have this name, as River says.
-fn is_queue(name: &str) -> bool {
+pub(super) fn is_queue(name: &str) -> bool {
     let is_word = |part: &str| {
         let mut bytes = part.bytes();
         !part.is_empty() && bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())

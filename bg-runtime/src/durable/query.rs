@@ -2,7 +2,7 @@ use super::status::{StoredState, TaskStatus};
 use crate::task::TaskId;
 
 /// Which stored tasks are meant. All that is set has to hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Query {
     pub(crate) id: Option<TaskId>,
     pub(crate) state: Option<StoredState>,

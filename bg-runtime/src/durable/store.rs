@@ -64,7 +64,7 @@ impl Store {
     /// Sets how many connections this process has to the store, those that listen included. 10 by default.
     ///
     /// With PostgreSQL there are at least 5: two listen, one is for the heartbeat, and two for all the rest. With SQLite
-    /// there are at most 5, whatever is set.
+    /// there are at most 5, whatever is set. With Redis this sets nothing: a worker has 3, and 2 for each queue.
     pub fn connections(mut self, connections: u32) -> Self {
         self.settings.connections = connections;
         self
@@ -95,7 +95,8 @@ impl Store {
         self
     }
 
-    /// Sets how long completed and cancelled tasks stay listed. 24 hours by default.
+    /// Sets how long completed and cancelled tasks stay listed. 24 hours by default. With Redis, at most the last 10,000
+    /// completed ones of each queue do.
     pub fn keep_completed(mut self, time: Duration) -> Self {
         self.settings.keep_completed = time;
         self
@@ -107,8 +108,9 @@ impl Store {
         self
     }
 
-    /// Sets how many bytes the arguments of one task may take as JSON; a task with more is refused when it is
-    /// stored. 1 MiB by default.
+    /// Sets how many bytes the arguments of one task may take as JSON. 1 MiB by default. A task with more is refused when
+    /// it is stored. One that another process has stored is not run here: it goes back for a minute, and its
+    /// [`status`](super::StoredTask::status) says why.
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.settings.max_payload = bytes;
         self
@@ -132,7 +134,8 @@ impl Store {
     }
 
     /// Creates the tables, or brings them up to date, and returns: for a deployment that does this in a step of its own,
-    /// by a role that may, while the application says [`migrate(false)`](Self::migrate).
+    /// by a role that may, while the application says [`migrate(false)`](Self::migrate). Redis has no tables, so that this
+    /// only looks at the server there.
     ///
     /// # Errors
     ///
@@ -146,7 +149,7 @@ impl Store {
     /// Connects to nothing.
     ///
     /// The steps are for an empty database. A later version of this crate may have more of them, at the end; those of
-    /// River that a database has had are listed in its table `river_migration`. Empty for a store in memory.
+    /// River that a database has had are listed in its table `river_migration`. Empty for a store in memory or in Redis.
     ///
     /// ```
     /// # #[cfg(feature = "postgres")]
@@ -195,13 +198,13 @@ impl Store {
     /// Sets the certificate, as PEM, of whoever certifies the Redis at a `rediss://` address. Default: those that web
     /// browsers know.
     #[cfg(feature = "redis-tls")]
-    #[must_use]
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.settings.root_certificate = Some(pem.into().into());
         self
     }
 
-    /// Sets whether the tables are created and brought up to date when this process starts. `true` by default.
+    /// Sets whether the tables are created and brought up to date when this process starts. `true` by default. Redis has
+    /// none.
     pub fn migrate(mut self, migrate: bool) -> Self {
         self.settings.migrate = migrate;
         self

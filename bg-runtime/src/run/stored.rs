@@ -106,9 +106,12 @@ async fn run_claimed(runner: &Arc<Runner>, worker: &Worker, claimed: Claimed) ->
     let info = TaskInfo::declared(def);
     let envelope = Envelope::from_json(&claimed.envelope);
     let request = envelope.request.map(RequestInfo::of_stored).map(Arc::new);
-    let decoded = match info.durable() {
-        Some(durable) => durable.take_as(claimed.id, &claimed.arguments, store.secret_keys()),
-        None => return Verdict::Returned { wait: UNREADABLE },
+    let Some(durable) = info.durable() else {
+        return Verdict::Returned { wait: UNREADABLE };
+    };
+    let decoded = match too_large(&claimed, store.settings().max_payload) {
+        Some(error) => Err(error),
+        None => durable.take_as(claimed.id, &claimed.arguments, store.secret_keys()),
     };
     let (task, error) = match decoded {
         Ok(task) => (task, None),
@@ -186,6 +189,47 @@ async fn run_claimed(runner: &Arc<Runner>, worker: &Worker, claimed: Claimed) ->
             Verdict::Cancelled(cancelled(AbortReason::Cancelled))
         }
     }
+}
+
+/// Says of arguments that they are larger than this worker takes. Who has stored them may take more.
+fn too_large(claimed: &Claimed, limit: usize) -> Option<BoxError> {
+    let arguments = claimed.arguments.get();
+    if arguments.len() <= limit {
+        return None;
+    }
+    let size = compact_len(arguments);
+    (size > limit).then(|| {
+        format!(
+            "its arguments take {size} bytes, and this worker takes at most {limit}: raise its `max_payload(..)`, or \
+             leave the task to others with `only(..)` or a queue of its own"
+        )
+        .into()
+    })
+}
+
+/// Returns how long this JSON was when it was stored, at most: databases put spaces into it, and write small and large
+/// numbers out.
+fn compact_len(json: &str) -> usize {
+    /// As many digits as a number of 64 bits ever has in JSON.
+    const DIGITS: usize = 24;
+    let (mut in_text, mut is_escaped, mut digits, mut len) = (false, false, 0, 0);
+    for byte in json.bytes() {
+        if in_text {
+            (in_text, is_escaped) = (is_escaped || byte != b'"', !is_escaped && byte == b'\\');
+            len += 1;
+            continue;
+        }
+        digits = if matches!(byte, b'0'..=b'9' | b'.') {
+            digits + 1
+        } else {
+            0
+        };
+        in_text = byte == b'"';
+        if !byte.is_ascii_whitespace() && digits <= DIGITS {
+            len += 1;
+        }
+    }
+    len
 }
 
 fn cancelled(reason: AbortReason) -> RunFailure {
@@ -407,5 +451,29 @@ async fn tell_last_progress(store: &OpenStore, progress: Watcher) {
         let id = progress.tracked().id();
         // Not for ever, because the outcome waits behind it.
         let _ = store.ask(store.engine().set_progress(id, latest)).await;
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::compact_len;
+
+    #[test]
+    fn spaces_and_digits_that_a_database_adds_do_not_count() {
+        for (stored, read) in [
+            (
+                "{\"a\":[1,2],\"b\":\"x y\"}",
+                "{\"a\": [1, 2], \"b\": \"x y\"}",
+            ),
+            (
+                "{\"a\":\"\\\"  \\\\\",\"b\":1}",
+                "{\"a\": \"\\\"  \\\\\", \"b\": 1}",
+            ),
+        ] {
+            assert_eq!(compact_len(read), stored.len(), "{read}");
+            assert_eq!(compact_len(stored), stored.len(), "{stored}");
+        }
+        let written_out = format!("[1{}, 2]", "0".repeat(300));
+        assert_eq!(compact_len(&written_out), "[,2]".len() + 24);
     }
 }

@@ -115,7 +115,8 @@ impl Worker {
                     dead::tell(store.clone(), hook, told.clone()).await;
                 }
             };
-            tokio::join!(dead, watch(&store, names, &desk.queues, &told));
+            let left = told.run_until_cancelled(warn_of_left(&store));
+            tokio::join!(dead, left, watch(&store, names, &desk.queues, &told));
         };
         // Not in the `AbortRegistry`: it tells the store what became of the tasks that a shutdown aborts.
         let work = runner.executor.spawn_here(async move {
@@ -198,6 +199,36 @@ async fn watch(
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Says which tasks were left by workers that are silent, as those are that a crash has ended. Looks once more when a
+/// worker has become silent that was still heard of just before this start.
+async fn warn_of_left(store: &OpenStore) {
+    let lease = store.settings().lease;
+    // One that lives is heard of three times in a lease. Less than half of it, so that the second look finds what the
+    // first was too early for, and comes before that is taken back.
+    let silent_for = lease * 9 / 20;
+    let mut told = BTreeSet::new();
+    for is_last in [false, true] {
+        let left = store.ask(store.engine().left(silent_for)).await;
+        let mut news = left.unwrap_or_default();
+        news.retain(|left| told.insert((left.worker.clone(), left.name.clone())));
+        for of_one in news.chunk_by(|left, next| left.worker == next.worker) {
+            let names = of_one.iter();
+            let names: Vec<_> = names
+                .map(|left| format!("{} ({})", left.name, left.tasks))
+                .collect();
+            tracing::warn!(
+                target: RUNTIME,
+                worker = %OneLine(&of_one[0].worker),
+                tasks = %OneLine(names.join(", ")),
+                "a worker that is silent has left tasks, which run again when its lease is over"
+            );
+        }
+        if !is_last {
+            tokio::time::sleep(lease / 2).await;
         }
     }
 }

@@ -7,7 +7,7 @@ use super::by_hand;
 use super::stores::{Noop, Stores, Witness, background};
 use super::table::{ratio, row};
 
-const TASKS: u64 = 20_000;
+pub(crate) const TASKS: u64 = 20_000;
 const BATCH: u64 = 1_000;
 
 pub(crate) async fn measure(stores: &Stores) -> Outcome {
@@ -63,7 +63,9 @@ pub(crate) async fn measure(stores: &Stores) -> Outcome {
     Ok(())
 }
 
-async fn drain(store: bg_runtime::durable::Store) -> Result<f64, Box<dyn std::error::Error>> {
+pub(crate) async fn drain(
+    store: bg_runtime::durable::Store,
+) -> Result<f64, Box<dyn std::error::Error>> {
     let (witness, mut told) = Witness::new();
     let background = background(store, witness)?;
     for batch in 0..TASKS / BATCH {

@@ -7,7 +7,7 @@ use super::Outcome;
 use super::stores::{Noop, Stores, Witness, background};
 use super::table::row;
 
-const WATCHED: Duration = Duration::from_secs(20);
+pub(crate) const WATCHED: Duration = Duration::from_secs(20);
 
 pub(crate) async fn measure(stores: &Stores) -> Outcome {
     let pool = stores.pool(1).await?;
@@ -41,7 +41,7 @@ pub(crate) async fn measure(stores: &Stores) -> Outcome {
 }
 
 /// The time that this process has used of its cores.
-fn cpu_time() -> Result<Duration, Box<dyn std::error::Error>> {
+pub(crate) fn cpu_time() -> Result<Duration, Box<dyn std::error::Error>> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     let fields = stat.rsplit(')').next().ok_or("no fields")?;
     let mut fields = fields.split_whitespace().skip(11);

@@ -5,15 +5,19 @@
 //! cargo bench -p tests --features sqlite,postgres --bench durable -- pickup request # some
 //! ```
 //!
-//! PostgreSQL is started by this program, on the same machine. "By hand" is a table with `FOR UPDATE SKIP LOCKED` and
-//! `NOTIFY`, through the same client.
+//! PostgreSQL is started by this program, on the same machine, and with the feature `redis` Redis as well. "By hand" is a
+//! table with `FOR UPDATE SKIP LOCKED` and `NOTIFY`, or a list with locks and scripts, through the same client.
 
 mod by_hand;
+#[cfg(feature = "redis")]
+mod by_hand_redis;
 mod counted;
 mod drain;
 mod idle;
 mod memory;
 mod pickup;
+#[cfg(feature = "redis")]
+mod redis_rows;
 mod requests;
 mod stores;
 mod table;
@@ -48,6 +52,19 @@ fn main() -> Outcome {
         }
         if measures("memory") {
             memory::measure(&postgres).await?;
+        }
+        #[cfg(feature = "redis")]
+        {
+            let redis = redis_rows::Server::start()?;
+            if measures("drain") {
+                redis_rows::drains(&redis).await?;
+            }
+            if measures("pickup") {
+                redis_rows::pickups(&redis).await?;
+            }
+            if measures("idle") {
+                redis_rows::idle(&redis).await?;
+            }
         }
         Ok(())
     })

@@ -14,7 +14,7 @@ use super::table::{millis, percentile, ratio, row};
 const TASKS: u64 = 1_000;
 
 /// Between two tasks, so that each finds an idle worker.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
 pub(crate) async fn measure(stores: &Stores) -> Outcome {
     let mut by_hand = pick_up_by_hand(stores).await?;
@@ -50,7 +50,7 @@ pub(crate) async fn measure(stores: &Stores) -> Outcome {
     Ok(())
 }
 
-async fn pick_up(store: Store) -> Result<Vec<Duration>, Box<dyn std::error::Error>> {
+pub(crate) async fn pick_up(store: Store) -> Result<Vec<Duration>, Box<dyn std::error::Error>> {
     let (witness, mut told) = Witness::new();
     let background = background(store, witness)?;
     background.start().await?;

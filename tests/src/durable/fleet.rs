@@ -149,6 +149,11 @@ impl Evidence {
         eventually(line, || self.lines().iter().any(|other| other == line)).await;
     }
 
+    /// Waits until somebody has written a line with this text.
+    pub async fn reached_with(&self, text: &str) {
+        eventually(text, || self.lines().iter().any(|line| line.contains(text))).await;
+    }
+
     /// The runs of numbered tasks that have ended.
     ///
     /// # Panics

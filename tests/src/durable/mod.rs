@@ -36,7 +36,7 @@ pub use self::pg_bouncer::PgBouncer;
 pub use self::place::Place;
 #[cfg(feature = "postgres")]
 pub use self::postgres_server::PostgresServer;
-pub use self::program::{Pen, run};
+pub use self::program::{Pen, run, run_with};
 #[cfg(feature = "redis")]
 pub use self::redis_cluster::RedisCluster;
 #[cfg(feature = "redis")]

@@ -55,6 +55,18 @@ pub async fn run(
     app: Router,
     finish: impl FnOnce(BackgroundBuilder, Pen) -> BackgroundBuilder,
 ) -> Result<(), Box<dyn Error>> {
+    run_with(|_, _| app, finish).await
+}
+
+/// As [`run`], with an application that is made when the `Background` is there.
+///
+/// # Errors
+///
+/// As those of [`run`].
+pub async fn run_with(
+    app: impl FnOnce(&Background, &Pen) -> Router,
+    finish: impl FnOnce(BackgroundBuilder, Pen) -> BackgroundBuilder,
+) -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [role, place, evidence] = arguments.as_slice() else {
         return Err("serve|work <place> <evidence>".into());
@@ -74,7 +86,8 @@ pub async fn run(
         .state(pen.clone())
         .drain_timeout(Duration::from_secs(2))
         .durable(store);
-    let background = finish(builder, pen).build()?;
+    let background = finish(builder, pen.clone()).build()?;
+    let app = app(&background, &pen);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let mut listener = Some(listener);

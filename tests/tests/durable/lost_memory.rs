@@ -89,7 +89,7 @@ async fn goes_on_without_it(place: &Place, name: &'static str, loss: impl AsyncF
     assert!(task.status().await.unwrap().is_none());
 }
 
-/// P-DURABLE-70
+/// P-DURABLE-90
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_is_emptied_is_worked_on_and_nobody_hangs() {
     let Some(server) = RedisServer::start() else {
@@ -104,7 +104,7 @@ async fn a_redis_that_is_emptied_is_worked_on_and_nobody_hangs() {
     .await;
 }
 
-/// P-DURABLE-70
+/// P-DURABLE-90
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_keeps_nothing_may_crash_and_nobody_hangs() {
     let Some(mut server) = RedisServer::start_with(&["--appendonly", "no"]) else {

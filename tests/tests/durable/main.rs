@@ -7,6 +7,9 @@ mod held;
 mod hostile;
 #[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod kill;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod kinvey;
+mod left;
 #[cfg(feature = "redis")]
 mod lost_memory;
 mod misnamed;

@@ -35,6 +35,7 @@ pub(super) struct Run {
     pub(super) ended: Ended,
     pub(super) stop: StopOrder,
     /// How often the task had gone back to the store before, where the engine does not count that.
+    #[cfg(feature = "river")]
     pub(super) returns: i64,
 }
 
@@ -77,21 +78,41 @@ impl<R: Clone + Eq + Hash, B: Clone + PartialEq> Held<R, B> {
         claims.by_row.values().any(|claim| claim.by == *by)
     }
 
+    /// Returns the row of a task, and who has it.
+    #[cfg(feature = "redis")]
+    pub(super) fn claim_of(&self, task: TaskId) -> Option<(R, B)> {
+        let claims = &*self.0.lock();
+        let row = claims.rows.get(&task)?;
+        let claim = claims.by_row.get(row)?;
+        Some((row.clone(), claim.by.clone()))
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().by_row.is_empty()
+    }
+
     pub(super) fn row_of(&self, task: TaskId) -> Option<R> {
         self.0.lock().rows.get(&task).cloned()
     }
 
     /// Returns the run that is under way, or one that `begin` makes. A run whose claim was lost is over for the claims
-    /// that follow: its end is waited for first.
+    /// that follow: its end is waited for first. One that has ended is not under way any more, though its attempt may not
+    /// have heard yet that its end is recorded: a claim that follows begins anew.
     pub(super) async fn run(&self, row: &R, begin: impl FnOnce() -> Run) -> Run {
         loop {
             let lost = {
                 let claims = &mut *self.0.lock();
                 let run = claims.by_row.get(row).and_then(|claim| claim.run.clone());
-                match run {
+                let run = match run {
+                    Some(run) if run.ended.peek().is_some() => None,
                     Some(run) if !run.stop.lost.is_cancelled() => return run,
-                    Some(run) if run.ended.peek().is_none() => run.ended,
-                    _ => {
+                    Some(run) => Some(run.ended),
+                    None => None,
+                };
+                match run {
+                    Some(ended) => ended,
+                    None => {
                         let run = begin();
                         if let Some(claim) = claims.by_row.get_mut(row) {
                             claim.run = Some(run.clone());
@@ -144,7 +165,9 @@ impl<R: Clone + Eq + Hash, B: Clone + PartialEq> Held<R, B> {
                 let Some(claim) = claim.filter(|claim| claim.by == by) else {
                     continue;
                 };
+                // What has ended is about to be recorded, or has been just now.
                 if let Some(run) = &claim.run
+                    && run.ended.peek().is_none()
                     && !run.stop.lost.is_cancelled()
                 {
                     told.push(claim.task);
@@ -191,5 +214,67 @@ impl<R: Eq + Hash, B> Drop for Attempt<R, B> {
             claim.run.take()
         };
         drop(run);
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    type Numbers = Held<u32, u32>;
+
+    fn ends(verdict: Verdict) -> Run {
+        Run {
+            ended: std::future::ready(Arc::new(verdict)).boxed().shared(),
+            stop: StopOrder::default(),
+            #[cfg(feature = "river")]
+            returns: 0,
+        }
+    }
+
+    fn never() -> Run {
+        Run {
+            ended: std::future::pending().boxed().shared(),
+            stop: StopOrder::default(),
+            #[cfg(feature = "river")]
+            returns: 0,
+        }
+    }
+
+    /// Its attempt may hear later that its end is recorded than the next claim is there.
+    ///
+    /// P-DURABLE-13
+    #[tokio::test]
+    async fn a_claim_joins_what_runs_and_not_what_has_ended() {
+        let held = Arc::new(Numbers::default());
+        let task = TaskId::next_stored();
+        let wait = std::time::Duration::ZERO;
+        let _first = held.claim(1, task, 1);
+        let run = held.run(&1, || ends(Verdict::Returned { wait })).await;
+        let _verdict = run.ended.await;
+        let _second = held.claim(1, task, 2);
+        let run = held.run(&1, never).await;
+        assert!(run.ended.clone().now_or_never().is_none());
+        let _third = held.claim(1, task, 3);
+        let joined = held.run(&1, || panic!("it runs already")).await;
+        assert!(joined.ended.ptr_eq(&run.ended));
+    }
+
+    /// P-DURABLE-12
+    #[tokio::test]
+    async fn only_a_claim_that_is_lost_and_runs_is_told() {
+        let held = Arc::new(Numbers::default());
+        let tasks = [1, 2, 3].map(|row| (row, TaskId::next_stored()));
+        let _attempts = tasks.map(|(row, task)| held.claim(row, task, row));
+        let ended = held.run(&1, || ends(Verdict::Completed)).await;
+        let _verdict = ended.ended.clone().await;
+        let runs = [held.run(&2, never).await, held.run(&3, never).await];
+        // The last one has been claimed anew meanwhile.
+        let told = held.lost([(1, 1), (2, 2), (3, 0)].into_iter());
+        assert_eq!(told, [tasks[1].1]);
+        let is_lost = |run: &Run| run.stop.lost.is_cancelled();
+        assert!(is_lost(&runs[0]) && !is_lost(&runs[1]) && !is_lost(&ended));
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Engine, StoreEvent, StoreTransaction, Tally};
+use super::{Engine, Left, StoreEvent, StoreTransaction, Tally};
 use crate::clock;
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
@@ -539,7 +539,10 @@ impl Tables {
             (Order::Retry, state) if state.is_final() || state == StoredState::Retrying => {
                 row.due = now;
                 row.ended_at = None;
-                (row.forgiven, row.losses) = (row.errors.len(), 0);
+                // One that waits for its next run only waits no longer.
+                if state.is_final() {
+                    (row.forgiven, row.losses) = (row.errors.len(), 0);
+                }
                 row.state = StoredState::Waiting;
                 Obeyed::Done
             }
@@ -576,6 +579,10 @@ impl TaskRow {
             && (name.as_ref()).is_none_or(|pattern| matches(pattern, self.stored.name))
             && (queue.as_ref()).is_none_or(|queue| *queue == self.stored.queue)
             && (key.as_ref()).is_none_or(|key| self.stored.key.as_ref() == Some(key))
+    }
+
+    fn worker_name(&self) -> Option<String> {
+        self.worker.map(|worker| format!("memory:{worker}"))
     }
 
     fn go_back(&mut self, wait: Duration, now: SystemTime) {
@@ -616,7 +623,7 @@ impl TaskRow {
             key: self.stored.key.clone(),
             errors,
             progress: self.progress.clone(),
-            worker: self.worker.map(|worker| format!("memory:{worker}")),
+            worker: self.worker_name(),
             stored_at: self.stored_at,
             due_at: self.due,
             expires_at: Envelope::from_json(&self.stored.envelope).expires_at,
@@ -867,6 +874,27 @@ impl Engine for MemoryEngine {
             unknown.into_iter().take(20).collect()
         });
         std::future::ready(unknown).boxed()
+    }
+
+    fn left(&self, silent_for: Duration) -> BoxFuture<'_, Result<Vec<Left>, StoreError>> {
+        let left = self.with(|tables| {
+            let mut left = BTreeMap::new();
+            let rows = tables.rows.values();
+            let running = rows.filter(|row| row.state == StoredState::Running);
+            for row in running.filter(|row| row.heard.elapsed() >= silent_for) {
+                *left
+                    .entry((row.worker_name(), row.stored.name))
+                    .or_insert(0) += 1;
+            }
+            let left = left.into_iter().take(20);
+            let left = left.map(|((worker, name), tasks)| Left {
+                worker: worker.unwrap_or_default(),
+                name: name.to_owned(),
+                tasks,
+            });
+            left.collect()
+        });
+        std::future::ready(left).boxed()
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -27,6 +27,8 @@ mod place;
 mod river;
 #[cfg(feature = "engine")]
 mod room;
+#[cfg(all(test, feature = "engine", not(shuttle)))]
+mod tests;
 #[cfg(feature = "engine")]
 mod told;
 mod transaction;
@@ -123,6 +125,9 @@ pub(crate) trait Engine: Send + Sync + 'static {
         known: &'static [&'static str],
     ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>>;
 
+    /// Returns the tasks that run and whose worker was not heard of for so long; at most 20 kinds.
+    fn left(&self, silent_for: Duration) -> BoxFuture<'_, Result<Vec<Left>, StoreError>>;
+
     /// Stops or resumes the claims from a queue, of all workers.
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>>;
 
@@ -135,6 +140,14 @@ pub(crate) trait Engine: Send + Sync + 'static {
 pub(crate) struct Tally {
     pub(crate) queue: String,
     pub(crate) state: StoredState,
+    pub(crate) tasks: u64,
+}
+
+/// What a worker runs that does not let itself be heard: how many tasks of one name. See [`Engine::left`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Left {
+    pub(crate) worker: String,
+    pub(crate) name: String,
     pub(crate) tasks: u64,
 }
 

@@ -51,6 +51,13 @@ impl Rooms {
         }
     }
 
+    /// Returns how many more of a queue may run.
+    #[cfg(feature = "redis")]
+    pub(super) fn free(&self, queue: &str) -> usize {
+        let room = self.0.get(queue);
+        room.map_or(0, |room| room.free.available_permits())
+    }
+
     /// Returns the queues that have had room, and of which nothing was claimed, for so long.
     #[cfg(any(feature = "postgres", test))]
     pub(super) fn idle_for(&self, long: std::time::Duration) -> Vec<&str> {

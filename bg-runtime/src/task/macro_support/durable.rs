@@ -20,8 +20,8 @@ macro_rules! __durable {
 macro_rules! __durable {
     ($($items:tt)*) => {
         ::core::compile_error! {
-            "a durable task needs a store: switch on the feature `sqlite` or `postgres` of bg-runtime, or `durable` for \
-             tests that store in memory alone"
+            "a durable task needs a store: switch on the feature `sqlite`, `postgres` or `redis` of bg-runtime, or `durable` \
+             for tests that store in memory alone"
         }
     };
 }

@@ -331,7 +331,7 @@ async fn odd_prefixes_and_other_databases_of_a_redis_work() {
     assert_eq!(found, 0);
 }
 
-/// P-DURABLE-71
+/// P-DURABLE-91
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_that_may_forget_tasks_is_warned_of_at_the_start() {
     tests::logs::keep();
@@ -359,7 +359,7 @@ async fn a_redis_that_may_forget_tasks_is_warned_of_at_the_start() {
     }
 }
 
-/// P-DURABLE-72
+/// P-DURABLE-92
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_of_a_cluster_is_refused_and_the_cluster_works() {
     let Some(cluster) = RedisCluster::start().await else {

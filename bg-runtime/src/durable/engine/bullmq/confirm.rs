@@ -25,16 +25,32 @@ const LOOK: Duration = Duration::from_millis(250);
 const AT_ONCE: usize = 16;
 
 #[derive(Default)]
-pub(super) struct Unconfirmed(Mutex<HashMap<JobKey, (String, Instant)>>);
+pub(super) struct Unconfirmed(Mutex<HashMap<JobKey, Vec<(String, Instant)>>>);
 
 impl Unconfirmed {
     pub(super) fn add(&self, job: JobKey, token: String) {
-        self.0.lock().insert(job, (token, Instant::now()));
+        let unconfirmed = &mut *self.0.lock();
+        let tokens = unconfirmed.entry(job).or_default();
+        tokens.push((token, Instant::now()));
     }
 
-    /// Returns whether it was not confirmed before.
-    pub(super) fn confirm(&self, job: &JobKey) -> bool {
-        self.0.lock().remove(job).is_some()
+    /// Forgets a task that has completed, whichever of its claims has recorded that.
+    pub(super) fn confirm(&self, job: &JobKey) {
+        self.0.lock().remove(job);
+    }
+
+    /// Forgets one claim of a task. Returns whether no other one is left of which is not known what became.
+    pub(super) fn give_up(&self, job: &JobKey, token: &str) -> bool {
+        let unconfirmed = &mut *self.0.lock();
+        let Some(tokens) = unconfirmed.get_mut(job) else {
+            return false;
+        };
+        tokens.retain(|(of, _)| of != token);
+        if tokens.is_empty() {
+            unconfirmed.remove(job);
+            return true;
+        }
+        false
     }
 
     pub(super) fn has(&self, job: &JobKey) -> bool {
@@ -45,12 +61,13 @@ impl Unconfirmed {
         self.0.lock().keys().any(|job| *job.queue == *queue)
     }
 
-    fn late(&self) -> Vec<(JobKey, String)> {
+    /// Returns those that should have been confirmed, each with since when it is not.
+    fn late(&self) -> Vec<(JobKey, String, Instant)> {
         let unconfirmed = &*self.0.lock();
-        let late = unconfirmed
-            .iter()
-            .filter(|(_, (_, since))| since.elapsed() >= CONFIRM);
-        late.map(|(job, (token, _))| (job.clone(), token.clone()))
+        let all = unconfirmed.iter();
+        let all = all.flat_map(|(job, tokens)| tokens.iter().map(move |token| (job, token)));
+        let late = all.filter(|(_, (_, since))| since.elapsed() >= CONFIRM);
+        late.map(|(job, (token, since))| (job.clone(), token.clone(), *since))
             .collect()
     }
 }
@@ -59,8 +76,8 @@ pub(super) async fn keep_confirming(runs: &Runs) -> Infallible {
     loop {
         tokio::time::sleep(LOOK).await;
         let late = stream::iter(runs.shared.unconfirmed.late());
-        late.for_each_concurrent(AT_ONCE, async |(job, token)| {
-            runs.say_completed(&job, &token).await;
+        late.for_each_concurrent(AT_ONCE, async |(job, token, since)| {
+            runs.say_completed(&job, &token, since).await;
         })
         .await;
     }

@@ -23,7 +23,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 /// The shortest time between two workers.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a worker that ends is woken, which sleeps until something happens.
+/// How soon a worker that ends is woken, which sleeps until something happens.
 const NUDGE: Duration = Duration::from_millis(20);
 
 pub(super) struct Crew {
@@ -142,8 +142,11 @@ impl Crew {
             let mut wake = ::redis::cmd("ZADD");
             wake.arg(format!("{}:{}:marker", self.runs.shared.prefix, self.queue))
                 .arg(&["0", "0"]);
+            let begun = Instant::now();
             loop {
-                tokio::time::sleep(NUDGE).await;
+                // Each wakes one worker, which may be another. From then on it only waits for what it runs.
+                let often = begun.elapsed() < DRAIN;
+                tokio::time::sleep(if often { NUDGE } else { DRAIN }).await;
                 let _: Result<i64, _> = self.runs.shared.link.command(&wake).await;
             }
         };

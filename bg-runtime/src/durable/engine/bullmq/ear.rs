@@ -130,7 +130,10 @@ pub(super) async fn listen(
 pub(super) enum Told {
     Cancel(TaskId),
     /// Tasks of a name that their worker did not know wait for one that does.
-    Parked,
+    Parked {
+        queue: String,
+        name: String,
+    },
 }
 
 impl Told {
@@ -138,7 +141,13 @@ impl Told {
         let (kind, rest) = line.split_at_checked(1)?;
         match kind {
             "c" => rest.parse().ok().map(Self::Cancel),
-            "k" => Some(Self::Parked),
+            "k" => {
+                let (queue, name) = rest.split_once(':')?;
+                Some(Self::Parked {
+                    queue: queue.to_owned(),
+                    name: name.to_owned(),
+                })
+            }
             _ => None,
         }
     }

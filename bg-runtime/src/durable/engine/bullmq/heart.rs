@@ -1,6 +1,5 @@
 //! What a heartbeat says to Redis.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Shared;
@@ -17,11 +16,13 @@ pub(super) struct RedisHeart {
     pub(super) shared: Arc<Shared>,
     /// Its own.
     pub(super) link: Link,
+    /// The name of the worker.
+    pub(super) name: String,
 }
 
 impl Heart for RedisHeart {
     fn is_needed(&self) -> bool {
-        !self.shared.held.rows().is_empty()
+        !self.shared.held.is_empty()
     }
 
     async fn beat(&mut self) -> Result<(), String> {
@@ -45,19 +46,17 @@ impl RedisHeart {
     /// cancelled.
     async fn once(&self, held: &[(JobKey, String)]) -> Result<(), ::redis::RedisError> {
         let mut script = call(&self.shared.prefix, |scripts| &scripts.beat);
-        script.arg(wait(self.shared.lease));
+        script.arg(wait(self.shared.lease)).arg(&self.name);
         for (job, token) in held {
             script.arg(&*job.queue).arg(&job.id).arg(token);
         }
-        let (lost, cancelled): (HashSet<String>, HashSet<String>) =
-            self.link.run_again(&script).await?;
-        let cancelled = held.iter().filter(|(job, _)| cancelled.contains(&job.id));
+        let (lost, cancelled): (Vec<usize>, Vec<usize>) = self.link.run_again(&script).await?;
         let claims = &self.shared.held;
+        let cancelled = cancelled.into_iter().filter_map(|place| held.get(place));
         claims.cancelled(cancelled.map(|(job, _)| job.clone()));
         // What BullMQ was told of has no lock any more, as soon as that is recorded.
-        let lost = held
-            .iter()
-            .filter(|(job, _)| lost.contains(&job.id) && !self.shared.unconfirmed.has(job));
+        let lost = lost.into_iter().filter_map(|place| held.get(place));
+        let lost = lost.filter(|(job, _)| !self.shared.unconfirmed.has(job));
         for task in claims.lost(lost.cloned()) {
             tracing::warn!(
                 target: RUNTIME,

@@ -8,7 +8,7 @@ use super::failure::store_error;
 use super::fields::{self, Fields, JobKey, status};
 use super::scripts::call;
 use crate::durable::StoredState;
-use crate::durable::engine::Tally;
+use crate::durable::engine::{Left, Tally};
 use crate::durable::error::StoreError;
 use crate::durable::query::{Found, Query, Row};
 
@@ -87,19 +87,28 @@ pub(super) async fn list(
     after: Option<Row>,
     limit: u32,
 ) -> Result<Found, StoreError> {
-    let (mut tasks, mut after) = (Vec::new(), after);
+    let (mut found, mut after) = (Vec::new(), after);
     loop {
-        let room = limit.saturating_sub(u32::try_from(tasks.len()).unwrap_or(u32::MAX));
-        let step = step(shared, query, after, room, false).await?;
-        let seen = step.seen.iter();
-        tasks.extend(seen.map(|seen| status(&seen.job, seen.state, &seen.fields)));
-        let is_full = tasks.len() >= limit as usize;
+        // One more says whether there is another page.
+        let room = (limit as usize + 1).saturating_sub(found.len());
+        let most = u32::try_from(room).unwrap_or(u32::MAX);
+        let step = step(shared, query, after, most, false).await?;
+        found.extend(step.seen);
         match step.next {
-            Some(next) if !is_full => after = Some(next),
-            // Whether there are more is known when they are looked for.
-            next => return Ok(Found { tasks, next }),
+            Some(next) if found.len() <= limit as usize => after = Some(next),
+            _ => break,
         }
     }
+    let has_more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let last = found.last().filter(|_| has_more);
+    let next = last.and_then(|seen| seen.fields.get("#row")?.parse().ok());
+    let tasks = found.iter();
+    let tasks = tasks.map(|seen| status(&seen.job, seen.state, &seen.fields));
+    Ok(Found {
+        tasks: tasks.collect(),
+        next,
+    })
 }
 
 pub(super) async fn counts(
@@ -107,6 +116,14 @@ pub(super) async fn counts(
     query: &Query,
 ) -> Result<Vec<(StoredState, u64)>, StoreError> {
     let mut counts = std::collections::BTreeMap::new();
+    if *query == Query::default() {
+        for queue in tally(shared).await? {
+            for (state, tasks) in queue.states() {
+                *counts.entry(state).or_insert(0) += tasks;
+            }
+        }
+        return Ok(counts.into_iter().collect());
+    }
     let mut after = None;
     loop {
         let step = step(shared, query, after, STEP, true).await?;
@@ -120,45 +137,62 @@ pub(super) async fn counts(
     }
 }
 
-/// What a queue has.
-type QueueTally = (String, i64, i64, i64, i64, i64, i64, i64, String);
+/// What a queue has: its name, how many tasks in each state, and for how many ms its oldest one is due.
+struct QueueTally {
+    queue: String,
+    tasks: Vec<i64>,
+    oldest: String,
+}
+
+impl QueueTally {
+    /// Returns the states that tasks are in, with how many.
+    fn states(&self) -> impl Iterator<Item = (StoredState, u64)> {
+        let states = StoredState::ALL.into_iter().zip(&self.tasks);
+        states.filter_map(|(state, tasks)| match u64::try_from(*tasks) {
+            Ok(tasks @ 1..) => Some((state, tasks)),
+            _ => None,
+        })
+    }
+}
 
 async fn tally(shared: &Shared) -> Result<Vec<QueueTally>, StoreError> {
     let script = call(&shared.prefix, |scripts| &scripts.tally);
     let answer = shared.link.run_again(&script).await;
-    answer.map_err(|error| store_error(error, shared.limit))
+    let answer: Vec<(String, Vec<i64>, String)> =
+        answer.map_err(|error| store_error(error, shared.limit))?;
+    let queues = answer.into_iter();
+    let queues = queues.map(|(queue, tasks, oldest)| QueueTally {
+        queue,
+        tasks,
+        oldest,
+    });
+    Ok(queues.collect())
 }
 
 pub(super) async fn tallies(shared: &Shared) -> Result<Vec<Tally>, StoreError> {
     let mut tallies = Vec::new();
-    for (queue, scheduled, waiting, running, retrying, _, dead, ..) in tally(shared).await? {
-        for (state, tasks) in [
-            (StoredState::Scheduled, scheduled),
-            (StoredState::Waiting, waiting),
-            (StoredState::Running, running),
-            (StoredState::Retrying, retrying),
-            (StoredState::Dead, dead),
-        ] {
-            let queue = queue.clone();
-            if let Ok(tasks @ 1..) = u64::try_from(tasks) {
-                tallies.push(Tally {
-                    queue,
-                    state,
-                    tasks,
-                });
-            }
-        }
+    for queue in tally(shared).await? {
+        let states = queue.states();
+        let told = states
+            .filter(|(state, _)| !matches!(state, StoredState::Completed | StoredState::Cancelled));
+        tallies.extend(told.map(|(state, tasks)| Tally {
+            queue: queue.queue.clone(),
+            state,
+            tasks,
+        }));
     }
     Ok(tallies)
 }
 
 pub(super) async fn oldest(shared: &Shared) -> Result<Vec<(String, Duration)>, StoreError> {
     let queues = tally(shared).await?.into_iter();
-    let oldest = queues.filter_map(|(queue, .., waited)| {
-        let waited = waited.parse().ok().map(Duration::from_millis)?;
-        Some((queue, waited))
+    let oldest = queues.filter_map(|queue| {
+        let waited = queue.oldest.parse().ok().map(Duration::from_millis)?;
+        Some((queue.queue, waited))
     });
-    Ok(oldest.collect())
+    let mut oldest: Vec<_> = oldest.collect();
+    oldest.sort_unstable();
+    Ok(oldest)
 }
 
 pub(super) async fn unknown_names(
@@ -174,4 +208,23 @@ pub(super) async fn unknown_names(
     unknown.sort_unstable();
     unknown.truncate(MOST);
     Ok(unknown)
+}
+
+/// What workers run that were not heard of for so long, if their leases are as long as this one's.
+pub(super) async fn left(shared: &Shared, silent_for: Duration) -> Result<Vec<Left>, StoreError> {
+    let mut script = call(&shared.prefix, |scripts| &scripts.left);
+    script.arg(fields::wait(shared.lease.saturating_sub(silent_for)));
+    let left = shared.link.run_again(&script).await;
+    let left: Vec<(String, String, u64)> =
+        left.map_err(|error| store_error(error, shared.limit))?;
+    let mut left: Vec<_> = left
+        .into_iter()
+        .map(|(worker, name, tasks)| Left {
+            worker,
+            name,
+            tasks,
+        })
+        .collect();
+    left.sort_unstable();
+    Ok(left)
 }

@@ -27,6 +27,8 @@ mod put;
 mod run;
 mod scripts;
 mod teller;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 mod upkeep;
 
 use std::sync::Arc;
@@ -34,7 +36,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream::BoxStream;
-use tokio::sync::{Notify, OnceCell, mpsc};
+use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::address::RedisAddress;
@@ -45,10 +47,11 @@ use self::fields::JobKey;
 use self::heart::RedisHeart;
 use self::link::Link;
 use self::run::Runs;
+use self::upkeep::Parked;
 use super::beat::Beat;
 use super::ears::Ears;
 use super::room::Rooms;
-use super::{Engine, StoreEvent, StoreTransaction, Tally, told};
+use super::{Engine, Left, StoreEvent, StoreTransaction, Tally, told};
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::StoreSettings;
@@ -89,11 +92,6 @@ struct Shared {
 impl Shared {
     fn channel(&self, name: &str) -> String {
         format!("{}:{name}", self.prefix)
-    }
-
-    /// Returns the key of a task's hash.
-    fn job(&self, job: &JobKey) -> String {
-        format!("{}:{}:{}", self.prefix, job.queue, job.id)
     }
 }
 
@@ -138,14 +136,16 @@ impl BullMq {
         let heart = RedisHeart {
             link: Link::new(shared.address.clone(), shared.limit),
             shared: shared.clone(),
+            name: self.name.clone(),
         };
         let _beat = Beat::start(shared.lease, heart).map_err(StoreError::refused)?;
-        let (ended, told) = mpsc::unbounded_channel();
+        let (ended, mut told) = mpsc::unbounded_channel();
         let runs = Arc::new(Runs {
             shared: shared.clone(),
             rooms: Rooms::new(&desk.queues),
             desk,
             ended,
+            parked: Parked::default(),
         });
         let queues = runs.desk.queues.iter();
         let crews = queues.map(|(queue, at_once)| Crew {
@@ -155,19 +155,19 @@ impl BullMq {
             name: self.name.clone(),
         });
         let crews: Vec<_> = crews.collect();
-        let parked = Notify::new();
         tokio::select! {
-            _ = join_all(crews.iter().map(|crew| crew.work(&stop))) => Ok(()),
-            never = upkeep::keep_up(&runs, &self.settings, &parked) => match never {},
-            never = upkeep::hear(&runs, &parked) => match never {},
+            _ = join_all(crews.iter().map(|crew| crew.work(&stop))) => {}
+            never = upkeep::keep_up(&runs, &self.settings) => match never {},
+            never = upkeep::hear(&runs) => match never {},
             never = confirm::keep_confirming(&runs) => match never {},
-            never = teller::keep_telling(shared, told) => match never {},
+            never = teller::keep_telling(shared, &mut told) => match never {},
         }
+        teller::tell_rest(shared, &mut told).await;
+        Ok(())
     }
 
     async fn keep_progress(&self, task: TaskId, progress: &Progress) -> Result<(), StoreError> {
-        let rows = self.shared.held.rows().into_iter();
-        let Some((job, token)) = rows.into_iter().find(|(job, _)| job.task() == task) else {
+        let Some((job, token)) = self.shared.held.claim_of(task) else {
             return Ok(());
         };
         let kept = (progress.done(), progress.total(), progress.message());
@@ -302,6 +302,10 @@ impl Engine for BullMq {
         known: &'static [&'static str],
     ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
         Box::pin(list::unknown_names(&self.shared, known))
+    }
+
+    fn left(&self, silent_for: Duration) -> BoxFuture<'_, Result<Vec<Left>, StoreError>> {
+        Box::pin(list::left(&self.shared, silent_for))
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -7,11 +7,16 @@ use super::failure::store_error;
 use super::fields::{self, millis, wait};
 use super::scripts::call;
 use crate::durable::error::StoreError;
+use crate::durable::put::is_queue;
 use crate::durable::{Kept, Stored};
 
 pub(super) async fn store(shared: &Shared, batch: &[Stored]) -> Result<Vec<Kept>, StoreError> {
     if batch.is_empty() {
         return Ok(Vec::new());
+    }
+    if let Some(task) = batch.iter().find(|task| !is_queue(&task.queue)) {
+        let why = format!("a queue cannot have the name {:?}", task.queue);
+        return Err(StoreError::refused(why));
     }
     let mut script = call(&shared.prefix, |scripts| &scripts.store);
     for task in batch {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::fields::{self, Bg, JobKey};
 use super::scripts::call;
+use super::upkeep::Parked;
 use crate::durable::engine::held::Run;
 use crate::durable::engine::room::Rooms;
 use crate::durable::stored::StopOrder;
@@ -30,6 +31,7 @@ pub(super) struct Runs {
     pub(super) rooms: Rooms,
     /// Those that BullMQ has recorded, for whoever waits for them.
     pub(super) ended: mpsc::UnboundedSender<TaskId>,
+    pub(super) parked: Parked,
 }
 
 impl Runs {
@@ -50,6 +52,7 @@ impl Runs {
         if matches!(&verdict, Some(verdict) if matches!(**verdict, Verdict::Completed)) {
             self.shared.unconfirmed.add(key, token);
             drop(attempt);
+            self.parked.room();
             return Ok(serde_json::Value::Null);
         }
         if let Some(verdict) = verdict {
@@ -57,6 +60,7 @@ impl Runs {
         }
         drop(attempt);
         held.recorded(&key);
+        self.parked.room();
         Err(MOVED)
     }
 
@@ -98,6 +102,7 @@ impl Runs {
         Run {
             ended: run.boxed().shared(),
             stop,
+            #[cfg(feature = "river")]
             returns: 0,
         }
     }
@@ -133,18 +138,20 @@ impl Runs {
 
     /// Asks for what does not travel with a claim.
     async fn more(&self, key: &JobKey) -> Option<More> {
-        let mut ask = ::redis::cmd("HMGET");
-        ask.arg(self.shared.job(key)).arg(&["data", "stc", "#c"]);
+        let mut ask = call(&self.shared.prefix, |scripts| &scripts.claimed);
+        ask.arg(&*key.queue)
+            .arg(&key.id)
+            .arg(key.task().to_string());
         let until = Instant::now() + self.shared.lease;
         loop {
-            let answer = self.shared.link.command(&ask).await;
-            let answer: Result<(Option<String>, Option<u32>, Option<String>), _> = answer;
+            let answer = self.shared.link.run_again(&ask).await;
+            let answer: Result<(String, u32, bool), _> = answer;
             match answer {
-                Ok((data, losses, cancelled)) => {
+                Ok((data, losses, is_cancelled)) => {
                     return Some(More {
-                        data: data.unwrap_or_default(),
-                        losses: losses.unwrap_or(0),
-                        is_cancelled: cancelled.is_some(),
+                        data,
+                        losses,
+                        is_cancelled,
                     });
                 }
                 Err(_) if Instant::now() < until => tokio::time::sleep(AGAIN).await,
@@ -164,14 +171,19 @@ impl Runs {
     }
 
     /// Says of a task whose success was not confirmed that it has succeeded.
-    pub(super) async fn say_completed(&self, key: &JobKey, token: &str) {
+    pub(super) async fn say_completed(&self, key: &JobKey, token: &str, since: Instant) {
         let end = End::of_another("completed", "");
-        let said = self.say(key, token, &end).await;
-        if said.is_ok() && self.shared.unconfirmed.confirm(key) {
-            // If it was recorded by BullMQ, nobody was told.
-            if let Some(task) = self.shared.held.recorded(key) {
-                let _ = self.ended.send(task);
+        if let Err(error) = self.say(key, token, &end).await {
+            if since.elapsed() < self.shared.lease {
+                return;
             }
+            not_told(key, &error);
+        }
+        // If it was recorded by BullMQ, nobody was told.
+        if self.shared.unconfirmed.give_up(key, token)
+            && let Some(task) = self.shared.held.recorded(key)
+        {
+            let _ = self.ended.send(task);
         }
     }
 
@@ -180,12 +192,7 @@ impl Runs {
         let until = Instant::now() + self.shared.lease;
         while let Err(error) = self.say(key, token, &end).await {
             if Instant::now() >= until {
-                tracing::warn!(
-                    target: RUNTIME,
-                    task = %key.task(),
-                    %error,
-                    "the store was not told what became of a task, which runs again"
-                );
+                not_told(key, &error);
                 return;
             }
             tokio::time::sleep(AGAIN).await;
@@ -204,6 +211,15 @@ impl Runs {
             .arg(fields::wait(end.wait));
         self.shared.link.run_again(&script).await
     }
+}
+
+fn not_told(key: &JobKey, error: &::redis::RedisError) {
+    tracing::warn!(
+        target: RUNTIME,
+        task = %key.task(),
+        %error,
+        "the store was not told what became of a task, which runs again"
+    );
 }
 
 impl Bg {

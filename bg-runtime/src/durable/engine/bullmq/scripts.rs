@@ -24,7 +24,8 @@ macro_rules! scripts {
 }
 
 scripts! {
-    beat, check, clean, dead, due, look, order, progress, rescue, settle, store, tally, unknown, unpark,
+    beat, check, claimed, clean, dead, due, left, look, order, progress, rescue, settle, store, tally, unknown,
+    unpark,
 }
 
 /// Returns a script with the prefix as its key, by which a cluster finds the node.

@@ -13,19 +13,31 @@ const AT_ONCE: usize = 200;
 
 pub(super) async fn keep_telling(
     shared: &Shared,
-    mut ended: mpsc::UnboundedReceiver<TaskId>,
+    told: &mut mpsc::UnboundedReceiver<TaskId>,
 ) -> Infallible {
     let mut tasks = Vec::with_capacity(AT_ONCE);
     loop {
-        if ended.recv_many(&mut tasks, AT_ONCE).await == 0 {
+        if told.recv_many(&mut tasks, AT_ONCE).await == 0 {
             return std::future::pending().await;
         }
-        let lines: Vec<_> = tasks.drain(..).map(ended_line).collect();
-        let mut publish = ::redis::cmd("PUBLISH");
-        publish
-            .arg(shared.channel(super::TOLD))
-            .arg(lines.join("\n"));
-        // Whoever does not hear of it looks himself.
-        let _: Result<u64, _> = shared.link.command(&publish).await;
+        tell(shared, &mut tasks).await;
     }
+}
+
+/// Tells of those that nobody was told of when the worker ended.
+pub(super) async fn tell_rest(shared: &Shared, told: &mut mpsc::UnboundedReceiver<TaskId>) {
+    let mut tasks: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+    if !tasks.is_empty() {
+        tell(shared, &mut tasks).await;
+    }
+}
+
+async fn tell(shared: &Shared, tasks: &mut Vec<TaskId>) {
+    let lines: Vec<_> = tasks.drain(..).map(ended_line).collect();
+    let mut publish = ::redis::cmd("PUBLISH");
+    publish
+        .arg(shared.channel(super::TOLD))
+        .arg(lines.join("\n"));
+    // Whoever does not hear of it looks himself.
+    let _: Result<u64, _> = shared.link.command(&publish).await;
 }

@@ -40,6 +40,8 @@ pub(super) struct Dialect {
     pub(super) state: &'static str,
     /// Milliseconds since the row was due.
     pub(super) waited: &'static str,
+    /// Milliseconds since the worker of the row was last heard of.
+    pub(super) silent: &'static str,
 }
 
 impl Dialect {
@@ -61,6 +63,7 @@ impl Dialect {
             worker: "attempted_by[array_upper(attempted_by, 1)]",
             state: "state::text",
             waited: "(extract(epoch from now() - scheduled_at) * 1000)::bigint",
+            silent: "(extract(epoch from now() - attempted_at) * 1000)::bigint",
         }
     }
 
@@ -100,6 +103,7 @@ impl Dialect {
             worker: "json_extract(attempted_by, '$[#-1]')",
             state: "state",
             waited: "cast(round((julianday('now') - julianday(scheduled_at)) * 86400000.0) as integer)",
+            silent: "cast(round((julianday('now') - julianday(attempted_at)) * 86400000.0) as integer)",
         }
     }
 }

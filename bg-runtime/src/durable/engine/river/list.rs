@@ -7,7 +7,7 @@ use super::dialect::Columns;
 use super::metadata::row_of_id;
 use super::row;
 use crate::durable::StoredState;
-use crate::durable::engine::Tally;
+use crate::durable::engine::{Left, Tally};
 use crate::durable::error::StoreError;
 use crate::durable::query::{Found, Query, Row};
 
@@ -178,4 +178,22 @@ pub(super) async fn unknown_names(
         .into_iter()
         .map(|(name, tasks)| (name, tasks.unsigned_abs()));
     Ok(rows.collect())
+}
+
+/// What workers run that were not heard of for so long.
+pub(super) async fn left(db: &Db, silent_for: Duration) -> Result<Vec<Left>, StoreError> {
+    let words = &db.sql;
+    let sql = format!(
+        "select coalesce({}, ''), kind, count(*) from {} where {} is not null and state = 'running' and {} >= $1
+            group by 1, 2 order by 1, 2 limit 20",
+        words.worker, words.jobs, words.task_id, words.silent
+    );
+    let silent_for = i64::try_from(silent_for.as_millis()).unwrap_or(i64::MAX);
+    let rows = fetch!(db, (String, String, i64), sql, vec![Bind::Int(silent_for)])?;
+    let left = rows.into_iter().map(|(worker, name, tasks)| Left {
+        worker,
+        name,
+        tasks: tasks.unsigned_abs(),
+    });
+    Ok(left.collect())
 }

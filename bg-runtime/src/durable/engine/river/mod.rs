@@ -59,7 +59,7 @@ pub(crate) use self::address::Address;
 use self::db::{Bind, Db, Pool, bound, fetch};
 use self::insert::Open;
 use self::wake::Waker;
-use super::{Engine, StoreEvent, StoreTransaction, Tally, told};
+use super::{Engine, Left, StoreEvent, StoreTransaction, Tally, told};
 use crate::durable::error::{StartError, StoreError};
 use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::StoreSettings;
@@ -475,6 +475,10 @@ impl Engine for River {
         known: &'static [&'static str],
     ) -> BoxFuture<'_, Result<Vec<(String, u64)>, StoreError>> {
         Box::pin(async move { list::unknown_names(&*self.db().await?, known).await })
+    }
+
+    fn left(&self, silent_for: Duration) -> BoxFuture<'_, Result<Vec<Left>, StoreError>> {
+        Box::pin(async move { list::left(&*self.db().await?, silent_for).await })
     }
 
     fn set_paused(&self, queue: String, paused: bool) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -4,7 +4,8 @@ local found, at = {}, now()
 local queues = call('SMEMBERS', P .. '#queues')
 if ARGV[1] == 'told' then
   for each = 2, #ARGV do
-    for _, queue in ipairs(queues) do call('ZREM', of_queue(queue) .. '#untold', ARGV[each]) end
+    local queue, id = find(ARGV[each])
+    if queue then call('ZREM', of_queue(queue) .. '#untold', id) end
   end
   return found
 end

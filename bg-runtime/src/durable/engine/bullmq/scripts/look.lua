@@ -7,19 +7,16 @@ local found, last, at = {}, '', now()
 local members
 if one ~= '' then
   members = {}
-  if after == '+inf' then
-    for _, other in ipairs(call('SMEMBERS', P .. '#queues')) do
-      local row = call('HGET', of_queue(other) .. one, '#row')
-      if row then members = {other .. ':' .. one, row} end
-    end
-  end
+  local of, id = find(one)
+  local row = after == '+inf' and of and call('HGET', of_queue(of) .. id, '#row')
+  if row then members = {of .. ':' .. id, row} end
 else
   members = call('ZREVRANGEBYSCORE', P .. '#rows', after == '+inf' and after or '(' .. after, '-inf', 'WITHSCORES', 'LIMIT', 0, rows)
 end
 for each = 1, #members, 2 do
   if #found >= tonumber(most) then break end
   last = members[each + 1]
-  local of, id = string.match(members[each], '^(.*):(.*)$')
+  local of, id = split(members[each])
   if queue == '' or queue == of then
     local q = of_queue(of)
     local job = q .. id

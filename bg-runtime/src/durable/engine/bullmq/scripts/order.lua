@@ -2,11 +2,10 @@
 local order, done = ARGV[1], {}
 local function in_list(key, id) return call('LPOS', key, id) end
 for each = 2, #ARGV do
-  local queue, id = string.match(ARGV[each], '^(.*):(.*)$')
+  local queue, id = split(ARGV[each])
   if queue == '' then
-    for _, other in ipairs(call('SMEMBERS', P .. '#queues')) do
-      if call('EXISTS', P .. other .. ':' .. id) == 1 then queue = other end
-    end
+    queue, id = find(id)
+    queue, id = queue or '', id or ''
   end
   local q = of_queue(queue)
   local job = q .. id
@@ -20,6 +19,7 @@ for each = 2, #ARGV do
     local function leave()
       if is_delayed then
         call('ZREM', q .. 'delayed', id)
+        call('ZREM', q .. '#retrying', id)
         local name = call('HGET', job, 'name')
         call('ZREM', q .. '#parked:' .. name, id)
       elseif call('ZREM', q .. 'prioritized', id) == 0 then call('LREM', q .. 'wait', 1, id) end
@@ -27,7 +27,7 @@ for each = 2, #ARGV do
     if order == 'cancel' then
       if runs then
         call('HSET', job, '#c', 1)
-        call('PUBLISH', P .. '#orders', 'c' .. id)
+        call('PUBLISH', P .. '#orders', 'c' .. task(job, id))
         answer = 'told'
       elseif not is_final then
         leave()
@@ -37,15 +37,10 @@ for each = 2, #ARGV do
     elseif order == 'retry' then
       local is_retrying = is_delayed and call('HGET', job, '#w') == 'r'
       local slot = is_final and call('HGET', job, 'deid')
-      local is_free = true
-      if slot then
-        for _, other in ipairs(call('SMEMBERS', P .. '#queues')) do
-          if call('EXISTS', P .. other .. ':de:' .. slot) == 1 then is_free = false end
-        end
-      end
+      local is_free = not (slot and holder(call('SMEMBERS', P .. '#queues'), slot))
       if is_free and (is_final or is_retrying) then
         if is_final then
-          for _, set in ipairs({'completed', 'failed', '#cancelled', '#untold'}) do call('ZREM', q .. set, id) end
+          for _, set in ipairs(FINAL) do call('ZREM', q .. set, id) end
           call('HDEL', job, 'finishedOn', 'failedReason', 'returnvalue', '#c')
           call('HSET', job, 'atm', 0, 'stc', 0)
           if slot then call('SET', q .. 'de:' .. slot, id) end
@@ -57,13 +52,10 @@ for each = 2, #ARGV do
         answer = 'done'
       end
     elseif order == 'delete' and not runs then
-      if is_final then
-        for _, set in ipairs({'completed', 'failed', '#cancelled', '#untold'}) do call('ZREM', q .. set, id) end
-      else leave() end
+      if not is_final then leave() end
       free(q, id)
-      call('ZREM', P .. '#rows', queue .. ':' .. id)
-      call('DEL', job, job .. ':logs')
-      tell('e' .. id)
+      tell('e' .. task(job, id))
+      forget(queue, id)
       answer = 'done'
     end
   end

@@ -1,8 +1,11 @@
--- Takes tasks back whose worker is lost: how often that may happen to one, and for how long nobody else looks, in ms,
+-- Takes tasks back whose worker is lost: how often that may happen to one, and for how long nobody has looked, in ms.
 -- Returns the names of those that were taken back.
 local MOST, taken = tonumber(ARGV[1]), {}
-if not call('SET', P .. '#rescue', 1, 'NX', 'PX', ARGV[2]) then return taken end
 local at, LOST = now(), 'lost: its worker was lost'
+-- Workers may have leases of different lengths: each says for itself how old the last look may be.
+local last = tonumber(call('GET', P .. '#rescue') or '')
+if last and last <= at and at - last < tonumber(ARGV[2]) then return taken end
+call('SET', P .. '#rescue', at)
 for _, queue in ipairs(call('SMEMBERS', P .. '#queues')) do
   local q = of_queue(queue)
   for _, id in ipairs(call('LRANGE', q .. 'active', 0, -1)) do

@@ -8,7 +8,8 @@ call('DEL', job .. ':lock')
 call('SREM', q .. 'stalled', id)
 call('LREM', q .. 'active', -1, id)
 local at = now()
-if verdict == 'gone' then
+-- Something may have deleted it: what is written now would be a task without a name.
+if verdict == 'gone' or call('HEXISTS', job, 'name') == 0 then
   call('DEL', job)
 elseif verdict == 'completed' then
   finish(q, id, 'completed', at)
@@ -19,7 +20,7 @@ elseif verdict == 'retry' then
   note(job, entry(job, at, text))
   call('HINCRBY', job, 'atm', 1)
   call('HSET', job, 'failedReason', text, '#due', at + pause)
-  call('SADD', q .. '#retrying', id)
+  call('ZADD', q .. '#retrying', at + pause, id)
   delay(q, id, at + pause, 'r')
 elseif verdict == 'dead' then
   note(job, entry(job, at, text))

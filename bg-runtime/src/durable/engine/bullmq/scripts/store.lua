@@ -6,18 +6,6 @@ local kept = {}
 local queues = call('SMEMBERS', P .. '#queues')
 local known = {}
 for _, queue in ipairs(queues) do known[queue] = true end
-local function holder(slot)
-  local young = call('GET', P .. '#young:' .. slot)
-  if young then return young end
-  for _, queue in ipairs(queues) do
-    local q = of_queue(queue)
-    local id = call('GET', q .. 'de:' .. slot)
-    if id then
-      if call('EXISTS', q .. id) == 1 then return id end
-      call('DEL', q .. 'de:' .. slot)
-    end
-  end
-end
 -- An error behind the first write would leave a part of it.
 local kinds = {wait = 'list', prioritized = 'zset', delayed = 'zset', marker = 'zset', events = 'stream', meta = 'hash', pc = 'string'}
 local checked = {}
@@ -38,7 +26,7 @@ for first = 1, #ARGV, FIELDS do
     slots, from = tonumber(slots), tonumber(from)
     for try = 0, slots - 1 do
       local this = ((from + try) % slots) .. ':' .. value
-      local has = holder(this)
+      local has = call('GET', P .. '#young:' .. this) or holder(queues, this)
       if not has then slot = this break end
       taken = has
     end

@@ -104,6 +104,8 @@ mod files {
 
 #[cfg(feature = "postgres")]
 mod servers {
+    use futures_util::StreamExt as _;
+
     use super::*;
     use crate::durable::Postgres;
 

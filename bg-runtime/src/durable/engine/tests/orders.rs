@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_each_database!(
+on_each_store!(
     a_waiting_task_is_cancelled_at_once,
     a_running_task_is_told_and_ends_as_cancelled,
     a_cancel_that_its_worker_did_not_hear_of_is_found_by_its_beat,
@@ -59,14 +59,7 @@ async fn a_cancel_that_its_worker_did_not_hear_of_is_found_by_its_beat(lab: &Lab
     let mut crew = Crew::start(&engine, &["mail"]);
     let id = store_one(&engine, &task("mail")).await;
     let taken = crew.take().await;
-    let set = match lab {
-        #[cfg(feature = "sqlite")]
-        Lab::File(_) => "jsonb_set(metadata, '$.cancel_attempted_at', '2000-01-01T00:00:00Z')",
-        #[cfg(feature = "postgres")]
-        Lab::Schema { .. } => "metadata || '{\"cancel_attempted_at\": \"2000-01-01T00:00:00Z\"}'",
-    };
-    lab.run(&format!("update {{}}river_job set metadata = {set}"))
-        .await;
+    lab.cancel_unheard(id).await;
     let told = taken.claimed.stop.cancelled.clone();
     timeout(PATIENCE, told.cancelled())
         .await

@@ -2,12 +2,13 @@
 
 use super::*;
 
-on_each_database!(
+on_each_store!(
     a_list_is_newest_first_and_its_pages_follow_each_other,
     every_filter_of_a_query_has_to_hold,
     counts_name_each_state_that_tasks_are_in,
     a_paused_queue_is_left_alone_until_it_is_resumed,
     the_oldest_of_each_queue_says_how_long_it_waits,
+    lists_of_many_tasks_are_those_of_a_model,
 );
 
 /// P-DURABLE-23
@@ -193,4 +194,99 @@ async fn the_oldest_of_each_queue_says_how_long_it_waits(lab: &Lab) {
         oldest.iter().all(|(_, waited)| *waited <= most),
         "{oldest:?}"
     );
+}
+
+/// P-DURABLE-23
+async fn lists_of_many_tasks_are_those_of_a_model(lab: &Lab) {
+    const TASKS: usize = 2_000;
+    let engine = lab.engine();
+    let hour = SystemTime::now() + Duration::from_secs(3600);
+    let names = ["mail.hello", "mail.bye", "report"];
+    let mut tasks: Vec<_> = (0..TASKS)
+        .map(|at| Stored {
+            queue: ["default", "slow"][at % 2].into(),
+            key: (at % 5 == 0).then(|| format!("key {}", at % 3)),
+            due: (at % 11 == 0).then_some(hour),
+            ..task(names[at % 3])
+        })
+        .collect();
+    for some in tasks.chunks(200) {
+        store(&engine, some).await;
+    }
+    let mut states: Vec<_> = tasks
+        .iter()
+        .map(|task| match task.due {
+            Some(_) => StoredState::Scheduled,
+            None => StoredState::Waiting,
+        })
+        .collect();
+    let cancelled = (0..TASKS).step_by(37);
+    for at in cancelled {
+        engine.order(tasks[at].id, Order::Cancel).await.unwrap();
+        states[at] = StoredState::Cancelled;
+    }
+    for at in (5..TASKS).step_by(97).collect::<Vec<_>>().into_iter().rev() {
+        engine.order(tasks[at].id, Order::Delete).await.unwrap();
+        tasks.remove(at);
+        states.remove(at);
+    }
+    let text = |text: &str| Some(text.to_owned());
+    let states_asked = [
+        None,
+        Some(StoredState::Scheduled),
+        Some(StoredState::Waiting),
+        Some(StoredState::Cancelled),
+        Some(StoredState::Running),
+    ];
+    for (at, state) in states_asked.into_iter().enumerate() {
+        for name in [None, text("mail.*"), text("report")] {
+            let query = Query {
+                state,
+                name: name.clone(),
+                queue: [None, text("slow")][at % 2].clone(),
+                key: [None, text("key 1")][at / 2 % 2].clone(),
+                ..Query::default()
+            };
+            let is_meant = |(at, task): &(usize, &Stored)| {
+                let is_named = match query.name.as_deref() {
+                    None => true,
+                    Some("mail.*") => task.name.starts_with("mail."),
+                    Some(name) => task.name == name,
+                };
+                is_named
+                    && state.is_none_or(|state| states[*at] == state)
+                    && (query.queue.as_ref()).is_none_or(|queue| task.queue == *queue)
+                    && (query.key.as_ref()).is_none_or(|key| task.key.as_ref() == Some(key))
+            };
+            let expected = tasks.iter().enumerate().filter(is_meant);
+            let mut expected: Vec<_> = expected.map(|(at, task)| (task.id, states[at])).collect();
+            let mut counts = std::collections::BTreeMap::new();
+            for (_, state) in &expected {
+                *counts.entry(*state).or_insert(0) += 1;
+            }
+            let counts: Vec<_> = counts.into_iter().collect();
+            assert_eq!(
+                engine.counts(query.clone()).await.unwrap(),
+                counts,
+                "{query:?}"
+            );
+            expected.reverse();
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let page = engine.list(query.clone(), after, 150).await.unwrap();
+                assert!(page.next.is_none() || page.tasks.len() == 150);
+                seen.extend(page.tasks.iter().map(|task| (task.id, task.state)));
+                match page.next {
+                    Some(next) => after = Some(next),
+                    None => break,
+                }
+            }
+            assert!(
+                seen == expected,
+                "{query:?}: {} {}",
+                seen.len(),
+                expected.len()
+            );
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-on_each_database!(
+on_each_store!(
     a_task_is_given_as_it_was_stored_and_ends_completed,
     a_failed_run_is_tried_again_after_its_wait,
     a_failure_without_another_run_is_dead_and_keeps_its_error,
@@ -11,10 +11,13 @@ on_each_database!(
     a_name_that_nobody_knows_waits_for_who_does,
     each_of_many_tasks_is_claimed_once_by_two_workers,
     a_task_that_is_due_later_waits_until_then,
-    what_is_due_begins_though_the_leader_has_died,
     a_stop_waits_for_verdicts_and_records_them,
     progress_and_ends_are_heard_by_another_process,
-    a_row_of_another_client_is_run_as_well,
+    what_another_client_stores_is_run_as_well,
+    each_failure_is_of_a_run_of_its_own,
+    numbers_of_39_digits_come_back_as_they_were,
+    a_prioritized_task_that_goes_back_wakes_an_idle_worker,
+    tasks_of_an_unknown_name_begin_in_their_order_where_it_is_known,
 );
 
 async fn a_task_is_given_as_it_was_stored_and_ends_completed(lab: &Lab) {
@@ -193,38 +196,6 @@ async fn a_task_that_is_due_later_waits_until_then(lab: &Lab) {
     crew.stop().await;
 }
 
-/// P-DURABLE-65
-async fn what_is_due_begins_though_the_leader_has_died(lab: &Lab) {
-    let engine = lab.engine();
-    engine.start().await.unwrap();
-    let (now, later) = match lab {
-        #[cfg(feature = "sqlite")]
-        Lab::File(_) => (
-            "datetime('now', 'subsec')",
-            "datetime('now', 'subsec', '+1 hour')",
-        ),
-        #[cfg(feature = "postgres")]
-        Lab::Schema { .. } => ("now()", "now() + interval '1 hour'"),
-    };
-    lab.run(&format!(
-        "insert into {{}}river_leader (leader_id, elected_at, expires_at) values ('killed', {now}, {later})"
-    ))
-    .await;
-    let mut crew = Crew::start(&engine, &["mail"]);
-    let stored = Stored {
-        due: Some(SystemTime::now() + Duration::from_millis(300)),
-        runs: 2,
-        ..task("mail")
-    };
-    store_one(&engine, &stored).await;
-    let wait = Some(Duration::from_millis(300));
-    crew.take().await.end(failed("not this time", wait));
-    crew.take().await.end(Verdict::Completed);
-    until(&engine, stored.id, StoredState::Completed).await;
-    assert_eq!(lab.leader().await.as_deref(), Some("killed"));
-    crew.stop().await;
-}
-
 /// P-DURABLE-20
 async fn a_stop_waits_for_verdicts_and_records_them(lab: &Lab) {
     let engine = lab.engine();
@@ -295,6 +266,8 @@ async fn progress_and_ends_are_heard_by_another_process(lab: &Lab) {
         .await
         .unwrap();
     assert_eq!(status(&other, id).await.unwrap().progress, Some(progress));
+    // In Redis a worker has for a moment what it does not know.
+    crew.stop().await;
     let waiting = store_one(&engine, &task("other")).await;
     assert_eq!(
         engine.order(waiting, Order::Cancel).await.unwrap(),
@@ -305,19 +278,117 @@ async fn progress_and_ends_are_heard_by_another_process(lab: &Lab) {
         matches!(heard, StoreEvent::Ended(of) if of == waiting),
         "{heard:?}"
     );
-    crew.stop().await;
 }
 
-async fn a_row_of_another_client_is_run_as_well(lab: &Lab) {
+async fn what_another_client_stores_is_run_as_well(lab: &Lab) {
     let engine = lab.engine();
     engine.start().await.unwrap();
-    // SQLite keeps it as text, which River reads as well.
-    let insert =
-        "insert into {}river_job (kind, args, max_attempts) values ('mail', '{\"a\":1}', 4)";
-    lab.run(insert).await;
+    lab.another_client_stores("mail", r#"{"a":1}"#, 4).await;
     let mut crew = Crew::start(&engine, &["mail"]);
     let claimed = crew.take().await.end(Verdict::Completed);
     assert_eq!((claimed.runs, claimed.envelope.get()), (4, "{}"));
     until(&engine, claimed.id, StoredState::Completed).await;
     crew.stop().await;
+}
+
+/// P-DURABLE-7
+async fn each_failure_is_of_a_run_of_its_own(lab: &Lab) {
+    const TASKS: usize = 50;
+    const RUNS: u32 = 4;
+    let engine = lab.engine();
+    let mut crew = Crew::start(&engine, &["mail"]);
+    let tasks: Vec<_> = (0..TASKS)
+        .map(|_| Stored {
+            runs: RUNS,
+            ..task("mail")
+        })
+        .collect();
+    store(&engine, &tasks).await;
+    let mut runs = std::collections::HashMap::new();
+    for _ in 0..TASKS * RUNS as usize {
+        let taken = crew.take().await;
+        let claimed = &taken.claimed;
+        let run = runs.entry(claimed.id).or_insert(0);
+        assert_eq!((claimed.attempt, claimed.failures), (*run + 1, *run));
+        *run += 1;
+        let is_last = *run == RUNS;
+        taken.end(failed("no", (!is_last).then_some(Duration::ZERO)));
+    }
+    for task in &tasks {
+        let dead = until(&engine, task.id, StoredState::Dead).await;
+        assert_eq!((dead.attempt, dead.errors.len()), (RUNS, RUNS as usize));
+    }
+    crew.stop().await;
+}
+
+async fn numbers_of_39_digits_come_back_as_they_were(lab: &Lab) {
+    const ARGUMENTS: &str = r#"{"big":340282366920938463463374607431768211455,"small":-170141183460469231731687303715884105728}"#;
+    let engine = lab.engine();
+    let mut crew = Crew::start(&engine, &["mail"]);
+    let stored = Stored {
+        arguments: json(ARGUMENTS),
+        runs: 2,
+        ..task("mail")
+    };
+    store_one(&engine, &stored).await;
+    for verdict in [failed("no", Some(Duration::ZERO)), Verdict::Completed] {
+        let claimed = crew.take().await.end(verdict);
+        let arguments = claimed.arguments.get().replace(' ', "");
+        let (big, small) = (u128::MAX.to_string(), i128::MIN.to_string());
+        assert!(
+            arguments.contains(&big) && arguments.contains(&small),
+            "{arguments}"
+        );
+    }
+    until(&engine, stored.id, StoredState::Completed).await;
+    crew.stop().await;
+}
+
+async fn a_prioritized_task_that_goes_back_wakes_an_idle_worker(lab: &Lab) {
+    let engines = [lab.engine(), lab.engine()];
+    engines[0].start().await.unwrap();
+    let stored = Stored {
+        priority: 3,
+        ..task("mail")
+    };
+    let mut first = Crew::start(&engines[0], &["mail"]);
+    store_one(&engines[0], &stored).await;
+    let taken = first.take().await;
+    let mut other = Crew::start(&engines[1], &["mail"]);
+    first.stop.cancel();
+    taken.end(Verdict::Returned {
+        wait: Duration::ZERO,
+    });
+    first.stop().await;
+    assert_eq!(other.take().await.end(Verdict::Completed).id, stored.id);
+    until(&engines[1], stored.id, StoredState::Completed).await;
+    other.stop().await;
+}
+
+/// P-DURABLE-14
+async fn tasks_of_an_unknown_name_begin_in_their_order_where_it_is_known(lab: &Lab) {
+    const TASKS: usize = 30;
+    let engines = [lab.engine(), lab.engine()];
+    engines[0].start().await.unwrap();
+    let mut old = Crew::start(&engines[0], &["mail"]);
+    let mut tasks = Vec::new();
+    for _ in 0..TASKS {
+        let unknown = task("new");
+        store_one(&engines[0], &unknown).await;
+        tasks.push(unknown.id);
+    }
+    // The old worker has met all of them when it has this one.
+    let known = store_one(&engines[0], &task("mail")).await;
+    old.take().await.end(Verdict::Completed);
+    until(&engines[0], known, StoredState::Completed).await;
+    let unknown = engines[0].unknown_names(&["mail"]).await.unwrap();
+    assert_eq!(unknown, [("new".to_owned(), TASKS as u64)]);
+    let mut new = Crew::of(&engines[1], &["mail", "new"], &[("default", 1)]);
+    for id in tasks {
+        let claimed = new.take().await.end(Verdict::Completed);
+        assert_eq!((claimed.id, claimed.attempt), (id, 1));
+    }
+    assert!(!old.has_taken());
+    old.stop().await;
+    new.stop().await;
 }

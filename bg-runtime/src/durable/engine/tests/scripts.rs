@@ -1,5 +1,5 @@
-//! Scripts of what happens to tasks: [`Memory`] keeps the rules in each of them, and a database makes of one what
-//! `Memory` does.
+//! Scripts of what happens to tasks: [`Memory`] keeps the rules in each of them, and every other store
+//! makes of one what `Memory` does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,14 +67,14 @@ fn script() -> impl Strategy<Value = Vec<ScriptLine>> {
 #[derive(Clone, Copy)]
 enum Venue<'a> {
     Memory(&'a Memory),
-    Database(&'a Lab),
+    Elsewhere(&'a Lab),
 }
 
 impl Venue<'_> {
     fn engine(self) -> Arc<dyn Engine> {
         let store = match self {
             Self::Memory(memory) => Store::from(memory.clone()),
-            Self::Database(lab) => lab.store(),
+            Self::Elsewhere(lab) => lab.store(),
         };
         store.lease(LEASE).open().engine().clone()
     }
@@ -91,7 +91,7 @@ impl Team {
     fn start(venue: Venue<'_>) -> Self {
         let runtime = match venue {
             Venue::Memory(_) => None,
-            Venue::Database(_) => {
+            Venue::Elsewhere(_) => {
                 let mut builder = Builder::new_multi_thread();
                 let runtime = builder.worker_threads(1).enable_all().build();
                 Some(runtime.unwrap())
@@ -152,7 +152,7 @@ impl<'a> Play<'a> {
         let leader = match venue {
             Venue::Memory(_) => None,
             // Never dies, so that nobody waits until its term is over.
-            Venue::Database(_) => Some(Crew::of(&engine, &["mail"], &[("leads", 1)])),
+            Venue::Elsewhere(_) => Some(Crew::of(&engine, &["mail"], &[("leads", 1)])),
         };
         let mut play = Self {
             venue,
@@ -256,7 +256,7 @@ impl<'a> Play<'a> {
         let next = Team::start(self.venue);
         std::mem::replace(&mut self.team, next).kill();
         // As if their lease was over, which in memory costs no time.
-        if let Venue::Database(lab) = self.venue {
+        if let Venue::Elsewhere(lab) = self.venue {
             lab.age().await;
         }
         let lost = std::mem::take(&mut self.live);
@@ -319,20 +319,6 @@ impl<'a> Play<'a> {
     }
 }
 
-impl Lab {
-    /// Has every claim be an hour old.
-    async fn age(&self) {
-        let hour = match self {
-            #[cfg(feature = "sqlite")]
-            Self::File(_) => "strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour')",
-            #[cfg(feature = "postgres")]
-            Self::Schema { .. } => "now() - interval '1 hour'",
-        };
-        let sql = format!("update {{}}river_job set attempted_at = {hour} where state = 'running'");
-        self.run(&sql).await;
-    }
-}
-
 /// Plays a script in memory, where a clock that stands still makes hours of it.
 fn in_memory(script: &[ScriptLine]) -> Seen {
     let mut builder = Builder::new_current_thread();
@@ -341,11 +327,11 @@ fn in_memory(script: &[ScriptLine]) -> Seen {
     runtime.block_on(Play::of(Venue::Memory(&memory), script))
 }
 
-fn in_database(lab: Lab, script: &[ScriptLine]) -> Seen {
+fn elsewhere(lab: Lab, script: &[ScriptLine]) -> Seen {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let seen = Play::of(Venue::Database(&lab), script).await;
+        let seen = Play::of(Venue::Elsewhere(&lab), script).await;
         lab.clear().await;
         seen
     })
@@ -363,7 +349,7 @@ fn cases(cases: u32) -> ProptestConfig {
     }
 }
 
-on_each_database!(a_script_that_once_made_a_difference_makes_none);
+on_each_store!(a_script_that_once_made_a_difference_makes_none);
 
 /// P-DURABLE-44
 async fn a_script_that_once_made_a_difference_makes_none(lab: &Lab) {
@@ -388,7 +374,7 @@ async fn a_script_that_once_made_a_difference_makes_none(lab: &Lab) {
         ScriptLine::Ask(2, Order::Cancel),
         ScriptLine::Crash,
     ];
-    let seen = Play::of(Venue::Database(lab), &script).await;
+    let seen = Play::of(Venue::Elsewhere(lab), &script).await;
     assert!(
         seen[1].contains(
             &"dead after 5: [(2, Error, \"no\"), (4, Error, \"no\"), (5, Error, \"no\")]"
@@ -417,7 +403,7 @@ proptest! {
     /// P-DURABLE-44
     #[test]
     fn a_file_makes_of_every_script_what_memory_does(script in script()) {
-        let seen = in_database(Lab::file(), &script);
+        let seen = elsewhere(Lab::file(), &script);
         prop_assert_eq!(seen, in_memory(&script));
     }
 }
@@ -430,7 +416,20 @@ proptest! {
     #[test]
     fn a_server_makes_of_every_script_what_memory_does(script in script()) {
         let Some(lab) = Lab::schema() else { return Ok(()) };
-        let seen = in_database(lab, &script);
+        let seen = elsewhere(lab, &script);
+        prop_assert_eq!(seen, in_memory(&script));
+    }
+}
+
+#[cfg(feature = "redis")]
+proptest! {
+    #![proptest_config(cases(4))]
+
+    /// P-DURABLE-44
+    #[test]
+    fn redis_makes_of_every_script_what_memory_does(script in script()) {
+        let Some(lab) = Lab::keys() else { return Ok(()) };
+        let seen = elsewhere(lab, &script);
         prop_assert_eq!(seen, in_memory(&script));
     }
 }
