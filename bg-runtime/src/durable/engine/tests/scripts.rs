@@ -237,7 +237,7 @@ impl<'a> Play<'a> {
             _ if was_told => self.is_in(task, StoredState::Cancelled).await,
             End::IsCancelled => self.is_in(task, StoredState::Cancelled).await,
             End::Fails | End::FailsForLong if !has_another => {
-                self.is_in(task, StoredState::Dead).await
+                self.is_in(task, StoredState::Dead).await;
             }
             End::FailsForLong => self.is_in(task, StoredState::Retrying).await,
             End::Fails | End::GoesBack => self.is_claimed(task).await,
