@@ -14,7 +14,7 @@ const STEP: u32 = 200;
 
 pub(super) async fn one(shared: &Shared, task: TaskId, order: Order) -> Result<Obeyed, StoreError> {
     // The script finds its queue.
-    let obeyed = give(shared, order, &[format!(":{task}")]).await?;
+    let (obeyed, _) = give(shared, order, "{}", &[format!(":{task}")]).await?;
     Ok(obeyed.into_iter().next().unwrap_or(Obeyed::Unknown))
 }
 
@@ -24,6 +24,7 @@ pub(super) async fn all(shared: &Shared, query: &Query, order: Order) -> Result<
     // Of many at once, those that have completed run again only if they are meant.
     let leaves_completed = order == Order::Retry && query.state != Some(StoredState::Completed);
     let (mut after, mut obeyed) = (None, 0);
+    let mut places = "{}".to_owned();
     loop {
         let step = list::step(shared, query, after, STEP, true).await?;
         let meant = step.seen.iter();
@@ -32,8 +33,10 @@ pub(super) async fn all(shared: &Shared, query: &Query, order: Order) -> Result<
         let jobs: Vec<_> = meant
             .map(|seen| format!("{}:{}", seen.job.queue, seen.job.id))
             .collect();
-        let answers = give(shared, order, &jobs).await?.into_iter();
+        let answers;
+        (answers, places) = give(shared, order, &places, &jobs).await?;
         obeyed += answers
+            .iter()
             .filter(|answer| matches!(answer, Obeyed::Done | Obeyed::Told))
             .count() as u64;
         match step.next {
@@ -43,10 +46,15 @@ pub(super) async fn all(shared: &Shared, query: &Query, order: Order) -> Result<
     }
 }
 
-/// An order is not given twice: whether it was obeyed would not be known.
-async fn give(shared: &Shared, order: Order, jobs: &[String]) -> Result<Vec<Obeyed>, StoreError> {
+/// An order is not given twice: whether it was obeyed would not be known. `places` is what the one before has returned.
+async fn give(
+    shared: &Shared,
+    order: Order,
+    places: &str,
+    jobs: &[String],
+) -> Result<(Vec<Obeyed>, String), StoreError> {
     if jobs.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), places.to_owned()));
     }
     let mut script = call(&shared.prefix, |scripts| &scripts.order);
     script
@@ -55,14 +63,16 @@ async fn give(shared: &Shared, order: Order, jobs: &[String]) -> Result<Vec<Obey
             Order::Retry => "retry",
             Order::Delete => "delete",
         })
+        .arg(places)
         .arg(jobs);
     let answers = shared.link.run(&script).await;
-    let answers: Vec<String> = answers.map_err(|error| store_error(error, shared.limit))?;
+    let (answers, places): (Vec<String>, String) =
+        answers.map_err(|error| store_error(error, shared.limit))?;
     let answers = answers.into_iter().map(|answer| match &*answer {
         "done" => Obeyed::Done,
         "told" => Obeyed::Told,
         "late" => Obeyed::TooLate,
         _ => Obeyed::Unknown,
     });
-    Ok(answers.collect())
+    Ok((answers.collect(), places))
 }

@@ -16,6 +16,9 @@ const MOST_CRASHES: usize = 2;
 /// Long, because a worker of these tests is lost only where the script says so.
 const LEASE: Duration = Duration::from_secs(3);
 
+/// Longer than any script takes.
+const HOUR: Duration = Duration::from_secs(3600);
+
 /// The first number says which of the tasks that were stored is meant.
 #[derive(Debug, Clone, Copy)]
 enum ScriptLine {
@@ -34,6 +37,8 @@ enum ScriptLine {
 enum End {
     Completes,
     Fails,
+    /// And runs again in an hour.
+    FailsForLong,
     GoesBack,
     IsCancelled,
 }
@@ -42,6 +47,7 @@ fn line() -> impl Strategy<Value = ScriptLine> {
     let end = prop_oneof![
         2 => Just(End::Completes),
         4 => Just(End::Fails),
+        2 => Just(End::FailsForLong),
         2 => Just(End::GoesBack),
         1 => Just(End::IsCancelled),
     ];
@@ -196,10 +202,9 @@ impl<'a> Play<'a> {
     }
 
     async fn store(&mut self, runs: u32, is_later: bool) {
-        let hour = Duration::from_secs(3600);
         let stored = Stored {
             runs,
-            due: is_later.then(|| crate::clock::now() + hour),
+            due: is_later.then(|| crate::clock::now() + HOUR),
             ..task("mail")
         };
         store_one(&self.engine, &stored).await;
@@ -217,6 +222,7 @@ impl<'a> Play<'a> {
         let verdict = match end {
             End::Completes => Verdict::Completed,
             End::Fails => failed("no", has_another.then_some(Duration::ZERO)),
+            End::FailsForLong => failed("no", has_another.then_some(HOUR)),
             End::GoesBack => Verdict::Returned {
                 wait: Duration::ZERO,
             },
@@ -230,7 +236,10 @@ impl<'a> Play<'a> {
             End::Completes => self.is_in(task, StoredState::Completed).await,
             _ if was_told => self.is_in(task, StoredState::Cancelled).await,
             End::IsCancelled => self.is_in(task, StoredState::Cancelled).await,
-            End::Fails if !has_another => self.is_in(task, StoredState::Dead).await,
+            End::Fails | End::FailsForLong if !has_another => {
+                self.is_in(task, StoredState::Dead).await;
+            }
+            End::FailsForLong => self.is_in(task, StoredState::Retrying).await,
             End::Fails | End::GoesBack => self.is_claimed(task).await,
         }
     }
@@ -307,7 +316,9 @@ impl<'a> Play<'a> {
                     let errors = errors.map(|error| (error.attempt, error.kind, &*error.error));
                     let errors: Vec<_> = errors.collect();
                     assert!(
-                        status.state.is_final() || status.state == StoredState::Scheduled,
+                        status.state.is_final()
+                            || [StoredState::Scheduled, StoredState::Retrying]
+                                .contains(&status.state),
                         "{status:?}"
                     );
                     format!("{} after {}: {errors:?}", status.state, status.attempt)
@@ -373,6 +384,11 @@ async fn a_script_that_once_made_a_difference_makes_none(lab: &Lab) {
         store(1),
         ScriptLine::Ask(2, Order::Cancel),
         ScriptLine::Crash,
+        // What waited for its next run was forgiven its failures when it was told to run now.
+        store(2),
+        ScriptLine::End(3, End::FailsForLong),
+        ScriptLine::Ask(3, Order::Retry),
+        ScriptLine::End(3, End::Fails),
     ];
     let seen = Play::of(Venue::Elsewhere(lab), &script).await;
     assert!(

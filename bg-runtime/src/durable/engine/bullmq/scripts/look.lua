@@ -4,12 +4,37 @@
 -- state and fields.
 local after, rows, most, state, name, begin, queue, key, brief, one = unpack(ARGV)
 local found, last, at = {}, '', now()
+-- Where few are in the state that is meant, the rows of the others are not looked at.
+local FEW = 10000
+local SETS = {completed = 'completed', dead = 'failed', cancelled = '#cancelled', retrying = '#retrying', scheduled = 'delayed'}
+local function of_state()
+  local queues, sum = queue == '' and call('SMEMBERS', P .. '#queues') or {queue}, 0
+  if state ~= 'running' and not SETS[state] then return end
+  for _, of in ipairs(queues) do
+    sum = sum + (state == 'running' and call('LLEN', of_queue(of) .. 'active') or call('ZCARD', of_queue(of) .. SETS[state]))
+  end
+  if sum > FEW then return end
+  local some, members = {}, {}
+  for _, of in ipairs(queues) do
+    local q = of_queue(of)
+    for _, id in ipairs(state == 'running' and call('LRANGE', q .. 'active', 0, -1) or call('ZRANGE', q .. SETS[state], 0, -1)) do
+      local row = tonumber(call('HGET', q .. id, '#row') or '')
+      if row and (after == '+inf' or row < tonumber(after)) then some[#some + 1] = {of .. ':' .. id, row} end
+    end
+  end
+  table.sort(some, function(this, other) return this[2] > other[2] end)
+  for each, member in ipairs(some) do members[2 * each - 1], members[2 * each] = member[1], tostring(member[2]) end
+  return members
+end
 local members
+local few = one == '' and of_state()
 if one ~= '' then
   members = {}
   local of, id = find(one)
   local row = after == '+inf' and of and call('HGET', of_queue(of) .. id, '#row')
   if row then members = {of .. ':' .. id, row} end
+elseif few then
+  members = few
 else
   members = call('ZREVRANGEBYSCORE', P .. '#rows', after == '+inf' and after or '(' .. after, '-inf', 'WITHSCORES', 'LIMIT', 0, rows)
 end
@@ -37,5 +62,5 @@ for each = 1, #members, 2 do
     end
   end
 end
-if #members < 2 * tonumber(rows) and #found < tonumber(most) then last = '' end
+if (few or #members < 2 * tonumber(rows)) and #found < tonumber(most) then last = '' end
 return {last, found}

@@ -1,7 +1,37 @@
--- Obeys for each of these, given as queue:id behind the order. Returns of each: 'done', 'told', 'late' or 'unknown'.
-local order, done = ARGV[1], {}
+-- Obeys for each of these, given as queue:id, newest first, behind the order and the places at which the one before has
+-- left off. Returns of each: 'done', 'told', 'late' or 'unknown', and the places at which this one has.
+local order, places, done = ARGV[1], cjson.decode(ARGV[2]), {}
 local function in_list(key, id) return call('LPOS', key, id) end
-for each = 2, #ARGV do
+-- Redis looks for each through all that were stored later and stay. So they are found together, from where the last ones
+-- were, and taken out together.
+local STEP, FAR, GONE = 500, 5000, '#gone'
+local is_out, by_queue = {}, {}
+for each = 3, order == 'retry' and 0 or #ARGV do
+  local queue, id = split(ARGV[each])
+  if queue ~= '' then
+    by_queue[queue] = by_queue[queue] or {count = 0, ids = {}}
+    by_queue[queue].ids[id], by_queue[queue].count = true, by_queue[queue].count + 1
+  end
+end
+for queue, meant in pairs(by_queue) do
+  local list, from, found, last = of_queue(queue) .. 'wait', places[queue] or 0, 0, 0
+  for place = from, from + FAR - 1, STEP do
+    local some = call('LRANGE', list, place, place + STEP - 1)
+    for at, id in ipairs(some) do
+      if meant.ids[id] then
+        last, found = place + at - 1, found + 1
+        call('LSET', list, last, GONE)
+        is_out[queue .. ':' .. id] = true
+      end
+    end
+    if #some < STEP or found == meant.count then break end
+  end
+  if found > 0 then
+    call('LREM', list, found, GONE)
+    places[queue] = last - found + 1
+  end
+end
+for each = 3, #ARGV do
   local queue, id = split(ARGV[each])
   if queue == '' then
     queue, id = find(id)
@@ -22,7 +52,7 @@ for each = 2, #ARGV do
         call('ZREM', q .. '#retrying', id)
         local name = call('HGET', job, 'name')
         call('ZREM', q .. '#parked:' .. name, id)
-      elseif call('ZREM', q .. 'prioritized', id) == 0 then call('LREM', q .. 'wait', 1, id) end
+      elseif not is_out[ARGV[each]] and call('ZREM', q .. 'prioritized', id) == 0 then call('LREM', q .. 'wait', 1, id) end
     end
     if order == 'cancel' then
       if runs then
@@ -61,4 +91,4 @@ for each = 2, #ARGV do
   end
   done[#done + 1] = answer
 end
-return done
+return {done, next(places) and cjson.encode(places) or '{}'}
