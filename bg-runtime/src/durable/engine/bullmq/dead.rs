@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
+use super::Common;
 use super::failure::store_error;
 use super::fields::{Fields, JobKey, status, wait};
 use super::scripts::call;
@@ -13,7 +13,7 @@ use crate::task::TaskId;
 
 /// Claims the telling, so that of several workers one tells.
 pub(super) async fn claim(
-    shared: &Shared,
+    shared: &Common,
     limit: u32,
     again_after: Duration,
 ) -> Result<Vec<TaskStatus>, StoreError> {
@@ -32,7 +32,7 @@ pub(super) async fn claim(
     Ok(dead.collect())
 }
 
-pub(super) async fn note_told(shared: &Shared, tasks: &[TaskId]) -> Result<(), StoreError> {
+pub(super) async fn note_told(shared: &Common, tasks: &[TaskId]) -> Result<(), StoreError> {
     let mut script = call(&shared.prefix, |scripts| &scripts.dead);
     script.arg("told");
     for task in tasks {

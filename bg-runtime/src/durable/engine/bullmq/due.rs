@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::Shared;
+use super::Common;
 use super::failure::store_error;
 use super::fields::millis;
 use super::scripts::call;
@@ -11,7 +11,7 @@ use crate::task::TaskId;
 
 /// Has tasks that are scheduled or wait be due at this time.
 pub(super) async fn postpone(
-    shared: &Shared,
+    shared: &Common,
     tasks: &[TaskId],
     due: SystemTime,
 ) -> Result<(), StoreError> {
@@ -19,12 +19,12 @@ pub(super) async fn postpone(
 }
 
 /// Has tasks that are scheduled be due now.
-pub(super) async fn release(shared: &Shared, tasks: &[TaskId]) -> Result<(), StoreError> {
+pub(super) async fn release(shared: &Common, tasks: &[TaskId]) -> Result<(), StoreError> {
     set(shared, "", false, tasks).await
 }
 
 async fn set(
-    shared: &Shared,
+    shared: &Common,
     due: &str,
     waiting_too: bool,
     tasks: &[TaskId],

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tokio::time::timeout;
 
-use super::Shared;
+use super::Common;
 use super::address::RedisAddress;
 use super::failure::store_error;
 use crate::durable::engine::StoreEvent;
@@ -108,7 +108,7 @@ async fn connect(address: &RedisAddress, channel: &str) -> Result<PubSub, RedisE
 
 /// Listens to what becomes of tasks, from when it returns.
 pub(super) async fn listen(
-    shared: &Arc<Shared>,
+    shared: &Arc<Common>,
 ) -> Result<BoxStream<'static, StoreEvent>, StoreError> {
     let own = shared.clone();
     let alone = async move {

@@ -46,7 +46,7 @@ impl JobKey {
 const BG: &str = "#bg";
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Bg {
+pub(super) struct BgMember {
     pub(super) runs: u32,
     #[serde(default = "empty")]
     pub(super) envelope: Box<RawValue>,
@@ -61,7 +61,7 @@ fn empty() -> Box<RawValue> {
 
 /// Returns the `data` of a task: its arguments as they are, with the object of ours in front.
 pub(super) fn data(task: &Stored) -> String {
-    let bg = Bg {
+    let bg = BgMember {
         runs: task.runs,
         envelope: task.envelope.clone(),
         raw: has_long_numbers(task.arguments.get()),
@@ -74,13 +74,13 @@ pub(super) fn data(task: &Stored) -> String {
 }
 
 /// Reads `data`: the object of ours, and the arguments.
-pub(super) fn split(data: &str) -> (Option<Bg>, Box<RawValue>) {
+pub(super) fn split(data: &str) -> (Option<BgMember>, Box<RawValue>) {
     let begin = format!("{{\"{BG}\":");
     let whole = || RawValue::from_string(data.to_owned()).unwrap_or_else(|_| empty());
     let Some(rest) = data.strip_prefix(&*begin) else {
         return (None, whole());
     };
-    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Bg>();
+    let mut values = serde_json::Deserializer::from_str(rest).into_iter::<BgMember>();
     let Some(Ok(bg)) = values.next() else {
         return (None, whole());
     };
@@ -91,11 +91,13 @@ pub(super) fn split(data: &str) -> (Option<Bg>, Box<RawValue>) {
 }
 
 /// As [`split`], of what BullMQ's client has read.
-pub(super) fn split_value(data: &serde_json::Value) -> (Option<Bg>, Box<RawValue>) {
+pub(super) fn split_value(data: &serde_json::Value) -> (Option<BgMember>, Box<RawValue>) {
     let serde_json::Value::Object(members) = data else {
         return (None, to_raw_value(data).unwrap_or_else(|_| empty()));
     };
-    let bg = members.get(BG).and_then(|bg| Bg::deserialize(bg).ok());
+    let bg = members
+        .get(BG)
+        .and_then(|bg| BgMember::deserialize(bg).ok());
     let mut arguments = members.clone();
     arguments.remove(BG);
     (bg, to_raw_value(&arguments).unwrap_or_else(|_| empty()))

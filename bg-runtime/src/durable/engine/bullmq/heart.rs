@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Shared;
+use super::Common;
 use super::fields::{JobKey, wait};
 use super::link::Link;
 use super::scripts::call;
@@ -13,7 +13,7 @@ use crate::log_target::RUNTIME;
 const AT_ONCE: usize = 300;
 
 pub(super) struct RedisHeart {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<Common>,
     /// Its own.
     pub(super) link: Link,
     /// The name of the worker.

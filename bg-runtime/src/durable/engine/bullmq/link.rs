@@ -22,14 +22,14 @@ pub(super) struct Link {
     address: RedisAddress,
     /// How long an answer may take.
     limit: Duration,
-    open: Mutex<Open>,
+    open: Mutex<OpenLink>,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenLink {
     /// Of the connection, so that one which was lost is given up once.
     number: u64,
-    connection: Option<Connection>,
+    connection: Option<LinkConnection>,
 }
 
 impl Link {
@@ -90,7 +90,7 @@ impl Link {
         answer
     }
 
-    async fn connection(&self) -> Result<(u64, Connection), RedisError> {
+    async fn connection(&self) -> Result<(u64, LinkConnection), RedisError> {
         let open = &mut *self.open.lock().await;
         if let Some(connection) = &open.connection {
             return Ok((open.number, connection.clone()));
@@ -101,7 +101,7 @@ impl Link {
         Ok((open.number, connection))
     }
 
-    async fn connect(&self) -> Result<Connection, RedisError> {
+    async fn connect(&self) -> Result<LinkConnection, RedisError> {
         match &self.address {
             RedisAddress::Server { client, .. } => {
                 let info = client.get_connection_info().clone();
@@ -114,7 +114,7 @@ impl Link {
                     .set_connection_timeout(Some(CONNECT.min(self.limit)))
                     .set_response_timeout(Some(self.limit));
                 let connection = client.get_multiplexed_async_connection_with_config(&config);
-                Ok(Connection::Server(connection.await?))
+                Ok(LinkConnection::Server(connection.await?))
             }
             RedisAddress::Cluster { nodes, root } => {
                 let nodes: Result<Vec<_>, _> = nodes
@@ -129,7 +129,9 @@ impl Link {
                     Some(root) => client.certs(super::address::certificates(root)),
                 };
                 let client = client.build()?;
-                Ok(Connection::Cluster(client.get_async_connection().await?))
+                Ok(LinkConnection::Cluster(
+                    client.get_async_connection().await?,
+                ))
             }
             RedisAddress::Invalid(why) => Err(failure::invalid(why.clone())),
         }
@@ -137,12 +139,12 @@ impl Link {
 }
 
 #[derive(Clone)]
-enum Connection {
+enum LinkConnection {
     Server(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
-impl ConnectionLike for Connection {
+impl ConnectionLike for LinkConnection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
         match self {
             Self::Server(connection) => connection.req_packed_command(command),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Shared;
+use super::Common;
 use super::failure::store_error;
 use super::fields::{self, Fields, JobKey, status};
 use super::scripts::call;
@@ -16,27 +16,27 @@ use crate::durable::query::{Found, Query, Row};
 const STEP: u32 = 500;
 
 /// A task that was found.
-pub(super) struct Seen {
+pub(super) struct SeenJob {
     pub(super) job: JobKey,
     pub(super) state: StoredState,
     pub(super) fields: Fields,
 }
 
 /// What one step has found, newest first.
-pub(super) struct Step {
-    pub(super) seen: Vec<Seen>,
+pub(super) struct ListPart {
+    pub(super) seen: Vec<SeenJob>,
     /// Behind which row the next step begins. `None` if this was the last.
     pub(super) next: Option<Row>,
 }
 
 /// Looks at some rows.
 pub(super) async fn step(
-    shared: &Shared,
+    shared: &Common,
     query: &Query,
     after: Option<Row>,
     most: u32,
     is_brief: bool,
-) -> Result<Step, StoreError> {
+) -> Result<ListPart, StoreError> {
     let (name, begin) = match query
         .name
         .as_deref()
@@ -67,7 +67,7 @@ pub(super) async fn step(
     let answer: (String, Vec<(String, String, String, Fields)>) =
         answer.map_err(|error| store_error(error, shared.limit))?;
     let (last, found) = answer;
-    let seen = found.into_iter().map(|(queue, id, state, fields)| Seen {
+    let seen = found.into_iter().map(|(queue, id, state, fields)| SeenJob {
         job: JobKey {
             queue: Arc::from(queue),
             id,
@@ -75,14 +75,14 @@ pub(super) async fn step(
         state: fields::state(&state),
         fields,
     });
-    Ok(Step {
+    Ok(ListPart {
         seen: seen.collect(),
         next: last.parse().ok(),
     })
 }
 
 pub(super) async fn list(
-    shared: &Shared,
+    shared: &Common,
     query: &Query,
     after: Option<Row>,
     limit: u32,
@@ -112,7 +112,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn counts(
-    shared: &Shared,
+    shared: &Common,
     query: &Query,
 ) -> Result<Vec<(StoredState, u64)>, StoreError> {
     let mut counts = std::collections::BTreeMap::new();
@@ -155,7 +155,7 @@ impl QueueTally {
     }
 }
 
-async fn tally(shared: &Shared) -> Result<Vec<QueueTally>, StoreError> {
+async fn tally(shared: &Common) -> Result<Vec<QueueTally>, StoreError> {
     let script = call(&shared.prefix, |scripts| &scripts.tally);
     let answer = shared.link.run_again(&script).await;
     let answer: Vec<(String, Vec<i64>, String)> =
@@ -169,7 +169,7 @@ async fn tally(shared: &Shared) -> Result<Vec<QueueTally>, StoreError> {
     Ok(queues.collect())
 }
 
-pub(super) async fn tallies(shared: &Shared) -> Result<Vec<Tally>, StoreError> {
+pub(super) async fn tallies(shared: &Common) -> Result<Vec<Tally>, StoreError> {
     let mut tallies = Vec::new();
     for queue in tally(shared).await? {
         let states = queue.states();
@@ -184,7 +184,7 @@ pub(super) async fn tallies(shared: &Shared) -> Result<Vec<Tally>, StoreError> {
     Ok(tallies)
 }
 
-pub(super) async fn oldest(shared: &Shared) -> Result<Vec<(String, Duration)>, StoreError> {
+pub(super) async fn oldest(shared: &Common) -> Result<Vec<(String, Duration)>, StoreError> {
     let queues = tally(shared).await?.into_iter();
     let oldest = queues.filter_map(|queue| {
         let waited = queue.oldest.parse().ok().map(Duration::from_millis)?;
@@ -196,7 +196,7 @@ pub(super) async fn oldest(shared: &Shared) -> Result<Vec<(String, Duration)>, S
 }
 
 pub(super) async fn unknown_names(
-    shared: &Shared,
+    shared: &Common,
     known: &[&str],
 ) -> Result<Vec<(String, u64)>, StoreError> {
     const MOST: usize = 20;
@@ -211,7 +211,7 @@ pub(super) async fn unknown_names(
 }
 
 /// What workers run that were not heard of for so long, if their leases are as long as this one's.
-pub(super) async fn left(shared: &Shared, silent_for: Duration) -> Result<Vec<Left>, StoreError> {
+pub(super) async fn left(shared: &Common, silent_for: Duration) -> Result<Vec<Left>, StoreError> {
     let mut script = call(&shared.prefix, |scripts| &scripts.left);
     script.arg(fields::wait(shared.lease.saturating_sub(silent_for)));
     let left = shared.link.run_again(&script).await;

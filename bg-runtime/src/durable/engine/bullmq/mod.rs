@@ -69,14 +69,14 @@ type Held = super::held::Held<JobKey, String>;
 
 struct BullMq {
     settings: StoreSettings,
-    shared: Arc<Shared>,
+    shared: Arc<Common>,
     is_checked: OnceCell<()>,
     /// Of this worker. New with each process.
     name: String,
 }
 
 /// What all parts know.
-struct Shared {
+struct Common {
     address: RedisAddress,
     /// How all keys begin, without the `:` behind it.
     prefix: String,
@@ -89,7 +89,7 @@ struct Shared {
     ears: Ears,
 }
 
-impl Shared {
+impl Common {
     fn channel(&self, name: &str) -> String {
         format!("{}:{name}", self.prefix)
     }
@@ -99,7 +99,7 @@ impl BullMq {
     fn new(address: RedisAddress, settings: StoreSettings) -> Self {
         // Shorter than storing may take, so that what was not answered is known to be so.
         let limit = settings.store_timeout * 3 / 4;
-        let shared = Shared {
+        let shared = Common {
             prefix: address.prefix(&settings),
             link: Link::new(address.clone(), limit),
             address,

@@ -1,6 +1,6 @@
 //! What can be asked of tasks from any process.
 
-use super::Shared;
+use super::Common;
 use super::failure::store_error;
 use super::list;
 use super::scripts::call;
@@ -12,7 +12,7 @@ use crate::task::TaskId;
 /// How many one step is for.
 const STEP: u32 = 200;
 
-pub(super) async fn one(shared: &Shared, task: TaskId, order: Order) -> Result<Obeyed, StoreError> {
+pub(super) async fn one(shared: &Common, task: TaskId, order: Order) -> Result<Obeyed, StoreError> {
     // The script finds its queue.
     let (obeyed, _) = give(shared, order, "{}", &[format!(":{task}")]).await?;
     Ok(obeyed.into_iter().next().unwrap_or(Obeyed::Unknown))
@@ -20,7 +20,7 @@ pub(super) async fn one(shared: &Shared, task: TaskId, order: Order) -> Result<O
 
 /// Obeys for every task of the query for which it can, newest first: of those that want one unique value the newest gets
 /// it.
-pub(super) async fn all(shared: &Shared, query: &Query, order: Order) -> Result<u64, StoreError> {
+pub(super) async fn all(shared: &Common, query: &Query, order: Order) -> Result<u64, StoreError> {
     // Of many at once, those that have completed run again only if they are meant.
     let leaves_completed = order == Order::Retry && query.state != Some(StoredState::Completed);
     let (mut after, mut obeyed) = (None, 0);
@@ -48,7 +48,7 @@ pub(super) async fn all(shared: &Shared, query: &Query, order: Order) -> Result<
 
 /// An order is not given twice: whether it was obeyed would not be known. `places` is what the one before has returned.
 async fn give(
-    shared: &Shared,
+    shared: &Common,
     order: Order,
     places: &str,
     jobs: &[String],

@@ -2,7 +2,7 @@
 
 use ::redis::ScriptInvocation;
 
-use super::Shared;
+use super::Common;
 use super::failure::store_error;
 use super::fields::{self, millis, wait};
 use super::scripts::call;
@@ -10,7 +10,7 @@ use crate::durable::error::StoreError;
 use crate::durable::put::is_queue;
 use crate::durable::{Kept, Stored};
 
-pub(super) async fn store(shared: &Shared, batch: &[Stored]) -> Result<Vec<Kept>, StoreError> {
+pub(super) async fn store(shared: &Common, batch: &[Stored]) -> Result<Vec<Kept>, StoreError> {
     if batch.is_empty() {
         return Ok(Vec::new());
     }

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::Shared;
-use super::fields::{self, Bg, JobKey};
+use super::Common;
+use super::fields::{self, BgMember, JobKey};
 use super::scripts::call;
 use super::upkeep::Parked;
 use crate::durable::engine::held::Run;
@@ -26,7 +26,7 @@ const AGAIN: Duration = Duration::from_millis(200);
 const MOVED: ::bullmq::Error = ::bullmq::Error::Delayed;
 
 pub(super) struct Runs {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<Common>,
     pub(super) desk: Arc<Desk>,
     pub(super) rooms: Rooms,
     /// Those that BullMQ has recorded, for whoever waits for them.
@@ -56,7 +56,7 @@ impl Runs {
             return Ok(serde_json::Value::Null);
         }
         if let Some(verdict) = verdict {
-            self.settle(&key, &token, End::of(&verdict)).await;
+            self.settle(&key, &token, Said::of(&verdict)).await;
         }
         drop(attempt);
         held.recorded(&key);
@@ -77,11 +77,11 @@ impl Runs {
                 task = %key.task(),
                 "a task is gone from the store before it could run: something has deleted its key"
             );
-            self.settle(key, token, End::of_another("gone", "")).await;
+            self.settle(key, token, Said::of_another("gone", "")).await;
             return None;
         }
         if !self.desk.names.contains(&job.name()) {
-            self.settle(key, token, End::of_another("parked", job.name()))
+            self.settle(key, token, Said::of_another("parked", job.name()))
                 .await;
             return None;
         }
@@ -120,7 +120,7 @@ impl Runs {
             }
             (bg, arguments) = fields::split(&more.data);
         }
-        let bg = bg.unwrap_or_else(|| Bg::of_another(job.opts().attempts.unwrap_or(1)));
+        let bg = bg.unwrap_or_else(|| BgMember::of_another(job.opts().attempts.unwrap_or(1)));
         Some(Claimed {
             id: key.task(),
             name: job.name().to_owned(),
@@ -172,7 +172,7 @@ impl Runs {
 
     /// Says of a task whose success was not confirmed that it has succeeded.
     pub(super) async fn say_completed(&self, key: &JobKey, token: &str, since: Instant) {
-        let end = End::of_another("completed", "");
+        let end = Said::of_another("completed", "");
         if let Err(error) = self.say(key, token, &end).await {
             if since.elapsed() < self.shared.lease {
                 return;
@@ -188,7 +188,7 @@ impl Runs {
     }
 
     /// Says what became of a task until that is heard, or its lease is over.
-    async fn settle(&self, key: &JobKey, token: &str, end: End) {
+    async fn settle(&self, key: &JobKey, token: &str, end: Said) {
         let until = Instant::now() + self.shared.lease;
         while let Err(error) = self.say(key, token, &end).await {
             if Instant::now() >= until {
@@ -200,7 +200,12 @@ impl Runs {
     }
 
     /// Returns whether the task was still this worker's.
-    async fn say(&self, key: &JobKey, token: &str, end: &End) -> Result<bool, ::redis::RedisError> {
+    async fn say(
+        &self,
+        key: &JobKey,
+        token: &str,
+        end: &Said,
+    ) -> Result<bool, ::redis::RedisError> {
         let mut script = call(&self.shared.prefix, |scripts| &scripts.settle);
         script
             .arg(&*key.queue)
@@ -222,7 +227,7 @@ fn not_told(key: &JobKey, error: &::redis::RedisError) {
     );
 }
 
-impl Bg {
+impl BgMember {
     /// Of a task that another client of BullMQ has stored.
     fn of_another(attempts: u32) -> Self {
         Self {
@@ -240,13 +245,13 @@ struct More {
 }
 
 /// What `settle.lua` is told.
-struct End {
+struct Said {
     verdict: &'static str,
     text: String,
     wait: Duration,
 }
 
-impl End {
+impl Said {
     fn of(verdict: &Verdict) -> Self {
         let (verdict, text, wait) = match verdict {
             Verdict::Completed => ("completed", String::new(), Duration::ZERO),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use tokio::sync::mpsc;
 
-use super::Shared;
+use super::Common;
 use crate::durable::engine::told::ended_line;
 use crate::task::TaskId;
 
@@ -12,7 +12,7 @@ use crate::task::TaskId;
 const AT_ONCE: usize = 200;
 
 pub(super) async fn keep_telling(
-    shared: &Shared,
+    shared: &Common,
     told: &mut mpsc::UnboundedReceiver<TaskId>,
 ) -> Infallible {
     let mut tasks = Vec::with_capacity(AT_ONCE);
@@ -25,14 +25,14 @@ pub(super) async fn keep_telling(
 }
 
 /// Tells of those that nobody was told of when the worker ended.
-pub(super) async fn tell_rest(shared: &Shared, told: &mut mpsc::UnboundedReceiver<TaskId>) {
+pub(super) async fn tell_rest(shared: &Common, told: &mut mpsc::UnboundedReceiver<TaskId>) {
     let mut tasks: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
     if !tasks.is_empty() {
         tell(shared, &mut tasks).await;
     }
 }
 
-async fn tell(shared: &Shared, tasks: &mut Vec<TaskId>) {
+async fn tell(shared: &Common, tasks: &mut Vec<TaskId>) {
     let lines: Vec<_> = tasks.drain(..).map(ended_line).collect();
     let mut publish = ::redis::cmd("PUBLISH");
     publish
