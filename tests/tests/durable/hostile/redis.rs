@@ -451,4 +451,10 @@ async fn jobs_of_other_clients_that_nobody_understands_harm_no_other() {
         .unwrap();
     within("the shutdown", background.shutdown()).await;
     assert_eq!(lab.timeline.names(), ["good"]);
+    // They are all there, but for those that were none.
+    let kept = "local kept = {}
+        for id = 1, 10 do kept[id] = call('EXISTS', P .. 'default:' .. id) end
+        return kept";
+    let kept: Vec<u64> = place.lua(kept).await;
+    assert_eq!(kept, [1, 1, 1, 1, 1, 1, 1, 1, 0, 0]);
 }
