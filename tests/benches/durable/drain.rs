@@ -7,7 +7,7 @@ use super::by_hand;
 use super::stores::{Noop, Stores, Witness, background};
 use super::table::{ratio, row};
 
-pub(crate) const TASKS: u64 = 20_000;
+const TASKS: u64 = 20_000;
 const BATCH: u64 = 1_000;
 
 pub(crate) async fn measure(stores: &Stores) -> Outcome {
@@ -25,7 +25,7 @@ pub(crate) async fn measure(stores: &Stores) -> Outcome {
         if let Some(concurrency) = concurrency {
             store = store.concurrency(concurrency);
         }
-        let own = drain(store).await?;
+        let own = drain(store, TASKS).await?;
         row(
             name,
             &format!("{own:.0}/s"),
@@ -52,7 +52,7 @@ pub(crate) async fn measure(stores: &Stores) -> Outcome {
             );
         }
     }
-    let sqlite = drain(stores.sqlite("drain.db").concurrency(200)).await?;
+    let sqlite = drain(stores.sqlite("drain.db").concurrency(200), TASKS).await?;
     row(
         "drain of no-op tasks, SQLite, 200 at once",
         &format!("{sqlite:.0}/s"),
@@ -65,26 +65,27 @@ pub(crate) async fn measure(stores: &Stores) -> Outcome {
 
 pub(crate) async fn drain(
     store: bg_runtime::durable::Store,
+    tasks: u64,
 ) -> Result<f64, Box<dyn std::error::Error>> {
     let (witness, mut told) = Witness::new();
     let background = background(store, witness)?;
-    for batch in 0..TASKS / BATCH {
-        let tasks = (0..BATCH).map(|number| Noop::new(batch * BATCH + number));
-        background.enqueue_all(tasks).await?;
+    for batch in 0..tasks / BATCH {
+        let stored = (0..BATCH).map(|number| Noop::new(batch * BATCH + number));
+        background.enqueue_all(stored).await?;
     }
     let begun = Instant::now();
     background.start().await?;
     told.recv().await.ok_or("the tasks have ended")?;
-    for _ in 1..TASKS {
+    for _ in 1..tasks {
         told.recv().await.ok_or("the tasks have ended")?;
     }
     // Until the last outcome is recorded.
     let report = background.shutdown().await;
     let took = begun.elapsed();
-    if report.stats().completed != TASKS {
+    if report.stats().completed != tasks {
         return Err(format!("{report}").into());
     }
-    Ok(TASKS as f64 / took.as_secs_f64())
+    Ok(tasks as f64 / took.as_secs_f64())
 }
 
 /// Claims 200 at once, runs them, and records them: together when the last one has ended, or each by itself.
