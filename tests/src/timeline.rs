@@ -12,8 +12,9 @@ use std::{
 
 use tokio::sync::watch;
 
-/// How long a test waits for an event before it fails. Generous: it is only paid on failure.
-pub const LIMIT: Duration = Duration::from_secs(30);
+/// How long a test waits for an event before it fails. Generous: it is only paid on failure, and where River's leader dies,
+/// another one takes over some 20 seconds later.
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// A point in the one order of events of a test, with the clock's reading beside it.
 #[derive(Debug, Clone, Copy)]

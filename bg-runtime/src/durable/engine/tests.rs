@@ -29,7 +29,7 @@ pub(super) mod zombies;
 pub(super) use self::lab::Lab;
 
 /// How long anything may take that is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes a test of each database of a function that takes a [`Lab`].
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
