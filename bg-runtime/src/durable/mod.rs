@@ -63,4 +63,4 @@ pub(crate) use self::open_store::OpenStore;
 #[cfg(all(test, shuttle))]
 pub(crate) use self::query::{Obeyed, Order, Query};
 pub(crate) use self::run_failure::RunFailure;
-pub(crate) use self::stored::{Claimed, Kept, Stored, Unique, Verdict};
+pub(crate) use self::stored::{Claimed, Kept, MOST_LOSSES, Stored, Unique, Verdict};

@@ -57,6 +57,9 @@ pub(crate) enum Kept {
     Taken(Option<TaskId>),
 }
 
+/// How often a task may lose its worker before it is dead: it may be what kills them.
+pub(crate) const MOST_LOSSES: u32 = 5;
+
 /// A task that an engine gives to this process to run.
 #[derive(Debug)]
 pub(crate) struct Claimed {

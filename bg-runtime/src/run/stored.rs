@@ -27,7 +27,7 @@ use super::worker::Worker;
 use super::{AcceptedTask, Runner, report};
 use crate::clock;
 use crate::contain::Contained;
-use crate::durable::{Claimed, Envelope, OpenStore, RunFailure, Verdict};
+use crate::durable::{Claimed, Envelope, MOST_LOSSES, OpenStore, RunFailure, Verdict};
 use crate::log_target::RUNTIME;
 use crate::one_line::OneLine;
 use crate::sync::Mutex;
@@ -51,9 +51,6 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// How often the store is told of a task's progress at most.
 const PROGRESS: Duration = Duration::from_millis(100);
-
-/// How often a task may lose its worker before it is dead: it may be what kills them.
-const MOST_LOSSES: u32 = 5;
 
 /// More than this many unreadable tasks are reported again.
 const MOST_REPORTED: usize = 10_000;

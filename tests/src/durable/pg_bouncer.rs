@@ -1,11 +1,13 @@
 //! A PgBouncer before a server of the test's.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::{env, thread};
 
 use super::PostgresServer;
-use super::server_process::{free_port, own_directory, run_server, write_private};
+use super::server_process::{
+    RunningServer, free_port, own_directory, run_server, say_missing, write_private,
+};
 
 /// The first version that can keep prepared statements, as sqlx needs it in transaction mode.
 const KEEPS_STATEMENTS: (u32, u32) = (1, 21);
@@ -14,7 +16,8 @@ const KEEPS_STATEMENTS: (u32, u32) = (1, 21);
 #[derive(Debug)]
 pub struct PgBouncer {
     port: u16,
-    running: Child,
+    /// Before its directory, so that it ends before that is removed.
+    _running: RunningServer,
     _directory: tempfile::TempDir,
 }
 
@@ -27,10 +30,7 @@ impl PgBouncer {
     /// Panics if it does not start, or if there is none, and the variable `CI` is set and not empty.
     pub fn start(server: &PostgresServer, settings: &[&str]) -> Option<Self> {
         let Some((program, _)) = installed() else {
-            let test = test();
-            let is_ci = env::var("CI").is_ok_and(|ci| !ci.is_empty());
-            assert!(!is_ci, "there is no PgBouncer here for {test}");
-            eprintln!("not run: {test}, because there is no PgBouncer here (Debian: pgbouncer)");
+            say_missing("PgBouncer", "pgbouncer");
             return None;
         };
         Some(Self::run(&program, server, settings))
@@ -77,7 +77,7 @@ impl PgBouncer {
         );
         Self {
             port,
-            running,
+            _running: running,
             _directory: directory,
         }
     }
@@ -95,13 +95,6 @@ impl PgBouncer {
     /// Returns whether the one that is installed can keep prepared statements.
     pub fn can_keep_statements() -> Option<bool> {
         installed().map(|(_, version)| version >= KEEPS_STATEMENTS)
-    }
-}
-
-impl Drop for PgBouncer {
-    fn drop(&mut self) {
-        drop(self.running.stdin.take());
-        let _ = self.running.wait();
     }
 }
 

@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::sync::OnceLock;
 use std::{env, fs};
 
 use super::server_process::{
-    as_other_user, free_port, other_user, own_directory, run_server, say_missing, write_private,
+    RunningServer, as_other_user, free_port, other_user, own_directory, run_server, say_missing,
+    write_private,
 };
 
 /// Where Debian, and others, put the programs of a server.
@@ -18,11 +18,11 @@ const FOLDERS: [&str; 3] = ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/
 #[derive(Debug)]
 pub struct PostgresServer {
     programs: PathBuf,
+    /// Before its directory, so that it ends before that is removed.
+    running: Option<RunningServer>,
     directory: tempfile::TempDir,
     port: u16,
     settings: Vec<String>,
-    /// The server, and what ends it when this process ends, however that is.
-    running: Option<Child>,
 }
 
 impl PostgresServer {
@@ -142,9 +142,7 @@ impl PostgresServer {
         let output = stop.current_dir(self.directory.path()).output();
         let output = output.expect("pg_ctl is there");
         assert!(output.status.success(), "{output:?}");
-        if let Some(mut running) = self.running.take() {
-            let _ = running.wait();
-        }
+        self.running = None;
     }
 
     /// Starts the server again after [`stop`](Self::stop), and waits until it is ready.
@@ -167,15 +165,6 @@ impl PostgresServer {
         let ready = "ready to accept ";
         let running = run_server(&program, &arguments, &self.directory, "QUIT", ready);
         self.running = Some(running);
-    }
-}
-
-impl Drop for PostgresServer {
-    fn drop(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            drop(running.stdin.take());
-            let _ = running.wait();
-        }
     }
 }
 

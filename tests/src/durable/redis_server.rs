@@ -3,20 +3,22 @@
 use std::env;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::sync::OnceLock;
 
-use super::server_process::{free_port, own_directory, run_server, say_missing, write_private};
+use super::server_process::{
+    RunningServer, free_port, own_directory, run_server, say_missing, write_private,
+};
 
 /// A server, which ends with this, and with the process that has it.
 #[derive(Debug)]
 pub struct RedisServer {
     program: PathBuf,
+    /// Before its directory, so that it ends before that is removed.
+    running: Option<RunningServer>,
     directory: tempfile::TempDir,
     port: u16,
     settings: Vec<String>,
-    /// The server, and what ends it when this process ends, however that is.
-    running: Option<Child>,
 }
 
 impl RedisServer {
@@ -104,10 +106,7 @@ impl RedisServer {
             .args(["-s", signal, pid.trim()])
             .status();
         assert!(killed.expect("there is a `kill`").success());
-        if let Some(mut running) = self.running.take() {
-            drop(running.stdin.take());
-            let _ = running.wait();
-        }
+        self.running = None;
     }
 
     /// Starts the server again after [`stop`](Self::stop), and waits until it is ready.
@@ -134,14 +133,5 @@ impl RedisServer {
         let ready = "Ready to accept connections";
         let running = run_server(&self.program, &arguments, &self.directory, "TERM", ready);
         self.running = Some(running);
-    }
-}
-
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        if let Some(mut running) = self.running.take() {
-            drop(running.stdin.take());
-            let _ = running.wait();
-        }
     }
 }

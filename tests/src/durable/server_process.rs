@@ -10,15 +10,25 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::{env, fs, thread};
 
-/// Starts a server in its directory, and waits until it says in its log that it is ready. It ends, by the signal, with
-/// the standard input of the result.
+/// A server that runs. It ends with this, and with the process that has it, however that is.
+#[derive(Debug)]
+pub(super) struct RunningServer(Child);
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a server in its directory, and waits until it says in its log that it is ready. It ends by the signal.
 pub(super) fn run_server(
     program: &Path,
     arguments: &[&OsStr],
     directory: &tempfile::TempDir,
     signal: &str,
     ready: &str,
-) -> Child {
+) -> RunningServer {
     // The shell lives as long as its standard input, which ends with this process, and ends the server then. It leaves
     // the log to the server, so that the log of one that does not start ends.
     let script = format!(
@@ -43,7 +53,7 @@ pub(super) fn run_server(
     thread::spawn(move || {
         let _ = log.read_to_end(&mut Vec::new());
     });
-    running
+    RunningServer(running)
 }
 
 /// Says that a test does not run, because there is no such server here, which `package` of Debian has.

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Shared};
+use tokio_util::sync::CancellationToken;
 
 use crate::durable::Verdict;
 use crate::durable::stored::StopOrder;
+use crate::log_target::RUNTIME;
 use crate::sync::Mutex;
 use crate::task::TaskId;
 
@@ -72,10 +75,25 @@ impl<R: Clone + Eq + Hash, B: Clone + PartialEq> Held<R, B> {
         self.0.lock().by_row.contains_key(row)
     }
 
-    #[cfg(feature = "river")]
-    pub(super) fn has_any_by(&self, by: &B) -> bool {
-        let claims = &*self.0.lock();
-        claims.by_row.values().any(|claim| claim.by == *by)
+    /// Returns in a shutdown, when what `is_of` is recorded: a client that has not ended by itself waits for an answer, on
+    /// a connection that may be dead.
+    pub(super) async fn nothing_left(
+        &self,
+        is_of: impl Fn(&R, &B) -> bool,
+        shutdown: &CancellationToken,
+    ) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        const LOOK: Duration = Duration::from_millis(100);
+        shutdown.cancelled().await;
+        tokio::time::sleep(PATIENCE).await;
+        let is_left = || {
+            let claims = &*self.0.lock();
+            let mut claims = claims.by_row.iter();
+            claims.any(|(row, claim)| is_of(row, &claim.by))
+        };
+        while is_left() {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Returns the row of a task, and who has it.
@@ -87,7 +105,6 @@ impl<R: Clone + Eq + Hash, B: Clone + PartialEq> Held<R, B> {
         Some((row.clone(), claim.by.clone()))
     }
 
-    #[cfg(feature = "redis")]
     pub(super) fn is_empty(&self) -> bool {
         self.0.lock().by_row.is_empty()
     }
@@ -154,8 +171,17 @@ impl<R: Clone + Eq + Hash, B: Clone + PartialEq> Held<R, B> {
         }
     }
 
-    /// Tells the runs of these rows that they have no claim any more, unless it is another one by now.
-    pub(super) fn lost(&self, rows: impl Iterator<Item = (R, B)>) -> Vec<TaskId> {
+    /// Tells the runs of these rows that they have no claim any more, unless it is another one by now, and the log.
+    pub(super) fn lose(&self, rows: impl Iterator<Item = (R, B)>) {
+        for task in self.lost(rows) {
+            tracing::warn!(
+                target: RUNTIME,
+                "the task {task} runs here, and was given to another worker: this one was not heard of for too long"
+            );
+        }
+    }
+
+    fn lost(&self, rows: impl Iterator<Item = (R, B)>) -> Vec<TaskId> {
         let mut told = Vec::new();
         let mut stops = Vec::new();
         {
@@ -250,7 +276,7 @@ mod tests {
     async fn a_claim_joins_what_runs_and_not_what_has_ended() {
         let held = Arc::new(Numbers::default());
         let task = TaskId::next_stored();
-        let wait = std::time::Duration::ZERO;
+        let wait = Duration::ZERO;
         let _first = held.claim(1, task, 1);
         let run = held.run(&1, || ends(Verdict::Returned { wait })).await;
         let _verdict = run.ended.await;

@@ -22,14 +22,11 @@ use crate::durable::query::{Found, Obeyed, Order, Query, Row};
 use crate::durable::settings::{StoreSettings, matches};
 use crate::durable::stored::StopOrder;
 use crate::durable::{
-    Claimed, Desk, Envelope, Kept, RunFailure, Store, Stored, StoredError, StoredState, TaskStatus,
-    Verdict,
+    Claimed, Desk, Envelope, Kept, MOST_LOSSES, RunFailure, Store, Stored, StoredError,
+    StoredState, TaskStatus, Verdict,
 };
 use crate::sync::Mutex;
 use crate::task::{FailureKind, Progress, TaskId};
-
-/// How often a task may lose its worker before it is dead.
-const MOST_LOSSES: u32 = 5;
 
 /// How many events a listener may be behind.
 const EVENTS: usize = 1024;

@@ -130,6 +130,7 @@ impl Crew {
 
     /// Lets a worker end what it runs.
     async fn close(&self, worker: Worker, stop: &CancellationToken) {
+        let held = &self.runs.shared.held;
         worker.pause();
         let closed = worker.close(u64::from(u32::MAX));
         let hear = async {
@@ -158,26 +159,11 @@ impl Crew {
             }
             never = hear => match never {},
             never = nudge => never,
-            () = self.nothing_held(stop) => {}
+            () = held.nothing_left(|job, _| job.queue == self.queue, stop) => {}
         }
         while let Some(Some(event)) = futures_util::FutureExt::now_or_never(worker.next_event()) {
             let _ = self.note(event);
         }
-    }
-
-    /// Returns in a shutdown, when all that ran is recorded, and a worker should have ended: its connection may be dead.
-    async fn nothing_held(&self, stop: &CancellationToken) {
-        const PATIENCE: Duration = Duration::from_secs(2);
-        stop.cancelled().await;
-        tokio::time::sleep(PATIENCE).await;
-        while self.holds_any() {
-            tokio::time::sleep(NUDGE).await;
-        }
-    }
-
-    fn holds_any(&self) -> bool {
-        let rows = self.runs.shared.held.rows();
-        rows.iter().any(|(job, _)| job.queue == self.queue)
     }
 }
 

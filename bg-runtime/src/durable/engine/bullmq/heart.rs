@@ -7,7 +7,6 @@ use super::fields::{JobKey, wait};
 use super::link::Link;
 use super::scripts::call;
 use crate::durable::engine::beat::Heart;
-use crate::log_target::RUNTIME;
 
 /// How many are said at once.
 const AT_ONCE: usize = 300;
@@ -57,12 +56,7 @@ impl RedisHeart {
         // What BullMQ was told of has no lock any more, as soon as that is recorded.
         let lost = lost.into_iter().filter_map(|place| held.get(place));
         let lost = lost.filter(|(job, _)| !self.shared.unconfirmed.has(job));
-        for task in claims.lost(lost.cloned()) {
-            tracing::warn!(
-                target: RUNTIME,
-                "the task {task} runs here, and was given to another worker: this one was not heard of for too long"
-            );
-        }
+        claims.lose(lost.cloned());
         Ok(())
     }
 }

@@ -12,11 +12,9 @@ use super::ear::{Ear, Heard, Told};
 use super::fields::wait;
 use super::run::Runs;
 use super::scripts::call;
+use crate::durable::MOST_LOSSES;
 use crate::durable::settings::StoreSettings;
 use crate::log_target::RUNTIME;
-
-/// How often a task may lose its worker before it is dead.
-const MOST_LOSSES: u32 = 5;
 
 /// How many completed tasks of a queue are kept at most.
 const MOST_COMPLETED: u32 = 10_000;

@@ -8,7 +8,6 @@ use sqlx::Connection;
 use super::Held;
 use super::db::{Db, Pool};
 use crate::durable::engine::beat::Heart;
-use crate::log_target::RUNTIME;
 
 pub(super) struct RiverHeart {
     pub(super) db: Arc<Db>,
@@ -27,7 +26,7 @@ pub(super) enum BeatLine {
 
 impl Heart for RiverHeart {
     fn is_needed(&self) -> bool {
-        !self.held.rows().is_empty()
+        !self.held.is_empty()
     }
 
     async fn beat(&mut self) -> Result<(), String> {
@@ -60,12 +59,7 @@ impl RiverHeart {
         self.held.cancelled(cancelled.map(|(row, _)| *row));
         let kept: HashSet<i64> = kept.into_iter().map(|(row, _)| row).collect();
         let gone = held.into_iter().filter(|(row, _)| !kept.contains(row));
-        for task in self.held.lost(gone) {
-            tracing::warn!(
-                target: RUNTIME,
-                "the task {task} runs here, and was given to another worker: this one was not heard of for too long"
-            );
-        }
+        self.held.lose(gone);
         Ok(())
     }
 }

@@ -17,11 +17,7 @@ use super::kinds::PutJob;
 use super::metadata::{self, Bg, Metadata};
 #[cfg(feature = "postgres")]
 use super::wake;
-use crate::durable::{Kept, Stored, Unique};
-
-/// How often a task may lose its worker before River gives it up. The desk gives it up after as many, whatever the
-/// failures of its own are.
-pub(super) const LOSSES: u32 = 5;
+use crate::durable::{Kept, MOST_LOSSES, Stored, Unique};
 
 /// In these a task has its unique value.
 const UNFINISHED: [JobState; 5] = [
@@ -281,7 +277,7 @@ fn row(task: &Stored, slot: Option<(&Unique, u32)>) -> Result<(PutJob, InsertOpt
 
 /// How often River lets a task begin.
 pub(super) fn max_attempts(task: &Stored) -> i16 {
-    let attempts = task.runs.max(1).saturating_add(LOSSES);
+    let attempts = task.runs.max(1).saturating_add(MOST_LOSSES);
     i16::try_from(attempts).unwrap_or(i16::MAX)
 }
 

@@ -3,12 +3,12 @@
 use riverqueue::jiff::Timestamp;
 
 use super::db::{Bind, Db, Pool, fetch, fetch_once};
+use super::events;
 use super::list::Filter;
 use super::wake::{notify, wake_others};
-use super::{events, insert};
-use crate::durable::StoredState;
 use crate::durable::error::StoreError;
 use crate::durable::query::{Obeyed, Order, Query};
+use crate::durable::{MOST_LOSSES, StoredState};
 use crate::task::TaskId;
 
 /// A task for which an order was obeyed: its row, its state afterwards, its queue, and its id.
@@ -119,7 +119,7 @@ fn retry(db: &Db, query: &Query, filter: &Filter) -> String {
     let words = &db.sql;
     let jobs = &words.jobs;
     let over = "state in ('cancelled', 'completed', 'discarded')";
-    let losses = insert::LOSSES;
+    let losses = MOST_LOSSES;
     // Of many at once, those that have completed run again only if they are meant.
     let is_meant = query.id.is_some() || query.state == Some(StoredState::Completed);
     let completed = if is_meant {

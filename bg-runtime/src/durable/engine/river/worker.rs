@@ -290,6 +290,7 @@ impl Working {
                 .client
                 .start_with_graceful_stop(relief.clone().cancelled_owned())?;
             let (db, queues, waker) = (&self.db, &self.queues, &self.waker);
+            let (held, number) = (&self.held, self.number);
             let lookout = &mut self.lookout;
             let look = relief.run_until_cancelled(async {
                 tokio::join!(lookout.keep_waking(waker), due::keep_up(db, queues, waker))
@@ -299,7 +300,7 @@ impl Working {
                 ended = run.wait() => Some(ended),
                 never = self.teller.tell() => match never {},
                 () = look => None,
-                () = nothing_held(&self.held, self.number, &shutdown) => None,
+                () = held.nothing_left(|_, client| *client == number, &shutdown) => None,
             };
             self.teller.tell_the_rest().await;
             let Some(ended) = ended else {
@@ -323,18 +324,6 @@ impl Working {
             );
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-    }
-}
-
-/// Returns in a shutdown, when a client has recorded all that it ran, and should have ended: it waits for the answer to
-/// a claim, on a connection that may be dead.
-async fn nothing_held(held: &Held, client: u64, shutdown: &CancellationToken) {
-    const PATIENCE: Duration = Duration::from_secs(2);
-    const LOOK: Duration = Duration::from_millis(100);
-    shutdown.cancelled().await;
-    tokio::time::sleep(PATIENCE).await;
-    while held.has_any_by(&client) {
-        tokio::time::sleep(LOOK).await;
     }
 }
 
