@@ -1,14 +1,12 @@
 //! A Redis for this example alone, in a directory of its own. An application has one already.
 
-use std::io::{self, BufRead, BufReader};
+use std::env;
+use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::{env, thread};
+use std::process::Command;
 
-/// Keeps the server as long as its standard input is open, which ends with this process, however that is.
-const KEEPER: &str =
-    r#""$0" "$@" & server=$!; cat >/dev/null; kill -TERM $server 2>/dev/null; wait $server"#;
+use examples::OwnServer;
 
 /// What Redis should be told where its tasks matter: to write down what it is told, and to refuse what it has no room
 /// for instead of forgetting something else.
@@ -17,8 +15,9 @@ const SETTINGS: [&str; 4] = ["--appendonly", "yes", "--maxmemory-policy", "noevi
 /// A server, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
+    /// Before its directory, so that it ends before that is removed.
+    _running: OwnServer,
     _directory: tempfile::TempDir,
-    keeper: Child,
     port: u16,
 }
 
@@ -30,52 +29,26 @@ impl Server {
         };
         let directory = tempfile::tempdir()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut keeper = Command::new("sh")
-            .args(["-c", KEEPER])
-            .arg(program)
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-            .args(["--save", ""])
-            .args(SETTINGS)
-            .current_dir(directory.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let log = keeper.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let server = Self {
+        let (mut shell, text) = (Command::new("sh"), port.to_string());
+        shell.current_dir(directory.path());
+        let arguments = ["--bind", "127.0.0.1", "--port", &text, "--save", ""];
+        let running = OwnServer::start(
+            shell,
+            "TERM",
+            program,
+            arguments.into_iter().chain(SETTINGS),
+            "Ready to accept connections",
+        )?;
+        Ok(Some(Self {
+            _running: running,
             _directory: directory,
-            keeper,
             port,
-        };
-        wait_until_ready(BufReader::new(log))?;
-        Ok(Some(server))
+        }))
     }
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
-    }
-}
-
-fn wait_until_ready(mut log: impl BufRead + Send + 'static) -> io::Result<()> {
-    let mut said = String::new();
-    loop {
-        let before = said.len();
-        if log.read_line(&mut said)? == 0 {
-            return Err(io::Error::other(format!("Redis did not start:\n{said}")));
-        }
-        if said[before..].contains("Ready to accept connections") {
-            break;
-        }
-    }
-    // Or the server would wait for somebody to read on.
-    thread::spawn(move || log.read_to_end(&mut Vec::new()));
-    Ok(())
 }
 
 fn program() -> Option<PathBuf> {

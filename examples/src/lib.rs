@@ -6,6 +6,7 @@
 mod arguments;
 mod connection;
 mod messages;
+mod own_server;
 mod process;
 mod request;
 mod script;
@@ -13,6 +14,7 @@ mod timeline;
 mod wire;
 
 pub use self::arguments::Arguments;
+pub use self::own_server::OwnServer;
 pub use self::process::{Process, until_stdin_ends};
 pub use self::request::{Request, post_json};
 pub use self::script::Step;

@@ -1,24 +1,23 @@
 //! A PostgreSQL for this example alone, in a directory of its own. An application has one already.
 
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::{env, fs, thread};
+use std::process::Command;
+use std::{env, fs};
+
+use examples::OwnServer;
 
 /// Where distributions put the programs of a server, one folder for each version.
 const FOLDERS: [&str; 3] = ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt"];
 
-/// Keeps the server as long as its standard input is open, which ends with this process, however that is.
-const KEEPER: &str =
-    r#""$0" "$@" & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server"#;
-
 /// A server, which ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
+    /// Before its directory, so that it ends before that is removed.
+    _running: OwnServer,
     directory: tempfile::TempDir,
-    keeper: Child,
 }
 
 impl Server {
@@ -58,53 +57,29 @@ impl Server {
             return Err(io::Error::other(error));
         }
         // A socket in that directory, and no port that anybody could reach.
-        let mut keeper = as_user(Path::new("sh"))
-            .args(["-c", KEEPER])
-            .arg(programs.join("postgres"))
-            .arg("-D")
-            .arg(&data)
-            .arg("-k")
-            .arg(directory.path())
-            .args(["-c", "listen_addresses="])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let log = keeper.stderr.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let server = Self { directory, keeper };
-        wait_until_ready(BufReader::new(log))?;
-        Ok(Some(server))
+        let arguments = ["-D".as_ref(), data.as_os_str(), "-k".as_ref()];
+        let arguments = arguments.into_iter().chain([
+            directory.path().as_os_str(),
+            "-c".as_ref(),
+            "listen_addresses=".as_ref(),
+        ]);
+        let running = OwnServer::start(
+            as_user(Path::new("sh")),
+            "INT",
+            programs.join("postgres"),
+            arguments,
+            "ready to accept connections",
+        )?;
+        Ok(Some(Self {
+            _running: running,
+            directory,
+        }))
     }
 
     pub(crate) fn url(&self) -> String {
         let directory = self.directory.path().display();
         format!("postgres://postgres@localhost/postgres?host={directory}")
     }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
-    }
-}
-
-fn wait_until_ready(mut log: impl BufRead + Send + 'static) -> io::Result<()> {
-    let mut said = String::new();
-    loop {
-        let before = said.len();
-        if log.read_line(&mut said)? == 0 {
-            return Err(io::Error::other(format!(
-                "PostgreSQL did not start:\n{said}"
-            )));
-        }
-        if said[before..].contains("ready to accept connections") {
-            break;
-        }
-    }
-    // Or the server would wait for somebody to read on.
-    thread::spawn(move || log.read_to_end(&mut Vec::new()));
-    Ok(())
 }
 
 /// The folder of the newest server that is installed.
